@@ -1,0 +1,330 @@
+"""What the steps of the analysis hand to each other: small, frozen, JSON-serialisable values.
+
+Audio and arrays never travel in a result. They are files in the artifact store, and a result carries an `AudioRef`, which names the file by
+its content. Two results with the same content have the same `content_hash`, on every machine and in every process: the hash is what the
+step cache is keyed on, so it leaves out how and when a result was made (`report`).
+
+Times are seconds from sample 0 of the decoded audio. Pitches are MIDI note numbers. Confidences lie in [0, 1].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Confidence = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+StemName = Literal["vocals", "drums", "bass", "other"]
+StepName = Literal["ingest", "separation", "asr", "beats_key", "chords", "melody", "bass", "structure", "package"]
+
+STEMS: tuple[StemName, ...] = ("vocals", "drums", "bass", "other")
+
+
+class Frozen(BaseModel):
+    """An immutable value that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def digest_of(value: Any) -> str:
+    """Return the SHA-256 (hex) of a JSON-serialisable value, independent of key order and process."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+class AudioRef(Frozen):
+    """A 32-bit float WAV file in the artifact store, named by the SHA-256 of its samples (interleaved, little-endian).
+
+    Of the samples, not of the file: WAV writers put the time of writing into float files.
+    """
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sample_rate: int = Field(gt=0)
+    channels: int = Field(gt=0)
+    frames: int = Field(ge=0)
+
+    @property
+    def duration_sec(self) -> float:
+        return self.frames / self.sample_rate
+
+
+class ModelUse(Frozen):
+    """A model that took part in a result: which one exactly, and under which licence."""
+
+    name: str
+    digest: str = Field(description="SHA-256 of the weights, or the package version where the weights are part of a package.")
+    licence: str
+
+
+class StepReport(Frozen):
+    """How a result came about. Not part of its content."""
+
+    step: StepName
+    status: Literal["ok", "degraded"] = "ok"
+    engine: str = ""
+    models: tuple[ModelUse, ...] = ()
+    device: str = "cpu"
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    degraded_because: tuple[str, ...] = ()
+    flow_run: str = Field(default="", description="Id of the flow run that computed it; another id than the current one means a cache hit.")
+
+
+class StepResult(Frozen):
+    """Base of every step's result."""
+
+    report: StepReport
+
+    #: Fields that say how or when, not what.
+    not_content: ClassVar[frozenset[str]] = frozenset({"report"})
+
+    def content_hash(self) -> str:
+        """SHA-256 over everything that matters to a step that reads this result."""
+        return digest_of(self.model_dump(mode="json", exclude=set(self.not_content)))
+
+
+# --- ingest ----------------------------------------------------------------------------------------------------------------------------
+
+
+class Tags(Frozen):
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    date: str | None = None
+    genre: str | None = None
+    track: str | None = None
+    comment: str | None = None
+    licence: str | None = None
+
+
+class Loudness(Frozen):
+    """ITU-R BS.1770-4 integrated loudness, and the sample peak."""
+
+    integrated_lufs: float | None = Field(description="None where every block is below the gate.")
+    peak_dbfs: float
+
+
+class SongSource(StepResult):
+    """The decoded song. Its content is the sound alone, so a retagged copy is the same song."""
+
+    not_content: ClassVar[frozenset[str]] = frozenset(
+        {"report", "file_sha256", "file_bytes", "container", "codec", "decoder", "original_sample_rate", "original_channels", "tags"}
+    )
+
+    song_id: str = Field(pattern=r"^[0-9a-f]{16}$", description="First 16 hex digits of audio.sha256.")
+    audio: AudioRef = Field(description="The decode every step reads: 44.1 kHz stereo.")
+    duration_sec: Seconds
+    tags: Tags
+    loudness: Loudness
+    file_sha256: str
+    file_bytes: int
+    container: str
+    codec: str
+    decoder: str
+    original_sample_rate: int
+    original_channels: int
+
+
+# --- separation ------------------------------------------------------------------------------------------------------------------------
+
+
+class StemSet(StepResult):
+    """Four stems that sum to the mix, and the mix without the voice."""
+
+    vocals: AudioRef
+    drums: AudioRef
+    bass: AudioRef
+    other: AudioRef
+    instrumental: AudioRef
+    residual_db: float = Field(description="Level of mix minus the sum of the stems, relative to the mix (dB).")
+
+    def stem(self, name: StemName) -> AudioRef:
+        ref: AudioRef = getattr(self, name)
+        return ref
+
+
+# --- asr -------------------------------------------------------------------------------------------------------------------------------
+
+
+class Syllable(Frozen):
+    start: Seconds
+    end: Seconds
+    text: str
+
+
+class Word(Frozen):
+    start: Seconds
+    end: Seconds
+    text: str
+    confidence: Confidence
+    syllables: tuple[Syllable, ...] = ()
+
+
+class LyricLine(Frozen):
+    start: Seconds
+    end: Seconds
+    text: str
+    confidence: Confidence
+    words: tuple[Word, ...]
+
+
+class TimeSpan(Frozen):
+    start: Seconds
+    end: Seconds
+
+
+class Lyrics(StepResult):
+    language: str | None = Field(description="ISO 639-1 code; None where nothing is sung.")
+    language_confidence: Confidence | None
+    lines: tuple[LyricLine, ...]
+    voice_activity: tuple[TimeSpan, ...] = Field(description="Where the vocal stem carries a voice: sorted, disjoint.")
+    input: Literal["mix", "vocals"]
+
+
+# --- beats_key -------------------------------------------------------------------------------------------------------------------------
+
+
+class Beat(Frozen):
+    time: Seconds
+    position: int = Field(ge=1, description="Position in the bar; 1 is the downbeat.")
+    confidence: Confidence
+
+
+class TempoPoint(Frozen):
+    time: Seconds
+    bpm: float = Field(gt=0)
+
+
+class TempoCandidate(Frozen):
+    bpm: float = Field(gt=0)
+    weight: Confidence
+
+
+class Tempo(Frozen):
+    bpm_global: float | None = Field(gt=0, description="None where the song has no steady pulse.")
+    confidence: Confidence
+    curve: tuple[TempoPoint, ...]
+    candidates: tuple[TempoCandidate, ...]
+
+
+class MeterSpan(Frozen):
+    """A meter that holds from start to end."""
+
+    start: Seconds
+    end: Seconds
+    numerator: int = Field(ge=1)
+    denominator: int = Field(ge=1)
+    confidence: Confidence
+
+
+Mode = Literal["major", "minor"]
+
+
+class KeySpan(Frozen):
+    start: Seconds
+    end: Seconds
+    tonic: str = Field(pattern=r"^[A-G][b#]?$")
+    mode: Mode
+    confidence: Confidence
+
+
+class BeatsKey(StepResult):
+    """The beat grid and the key. `keys` cover the song; the longest or only one is the song's key."""
+
+    beats: tuple[Beat, ...]
+    tempo: Tempo
+    meter: MeterSpan = Field(description="The meter that holds longest.")
+    meter_changes: tuple[MeterSpan, ...] = Field(description="All meters in order, covering the song; one entry where it never changes.")
+    keys: tuple[KeySpan, ...]
+    global_key: KeySpan | None
+
+    @property
+    def downbeats(self) -> tuple[float, ...]:
+        return tuple(beat.time for beat in self.beats if beat.position == 1)
+
+
+# --- chords ----------------------------------------------------------------------------------------------------------------------------
+
+
+class ChordAlternative(Frozen):
+    label: str
+    display: str
+    confidence: Confidence
+
+
+class Chord(Frozen):
+    start: Seconds
+    end: Seconds
+    label: str = Field(description="Harte syntax, such as A:min7/b3 or N.")
+    display: str = Field(description="What a musician reads, such as Am7/C; N.C. for no chord.")
+    root: str | None
+    quality: str | None
+    bass: str | None = Field(description="Bass note by name, where the chord is inverted or has a foreign bass.")
+    confidence: Confidence
+    start_beat: int | None = Field(description="Index into the beats of the beat the chord starts on; None where there is no beat grid.")
+    end_beat: int | None = Field(description="Index of the beat it ends on (exclusive), len(beats) at the end of the song.")
+    alternatives: tuple[ChordAlternative, ...] = ()
+
+
+class Chords(StepResult):
+    """Chords that cover the song without gaps or overlaps; `N` where there is none."""
+
+    chords: tuple[Chord, ...]
+
+
+# --- melody and bass -------------------------------------------------------------------------------------------------------------------
+
+
+class PitchBend(Frozen):
+    time: Seconds
+    midi: float
+
+
+class Note(Frozen):
+    start: Seconds
+    end: Seconds
+    midi: int = Field(ge=0, le=127)
+    cents: float = Field(ge=-100, le=100, description="Deviation of the note's median pitch from `midi`.")
+    confidence: Confidence
+    bends: tuple[PitchBend, ...] = Field(
+        default=(), description="Pitch over the note, where it departs from `midi` + `cents` by more than 50 cents."
+    )
+
+
+class Part(StepResult):
+    """One monophonic part: sorted notes that do not overlap."""
+
+    part: Literal["melody", "bass"]
+    notes: tuple[Note, ...]
+    lowest_midi: int | None
+    highest_midi: int | None
+    polyphonic: bool = Field(description="True where the stem sounds several pitches at once, so that one line cannot describe it.")
+    polyphonic_share: Confidence
+
+
+# --- structure -------------------------------------------------------------------------------------------------------------------------
+
+SectionLabel = Literal["intro", "verse", "prechorus", "chorus", "bridge", "solo", "instrumental", "interlude", "break", "outro", "section"]
+
+
+class Section(Frozen):
+    start: Seconds
+    end: Seconds
+    label: SectionLabel
+    index: int = Field(ge=1, description="Which of its label, in order: 2 for the second verse.")
+    group: str = Field(description="Letter of the repetition group; sections with the same letter repeat each other.")
+    confidence: Confidence
+
+
+class Structure(StepResult):
+    """Three levels of segmentation, each covering the song without gaps."""
+
+    sections: tuple[Section, ...]
+    coarse: tuple[Section, ...]
+    fine: tuple[Section, ...]
+
+
+AnyResult = SongSource | StemSet | Lyrics | BeatsKey | Chords | Part | Structure

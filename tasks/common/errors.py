@@ -1,0 +1,197 @@
+"""Every error a person can meet, each with a stable code, what happened, and what to do.
+
+The text of an error is the same in the CLI, in a Prefect run and in the Song Map. Codes never change meaning; new ones are added.
+`transient` marks what may pass on a second try (memory, disk, network): only that is retried.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PerformiaError(Exception):
+    """Base of all named errors. `str(error)` is `CODE: what happened. What to do.`"""
+
+    code: ClassVar[str] = "PERFORMIA_ERROR"
+    todo: ClassVar[str] = "Run again with --debug and report the output."
+    transient: ClassVar[bool] = False
+
+    def __init__(self, what: str, todo: str | None = None):
+        super().__init__(what, todo)
+        self.what = what.rstrip(".")
+        self.what_to_do = (todo or type(self).todo).rstrip(".")
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.what}. {self.what_to_do}."
+
+
+# --- input -----------------------------------------------------------------------------------------------------------------------------
+
+
+class AudioError(PerformiaError):
+    """The input cannot be analysed, now or on a second try."""
+
+    code = "AUDIO_ERROR"
+
+
+class AudioNotFound(AudioError):
+    code = "AUDIO_NOT_FOUND"
+    todo = "Check the path"
+
+
+class AudioIsDirectory(AudioError):
+    code = "AUDIO_IS_DIRECTORY"
+    todo = "Give the path of a file in it"
+
+
+class AudioEmpty(AudioError):
+    code = "AUDIO_EMPTY"
+    todo = "The file has no content; copy or download it again"
+
+
+class AudioUnreadable(AudioError):
+    code = "AUDIO_UNREADABLE"
+    todo = "Check that you may read the file"
+
+
+class AudioNotAudio(AudioError):
+    code = "AUDIO_NOT_AUDIO"
+    todo = "Give a file with sound: wav, flac, mp3, ogg, opus, m4a, aiff, mp4, webm or mkv"
+
+
+class AudioNoTrack(AudioError):
+    code = "AUDIO_NO_TRACK"
+    todo = "Give a file that has an audio track"
+
+
+class AudioTruncated(AudioError):
+    code = "AUDIO_TRUNCATED"
+    todo = "The file ends too early or is damaged; copy or download it again"
+
+
+class AudioTooShort(AudioError):
+    code = "AUDIO_TOO_SHORT"
+    todo = "Give a longer file, or lower PERFORMIA_MIN_DURATION_SEC"
+
+
+class AudioTooLong(AudioError):
+    code = "AUDIO_TOO_LONG"
+    todo = "Cut the file, or raise PERFORMIA_MAX_DURATION_SEC"
+
+
+class AudioSilent(AudioError):
+    code = "AUDIO_SILENT"
+    todo = "Check the recording: no sample is above -80 dBFS"
+
+
+class AudioInvalidSamples(AudioError):
+    code = "AUDIO_INVALID_SAMPLES"
+    todo = "The file holds NaN or infinite samples; export it again"
+
+
+class AudioPathRefused(AudioError):
+    code = "AUDIO_PATH_REFUSED"
+    todo = "Give a plain path to a file, inside the allowed folders where they are set"
+
+
+# --- models and engines ----------------------------------------------------------------------------------------------------------------
+
+
+class ModelError(PerformiaError):
+    code = "MODEL_ERROR"
+
+
+class ModelUnknown(ModelError):
+    code = "MODEL_UNKNOWN"
+    todo = "`performia models list` shows the names"
+
+
+class ModelUnavailable(ModelError):
+    code = "MODEL_UNAVAILABLE"
+    todo = "Run `performia models fetch` with a network connection, or put the file into PERFORMIA_MODELS_DIR"
+
+
+class ModelCorrupt(ModelError):
+    code = "MODEL_CORRUPT"
+    todo = "Delete the file and run `performia models fetch`"
+
+
+class ModelDownloadFailed(ModelError):
+    code = "MODEL_DOWNLOAD_FAILED"
+    todo = "Check the connection and try again; a partial download is resumed"
+    transient = True
+
+
+class EngineUnknown(PerformiaError):
+    code = "ENGINE_UNKNOWN"
+    todo = "`performia models list` shows the engines of each step"
+
+
+class EngineFailed(PerformiaError):
+    """Every engine of a step's chain failed; the text lists each with its reason."""
+
+    code = "ENGINE_FAILED"
+
+
+class OutOfMemory(PerformiaError):
+    code = "OUT_OF_MEMORY"
+    todo = "Close other programs, use --quality fast, or give a shorter file"
+    transient = True
+
+
+class LanguageUnsupported(PerformiaError):
+    code = "LANGUAGE_UNSUPPORTED"
+    todo = "Fetch a multilingual model (`performia models fetch`), or leave --language out"
+
+
+# --- results ---------------------------------------------------------------------------------------------------------------------------
+
+
+class StorageError(PerformiaError):
+    code = "STORAGE_ERROR"
+    todo = "Check the disk and the artifact store's permissions, then run again: finished steps are kept"
+    transient = True
+
+
+class ArtifactMissing(StorageError):
+    code = "ARTIFACT_MISSING"
+    todo = "Run again: the step that made it is computed anew"
+
+
+class SongMapInvalid(PerformiaError):
+    """The Song Map breaks its schema or its semantics; `problems` lists every one with its JSON path."""
+
+    code = "SONG_MAP_INVALID"
+    todo = "The partial results and the report are kept beside it; please report this with the file"
+
+    def __init__(self, what: str, problems: tuple[str, ...] = (), todo: str | None = None):
+        super().__init__(what, todo)
+        self.problems = problems
+        self.args = (what, problems, todo)
+
+
+class RequiredStepFailed(PerformiaError):
+    code = "REQUIRED_STEP_FAILED"
+    todo = "See the reason above; finished steps are kept and are not computed again"
+
+
+class StrictRunFailed(PerformiaError):
+    code = "STRICT_RUN_FAILED"
+    todo = "Fetch the missing models or run without --strict"
+
+
+class OptionInvalid(PerformiaError):
+    code = "OPTION_INVALID"
+    todo = "`performia analyze --help` shows what is allowed"
+
+
+def all_errors() -> tuple[type[PerformiaError], ...]:
+    """Every concrete error class, in the order they are defined."""
+
+    def below(cls: type[PerformiaError]) -> list[type[PerformiaError]]:
+        found = []
+        for sub in cls.__subclasses__():
+            found += [sub, *below(sub)]
+        return found
+
+    return tuple(below(PerformiaError))

@@ -1,0 +1,82 @@
+"""What this machine offers to a step, and the tags that name what a step needs. The one place with the device policy."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING, Final
+
+from tasks.common.settings import get_settings
+
+if TYPE_CHECKING:
+    import torch
+
+#: Tags of the tasks; `performia setup` makes a concurrency limit of each.
+GPU: Final = "gpu"
+CPU_HEAVY: Final = "cpu-heavy"
+MEMORY_HEAVY: Final = "memory-heavy"
+NETWORK: Final = "network"
+RESOURCE_TAGS: Final = (GPU, CPU_HEAVY, MEMORY_HEAVY, NETWORK)
+
+
+def available_cores() -> int:
+    """How many cores this process may use (affinity, not the machine's count)."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def threads() -> int:
+    """How many threads a heavy step takes."""
+    return get_settings().threads or available_cores()
+
+
+def best_device() -> str:
+    """cuda, else mps, else cpu; or what the settings say."""
+    chosen = get_settings().device
+    if chosen:
+        return chosen
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+@functools.lru_cache(maxsize=1)
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 matrices in hardware (avx512_bf16 or AMX), so that autocast is faster and not slower."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="ignore") as file:
+            flags = next((line for line in file if line.startswith("flags")), "").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """The lower precision to run networks in on this device, or None for float32 throughout."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device == "cpu" and cpu_has_bfloat16():
+        return torch.bfloat16
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or what caused it, says that memory ran out: on the GPU, in torch's CPU allocator, in numpy, or in the system."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        if isinstance(current, MemoryError) or type(current).__name__ == "OutOfMemoryError":
+            return True
+        text = str(current).lower()
+        if "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text:
+            return True
+        current = current.__cause__ or current.__context__
+    return False

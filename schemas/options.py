@@ -54,7 +54,7 @@ class AnalysisOptions(Frozen):
     engines: dict[Step, str] = Field(
         default_factory=dict,
         title="Engines",
-        description="Engine to use for a step instead of the best there is, such as {'separation': 'spleeter'}. A chosen engine has no fallback.",
+        description="Engine to use for a step instead of the best there is, such as {'asr': 'faster-whisper:small'}. It has no fallback.",
         json_schema_extra={"position": 4},
     )
     stems: bool = Field(

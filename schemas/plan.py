@@ -15,22 +15,26 @@ class EngineChoice(Frozen):
 
 
 class StepPlan(Frozen):
-    """The engines of one step, best first. The first is what the run expects; the others are for when it fails."""
+    """The engines of one step, best first. The first is what the run expects; the others are for when it fails.
+
+    An empty chain means that no engine can run; `degraded_because` says why.
+    """
 
     step: StepName
-    chain: tuple[EngineChoice, ...] = Field(min_length=1)
+    chain: tuple[EngineChoice, ...]
     options: dict[str, str | int | float | bool | None] = Field(
         default_factory=dict, description="The options this step reads, and no others."
     )
     degraded_because: tuple[str, ...] = Field(default=(), description="Why better engines of the step are not in the chain.")
 
     @property
-    def engine(self) -> str:
-        return self.chain[0].engine
+    def expected(self) -> EngineChoice | None:
+        """The engine the run expects to use."""
+        return self.chain[0] if self.chain else None
 
     def cache_identity(self) -> dict[str, object]:
         """What of the plan decides the result: the expected engine, its weights, the options."""
-        first = self.chain[0]
+        first = self.expected or EngineChoice(engine="")
         return {"engine": first.engine, "models": sorted(f"{model.name}={model.digest}" for model in first.models), "options": self.options}
 
 

@@ -1,7 +1,7 @@
 """Reading and writing audio files of the artifact store, block by block.
 
-Stored audio is WAV, 32-bit float, 44.1 kHz unless a reference says otherwise: exact, memory-mappable, and free of clipping where a stem's peak
-exceeds full scale. Arrays are float32, shaped (channels, frames) for stereo and (frames,) for mono.
+Stored audio is WAV, 32-bit float, 44.1 kHz unless a reference says otherwise: exact, memory-mappable, and free of clipping where a stem's
+peak exceeds full scale. Arrays are float32, shaped (channels, frames) for stereo and (frames,) for mono.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class WavWriter:
     def write(self, block: Samples) -> None:
         interleaved = np.ascontiguousarray(block.T, dtype="<f4")
         self._file.write(interleaved)
-        self._hash.update(interleaved)
+        self._hash.update(interleaved.data)
         self.frames += block.shape[-1]
 
     def ref(self) -> AudioRef:

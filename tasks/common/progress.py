@@ -1,7 +1,7 @@
 """Progress of the steps: engines report fractions, whoever is interested listens.
 
-An engine calls `progress(0.4, "segment 12 of 30")`. It never needs to know who listens: a progress bar, a Prefect artifact, a test, or nobody.
-Reporting is best effort: a listener that raises is dropped from that report, and the analysis goes on.
+An engine calls `progress(0.4, "segment 12 of 30")`. It never needs to know who listens: a progress bar, a Prefect artifact, a test, or
+nobody. Reporting is best effort: a listener that raises is dropped from that report, and the analysis goes on.
 """
 
 from __future__ import annotations

@@ -45,6 +45,14 @@ def best_device() -> str:
     return "cpu"
 
 
+def may_have_cuda() -> bool:
+    """Whether an NVIDIA GPU may be there, without importing torch: the driver is loaded, or the settings say so."""
+    chosen = get_settings().device
+    if chosen:
+        return chosen.startswith("cuda")
+    return os.path.exists("/proc/driver/nvidia/version") or os.name == "nt"
+
+
 @functools.lru_cache(maxsize=1)
 def cpu_has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 matrices in hardware (avx512_bf16 or AMX), so that autocast is faster and not slower."""

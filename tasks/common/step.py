@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import StepReport
-from tasks.common.errors import AudioError, EngineFailed, OutOfMemory, PerformiaError
+from tasks.common.errors import AudioError, EngineFailed, ModelUnavailable, OutOfMemory, PerformiaError
 from tasks.common.progress import Progress, silent
 from tasks.common.resources import is_out_of_memory
 from tasks.common.settings import Settings, get_settings
@@ -56,9 +56,11 @@ def local_context(progress: Progress = silent) -> Iterator[StepContext]:
 def run_chain(plan: StepPlan, ctx: StepContext, engines: Mapping[str, Callable[[EngineChoice], T]]) -> tuple[T, StepReport]:
     """Run the plan's engines, best first, until one answers; return its answer and the report.
 
-    An engine that fails, for whatever reason, gives way to the next, and the report says which and why. Bad input is not an engine's failure
-    and is raised at once. Raises OutOfMemory if the last engine ran out of memory, EngineFailed if it failed otherwise.
+    An engine that fails, for whatever reason, gives way to the next, and the report says which and why. Bad input is not an engine's
+    failure and is raised at once. Raises ModelUnavailable if the chain is empty, OutOfMemory if the last engine ran out of memory, EngineFailed if it failed otherwise.
     """
+    if not plan.chain:
+        raise ModelUnavailable(f"No engine of {plan.step} can run ({'; '.join(plan.degraded_because)})")
     started = time.perf_counter()
     fallen: list[str] = []
     last: BaseException | None = None

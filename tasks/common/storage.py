@@ -1,8 +1,8 @@
 """The artifact store: audio files named by the SHA-256 of their samples.
 
-A store is a directory or any fsspec URL. A file appears under its final name only when it is whole (temporary file, then rename), and is never
-changed afterwards, so that a reader needs no lock and writing the same content twice is harmless. On a remote store, files are copied into a
-local directory when they are read.
+A store is a directory or any fsspec URL. A file appears under its final name only when it is whole (temporary file, then rename), and is
+never changed afterwards, so that a reader needs no lock and writing the same content twice is harmless. On a remote store, files are copied
+into a local directory when they are read.
 """
 
 from __future__ import annotations

@@ -1,0 +1,207 @@
+"""The step cache: its keys, its locks, and when a hit does not count. The only module with cache policies.
+
+Why not Prefect's own policies. Paths hash as text, so content is hashed here. Keys must hold across processes and runs (the default contains the run's
+id) and change with the step's version, engine, weights and options, and with nothing else. A stored result may name audio files that somebody
+deleted; Prefect does not notice, so a record whose files are gone is dropped before it is looked up. Prefect's file lock never expires, so a killed
+run would block all later ones; the kernel frees these locks with the process.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from filelock import FileLock, Timeout
+from prefect import Task
+from prefect.cache_policies import CachePolicy
+from prefect.context import TaskRunContext
+from prefect.locking.protocol import LockManager
+from prefect.transactions import IsolationLevel
+
+from schemas.plan import StepPlan
+from schemas.results import AudioRef, StepResult, digest_of
+from tasks.common.settings import get_settings
+from tasks.common.storage import ArtifactStore
+
+logger = logging.getLogger(__name__)
+
+#: Open locks of this process, by path: {path: (lock, holder)}. A lock must outlive copies of the manager, which Prefect makes.
+_held: dict[Path, tuple[FileLock, str]] = {}
+_held_guard = threading.Lock()
+
+_POLL_SEC = 0.05
+
+
+class KernelLockManager(LockManager):
+    """Locks of the step cache as `flock` files below the data directory: freed by the kernel when their process dies, however it dies.
+
+    Holders within one process exclude each other too. The manager has no state of its own, so that it may be copied and pickled.
+    """
+
+    @staticmethod
+    def _path(key: str) -> Path:
+        return get_settings().locks_dir / f"{Path(key).name}.lock"
+
+    def acquire_lock(self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None) -> bool:
+        """See `LockManager`. `hold_timeout` is not needed: a lock ends with its process."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        deadline = None if acquire_timeout is None else time.monotonic() + acquire_timeout
+        while True:
+            with _held_guard:
+                mine = _held.get(path)
+                if mine is not None and mine[1] == holder:
+                    return True
+                if mine is None:
+                    lock = FileLock(path, thread_local=False)
+                    try:
+                        lock.acquire(timeout=0)
+                    except Timeout:
+                        pass
+                    else:
+                        _held[path] = (lock, holder)
+                        return True
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SEC)
+
+    async def aacquire_lock(self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None) -> bool:
+        return await anyio.to_thread.run_sync(self.acquire_lock, key, holder, acquire_timeout, hold_timeout)
+
+    def release_lock(self, key: str, holder: str) -> None:
+        path = self._path(key)
+        with _held_guard:
+            mine = _held.get(path)
+            if mine is None or mine[1] != holder:
+                raise ValueError(f"No lock held by {holder} for transaction with key {key}")
+            del _held[path]
+            mine[0].release()
+
+    def is_locked(self, key: str) -> bool:
+        path = self._path(key)
+        with _held_guard:
+            if path in _held:
+                return True
+            if not path.exists():
+                return False
+            probe = FileLock(path, thread_local=False)
+            try:
+                probe.acquire(timeout=0)
+            except Timeout:
+                return True
+            probe.release()
+            return False
+
+    def is_lock_holder(self, key: str, holder: str) -> bool:
+        with _held_guard:
+            mine = _held.get(self._path(key))
+            return mine is not None and mine[1] == holder
+
+    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.is_locked(key):
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SEC)
+        return True
+
+    async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        return await anyio.to_thread.run_sync(self.wait_for_lock, key, timeout)
+
+
+def step_key(step: str, version: int, inputs: dict[str, Any]) -> str:
+    """The cache key of one execution of a step: readable name, version, and a digest of everything that decides the result.
+
+    inputs: the step's parameters by name. A `StepPlan` counts by its expected engine, weights and options; a step's result by its content;
+    a failed or absent input (an exception, or None) as absent; anything else by its JSON.
+    """
+    material = {"step": step, "version": version, "inputs": {name: _identity(value) for name, value in sorted(inputs.items())}}
+    return f"{step}-v{version}-{digest_of(material)[:40]}"
+
+
+def _identity(value: Any) -> Any:
+    if isinstance(value, StepPlan):
+        return value.cache_identity()
+    if isinstance(value, StepResult):
+        return value.content_hash()
+    if value is None or isinstance(value, BaseException):
+        return None
+    return value
+
+
+@dataclass
+class StepCache(CachePolicy):
+    """Cache policy of a step. Two runs that need the same result at once compute it once; the second waits and reads.
+
+    step: the step's name. version: raised whenever the step's code would give another result for the same inputs.
+    """
+
+    step: str = ""
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        self.isolation_level = IsolationLevel.SERIALIZABLE
+        self.lock_manager = KernelLockManager()
+
+    def compute_key(self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any) -> str:
+        key = step_key(self.step, self.version, inputs)
+        plan = next((value for value in inputs.values() if isinstance(value, StepPlan)), None)
+        drop_stale(get_settings().results_dir / key, plan)
+        return key
+
+
+def drop_stale(record: Path, plan: StepPlan | None) -> None:
+    """Delete a stored result that must not be used: unreadable, naming audio that is gone, or made by a lesser engine than is at hand."""
+    try:
+        result = json.loads(json.loads(record.read_bytes())["result"])
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError):
+        reason = "unreadable"
+    else:
+        reason = _why_stale(result, plan)
+    if reason:
+        logger.info("dropping the cached result %s: %s", record.name, reason)
+        record.unlink(missing_ok=True)
+
+
+def _why_stale(result: Any, plan: StepPlan | None) -> str:
+    settings = get_settings()
+    store = ArtifactStore(settings.artifacts_url, settings.scratch_dir)
+    if any(not store.exists(ref) for ref in _audio_refs(result)):
+        return "its audio files are gone"
+    engine = _find_engine(result)
+    if plan is not None and plan.expected is not None and engine and engine != plan.expected.engine:
+        return f"made by {engine}, and {plan.expected.engine} is at hand"
+    return ""
+
+
+def _find_engine(result: Any) -> str:
+    data = result.get("data", result) if isinstance(result, dict) else {}
+    report = data.get("report", {}) if isinstance(data, dict) else {}
+    return str(report.get("engine", "")) if isinstance(report, dict) else ""
+
+
+def _audio_refs(value: Any) -> Iterator[AudioRef]:
+    """Every audio reference in a JSON value."""
+    if isinstance(value, dict):
+        if set(value) == set(AudioRef.model_fields):
+            yield AudioRef(**value)
+        else:
+            for item in value.values():
+                yield from _audio_refs(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _audio_refs(item)
+
+
+def cached(task: Task[..., Any]) -> Task[..., Any]:
+    """The task with its results in Performia's own cache directory. Bound at run time: nothing is read from the settings at import."""
+    return task.with_options(result_storage=get_settings().results_dir)

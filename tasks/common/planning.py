@@ -1,7 +1,7 @@
 """Which engine each step will use: made once at the start of a run, from the options, the models at hand, and one look at the hub.
 
-The plan decides the step cache's keys, so a result made by a lesser engine is computed again once a better one is at hand. This module is the one place that
-says which engines a step has, in which order, and what a quality means for it.
+The plan decides the step cache's keys, so a result made by a lesser engine is computed again once a better one is at hand. This module is
+the one place that says which engines a step has, in which order, and what a quality means for it.
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ def run_chain(plan: StepPlan, ctx: StepContext, engines: Mapping[str, Callable[[
     """Run the plan's engines, best first, until one answers; return its answer and the report.
 
     An engine that fails, for whatever reason, gives way to the next, and the report says which and why. Bad input is not an engine's
-    failure and is raised at once. Raises ModelUnavailable if the chain is empty, OutOfMemory if the last engine ran out of memory, EngineFailed if it failed otherwise.
+    failure and is raised at once. Raises ModelUnavailable if the chain is empty, OutOfMemory if the last engine ran out of memory,
+    EngineFailed if it failed otherwise.
     """
     if not plan.chain:
         raise ModelUnavailable(f"No engine of {plan.step} can run ({'; '.join(plan.degraded_because)})")

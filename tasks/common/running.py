@@ -1,0 +1,73 @@
+"""What a task shell needs around its one pure function: the step's context, progress, and the rules of retrying and of absent inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from prefect import Task, allow_failure
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import FlowRunContext
+from prefect.futures import PrefectFuture
+
+from schemas.results import StepName
+from tasks.common.caching import cached
+from tasks.common.errors import PerformiaError
+from tasks.common.progress import StepEvent, publish, reporter
+from tasks.common.settings import get_settings
+from tasks.common.step import StepContext
+from tasks.common.storage import ArtifactStore
+
+T = TypeVar("T")
+
+
+def current_flow_run() -> str:
+    """Id of the flow run this code runs in; empty outside one."""
+    context = FlowRunContext.get()
+    return str(context.flow_run.id) if context is not None and context.flow_run is not None else ""
+
+
+@contextmanager
+def running(step: StepName) -> Iterator[StepContext]:
+    """The context of one execution of a step, whose progress goes to whoever listens."""
+    run = current_flow_run()
+    settings = get_settings()
+    publish(StepEvent(run, step, "started"))
+    yield StepContext(
+        store=ArtifactStore(settings.artifacts_url, settings.scratch_dir), settings=settings, progress=reporter(run, step), flow_run=run
+    )
+
+
+def announce(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> None:
+    """Task hook: publish that a step ended, and whether it came from the cache."""
+    step = getattr(task.cache_policy, "step", "") or task.name
+    run = str(task_run.flow_run_id)
+    if state.is_completed():
+        publish(StepEvent(run, step, "finished", 1.0, "cached" if state.name == "Cached" else ""))
+    else:
+        publish(StepEvent(run, step, "failed", message=state.message or ""))
+
+
+def is_transient(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    """Retry condition: whether the failure may pass on a second try. Memory, disk and network may; bad input and bugs do not."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, PerformiaError):
+        return error.transient
+    return isinstance(error, MemoryError | OSError)
+
+
+def given(value: T | BaseException | None) -> T | None:
+    """An optional input of a step: None where the step that makes it failed or did not run."""
+    return None if value is None or isinstance(value, BaseException) else value
+
+
+def submit(task: Task[..., Any], *inputs: Any) -> Any:
+    """Start a step as soon as its inputs are there, and return its future. Its result goes to Performia's cache."""
+    return cached(task).submit(*inputs)
+
+
+def even_if_failed(future: Any) -> Any:
+    """An input that a step can do without: it gets the error instead. See `given`."""
+    # While Prefect draws the graph, there are no futures, and the annotation would hide the edge.
+    return allow_failure(future) if isinstance(future, PrefectFuture) else future

@@ -114,7 +114,7 @@ def pitch_scores(voice_path: Path, song: Json) -> Json:
     found = SwiftF0().detect(samples, rate)
     cents, medians = [], []
     for note in song["melody"]:
-        inside = (found.timestamps >= note["start"]) & (found.timestamps < note["end"]) & (found.confidence > 0.8)
+        inside = (found.timestamps >= note["start"]) & (found.timestamps < note["end"]) & (found.confidence > 0.5)
         if inside.sum() >= 3:
             error = 1200.0 * np.log2(found.pitch_hz[inside] / librosa.midi_to_hz(note["midi"]))
             cents.extend(error)

@@ -19,9 +19,9 @@ Audio = NDArray[np.float64]
 # FluidSynth sounds every note this much after its MIDI time (measured on the drum part).
 SYNTH_DELAY_SEC = 0.0030
 # Level of each part over the bars it sounds in (dB RMS), and its place from -1 (left) to 1 (right).
-LEVELS_DB = {"voice": -17.5, "drums": -23.0, "bass": -24.0, "piano": -28.0, "guitar": -29.0, "pad": -34.0}
+LEVELS_DB = {"voice": -16.0, "drums": -23.0, "bass": -24.0, "piano": -28.0, "guitar": -29.0, "pad": -34.0}
 PANS = {"voice": 0.0, "drums": 0.0, "bass": 0.0, "piano": -0.25, "guitar": 0.4, "pad": 0.1}
-REVERB_SENDS_DB = {"voice": -15.0, "drums": -22.0, "bass": -60.0, "piano": -16.0, "guitar": -16.0, "pad": -14.0}
+REVERB_SENDS_DB = {"voice": -20.0, "drums": -22.0, "bass": -60.0, "piano": -16.0, "guitar": -16.0, "pad": -14.0}
 DUCK_DB = 2.5
 DUCKED = ("piano", "guitar", "pad")
 

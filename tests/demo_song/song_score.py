@@ -17,7 +17,7 @@ BEATS_PER_BAR = 4
 EIGHTHS_PER_BAR = 8
 LEAD_IN_SEC = 0.5
 RING_OUT_SEC = 2.2
-KEY_TONIC = "C"
+KEY_TONIC = "G"
 KEY_MODE = "major"
 
 
@@ -96,23 +96,23 @@ class Score:
 
 # Harte label -> bass note and the notes of the upper parts (MIDI numbers).
 VOICINGS: dict[str, tuple[int, tuple[int, ...]]] = {
-    "C:maj": (36, (60, 64, 67)),
-    "G:maj/3": (35, (59, 62, 67)),
-    "A:min7": (33, (57, 60, 64, 67)),
-    "F:maj7": (41, (57, 60, 64, 65)),
-    "D:min7": (38, (57, 60, 62, 65)),
-    "G:7": (43, (59, 62, 65, 67)),
-    "F:maj": (41, (57, 60, 65)),
     "G:maj": (43, (59, 62, 67)),
-    "A:min": (33, (57, 60, 64)),
-    "C:maj/3": (40, (60, 64, 67)),
+    "D:maj/3": (42, (62, 66, 69)),
+    "E:min7": (40, (59, 62, 64, 67)),
+    "C:maj7": (36, (59, 60, 64, 67)),
+    "A:min7": (45, (60, 64, 67, 69)),
+    "D:7": (38, (60, 62, 66, 69)),
+    "C:maj": (36, (60, 64, 67)),
+    "D:maj": (38, (62, 66, 69)),
+    "E:min": (40, (59, 64, 67)),
+    "G:maj/3": (35, (62, 67, 71)),
 }
 
 # One entry a bar; two chords in a bar are divided by a blank and last half a bar each.
-VERSE_CHORDS = ("C:maj", "G:maj/3", "A:min7", "F:maj7", "C:maj", "G:maj/3", "D:min7", "G:7")
-CHORUS_CHORDS = ("F:maj", "G:maj", "A:min", "C:maj/3", "F:maj", "G:maj", "D:min7 G:7", "C:maj")
-INTRO_CHORDS = ("C:maj", "A:min7", "F:maj7", "G:7")
-OUTRO_CHORDS = ("F:maj7", "G:7", "C:maj", "C:maj")
+VERSE_CHORDS = ("G:maj", "D:maj/3", "E:min7", "C:maj7", "G:maj", "D:maj/3", "A:min7", "D:7")
+CHORUS_CHORDS = ("C:maj", "D:maj", "E:min", "G:maj/3", "C:maj", "D:maj", "A:min7 D:7", "G:maj")
+INTRO_CHORDS = ("G:maj", "E:min7", "C:maj7", "D:7")
+OUTRO_CHORDS = ("C:maj7", "D:7", "G:maj", "G:maj")
 
 # (start, length) in eighths for each syllable of a two-bar line.
 VERSE_LONG = ((0, 2), (2, 1), (3, 3), (6, 2), (8, 1), (9, 1), (10, 2), (12, 2))
@@ -121,36 +121,36 @@ CHORUS_RHYTHM = ((0, 3), (3, 1), (4, 2), (6, 2), (8, 2), (10, 1), (11, 4))
 
 VERSE_RHYTHMS = (VERSE_LONG, VERSE_SHORT, VERSE_LONG, VERSE_SHORT)
 VERSE_TUNE = (
-    (55, 57, 60, 60, 59, 57, 59, 55),
-    (57, 59, 60, 60, 57, 57, 60),
-    (55, 57, 60, 62, 62, 60, 59, 55),
-    (57, 57, 60, 62, 59, 59, 62),
+    (50, 52, 55, 55, 54, 52, 54, 50),
+    (52, 54, 55, 55, 52, 52, 55),
+    (50, 52, 55, 57, 57, 55, 54, 50),
+    (52, 52, 55, 57, 54, 54, 57),
 )
 CHORUS_RHYTHMS = (CHORUS_RHYTHM,) * 4
 CHORUS_TUNE = (
-    (60, 62, 65, 64, 62, 64, 62),
-    (60, 62, 64, 64, 67, 65, 64),
-    (65, 65, 67, 65, 67, 65, 62),
-    (62, 65, 67, 65, 64, 62, 60),
+    (55, 57, 60, 59, 57, 59, 57),
+    (55, 57, 59, 59, 62, 60, 59),
+    (60, 60, 62, 60, 62, 60, 57),
+    (57, 60, 62, 60, 59, 57, 55),
 )
 
 # Words with '-' between the syllables of a word, and the same syllables in IPA with '.' between them.
 VERSE_1 = (
-    ("Morn-ing light is on the wa-ter", "mˈɔːɹ.nɪŋ lˈaɪt ɪz ˈɔn ðə wˈɔː.tɚ"),
+    ("Morn-ing light is on the wa-ter", "mˈɔːɹ.nɪŋ lˈaɪt ɪz ˈɔn ðə wˈɔː.ɾɚ"),
     ("All the boats are out at sea", "ˈɔːl ðə bˈoʊts ɑːɹ ˈaʊt æt sˈiː"),
     ("Sum-mer wind is get-ting warm-er", "sˈʌ.mɚ wˈɪnd ɪz ɡˈɛ.tɪŋ wˈɔːɹ.mɚ"),
-    ("And the day is call-ing me", "ænd ðə dˈeɪ ɪz kˈɔː.lɪŋ mˈiː"),
+    ("And the day is good to me", "ænd ðə dˈeɪ ɪz ɡˈʊd tə mˈiː"),
 )
 VERSE_2 = (
     ("Eve-ning falls a-long the val-ley", "ˈiːv.nɪŋ fˈɔːlz ɐ.lˈɔŋ ðə vˈæ.li"),
     ("All the birds have gone to sleep", "ˈɔːl ðə bˈɜːdz hæv ɡˈɔn tə slˈiːp"),
-    ("Lights are burn-ing in the al-ley", "lˈaɪts ɑːɹ bˈɜː.nɪŋ ɪn ðɪ ˈæ.li"),
+    ("Lights are shin-ing in the al-ley", "lˈaɪts ɑːɹ ʃˈaɪ.nɪŋ ɪn ðɪ ˈæ.li"),
     ("And the sky is blue and deep", "ænd ðə skˈaɪ ɪz blˈuː ænd dˈiːp"),
 )
 CHORUS = (
     ("Come and see the riv-er shine", "kˈʌm ænd sˈiː ðə ɹˈɪ.vɚ ʃˈaɪn"),
     ("Find the gold on eve-ry stone", "fˈaɪnd ðə ɡˈoʊld ˈɔn ˈɛ.vɹi stˈoʊn"),
-    ("Put your o-pen hand in mine", "pˈʊt jʊɹ ˈoʊ.pən hˈænd ɪn mˈaɪn"),
+    ("We have bread and we have wine", "wiː hˈæv bɹˈɛd ænd wiː hˈæv wˈaɪn"),
     ("I will bring you safe-ly home", "aɪ wɪl bɹˈɪŋ juː sˈeɪf.li hˈoʊm"),
 )
 

@@ -25,11 +25,13 @@ SAMPLE_RATE = 44_100
 VOICE_RATE = 22_050
 FRAME = 256 / VOICE_RATE
 VOWELS = frozenset("aɑæɐʌəɚɛeɜiɪoɔuʊ")
+FINAL_SONORANTS = frozenset("mnŋl")
 BLANK, LONG, BEGIN, END, SPACE = "_", "ː", "^", "$", " "
 
-NOISE_SCALE = 0.4
+NOISE_SCALE = 0.25
 NOISE_SEED = 5.0
 CONSONANT_STRETCH = 1.35
+FINAL_STRETCH = 2.0
 MAX_SPACE_FRAMES = 3
 MIN_VOWEL_FRAMES = 7
 LEAD_FRAMES = 12
@@ -160,6 +162,8 @@ def _lay_out(tokens: list[_Token], notes: list[tuple[float, float]]) -> float:
     for token in tokens:
         limit = MAX_SPACE_FRAMES if token.symbol == SPACE else np.inf
         token.frames = 0 if token.core else max(1, round(min(token.natural * CONSONANT_STRETCH, limit)))
+    if tokens[-1].symbol in FINAL_SONORANTS:
+        tokens[-1].frames = round(tokens[-1].frames * FINAL_STRETCH)
     first_core = next(index for index, token in enumerate(tokens) if token.core)
     begin = notes[0][0] - sum(token.frames for token in tokens[:first_core]) * FRAME
     position = first_core

@@ -1,0 +1,6 @@
+"""What runs, in which order: one flow per file."""
+
+import lazy_loader
+
+# Prefect is imported with a flow, when one is asked for: `performia --help` does without.
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"song_analysis": ["analyze_song"]})

@@ -135,3 +135,24 @@ class ArtifactStore:
             raise ArtifactMissing(f"The artifact store lacks {self.key(ref)}") from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def sweep_scratch(scratch: Path | None = None) -> None:
+    """Remove the temporary directories of processes that died without doing so."""
+    from tasks.common.settings import get_settings
+
+    folder = scratch or get_settings().scratch_dir
+    for path in folder.glob("*-*"):
+        owner = path.name.split("-")[0]
+        if owner.isdigit() and path.is_dir() and not _alive(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

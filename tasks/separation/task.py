@@ -24,7 +24,7 @@ from tasks.separation import separate as engine
     on_completion=[announce],
     on_failure=[announce],
 )
-def separate(plan: StepPlan, source: SongSource) -> StemSet:
+def separate_stems(plan: StepPlan, source: SongSource) -> StemSet:
     """Split the mix into four stems that sum to it, and make the karaoke mix."""
     with running("separation") as ctx:
         return engine.separate_song(source, plan, ctx)

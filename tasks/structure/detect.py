@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.plan import StepPlan
-from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Section, SongSource, StemSet, Structure
+from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Section, SectionLabel, SongSource, StemSet, Structure
 from tasks.common.progress import part_of
 from tasks.common.step import StepContext, run_chain
 from tasks.structure.features import BarFeatures, bar_edges, measure_bars
-from tasks.structure.labels import gather_facts, group_sections, make_sections, name_sections
+from tasks.structure.labels import SectionFacts, gather_facts, group_sections, join_neighbours, make_sections, name_sections
 from tasks.structure.segmentation import segment
 
 #: (sections, coarse, fine)
@@ -53,11 +53,20 @@ def _spectral(
     words = [(word.start, word.text) for line in lyrics.lines for word in line.words] if lyrics is not None else []
     ctx.progress(0.95, "labels")
 
-    def level(boundaries: tuple[int, ...]) -> tuple[Section, ...]:
-        facts = gather_facts(bars, boundaries, group_sections(found.similarity, boundaries), words)
-        return make_sections(facts, name_sections(facts))
+    def named(boundaries: tuple[int, ...]) -> tuple[list[int], list[SectionFacts], list[tuple[SectionLabel, float]]]:
+        groups = group_sections(found.similarity, boundaries)
+        facts = gather_facts(bars, boundaries, groups, words)
+        return groups, facts, name_sections(facts)
 
-    return level(found.section), level(found.coarse), level(found.fine)
+    groups, _, labels = named(found.section)
+    joined = join_neighbours(found.section, groups, labels)
+    result = [make_sections(*named(boundaries)[1:]) for boundaries in (joined, keep_common(found.coarse, joined), found.fine)]
+    return result[0], result[1], result[2]
+
+
+def keep_common(coarse: tuple[int, ...], sections: tuple[int, ...]) -> tuple[int, ...]:
+    """The coarse boundaries that are section boundaries still, so that the levels stay nested."""
+    return tuple(boundary for boundary in coarse if boundary in sections)
 
 
 def with_chords(bars: BarFeatures, chords: Chords) -> BarFeatures:

@@ -10,6 +10,7 @@ for the features.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -155,7 +156,7 @@ def _mfcc(signal: npt.NDArray[np.float32]) -> Floats:
 
 def _per_bar(frames: Floats, edges: Floats, parts: int, unit: bool) -> Floats:
     """Mean of (frames, bins) over each of `parts` equal parts of each bar: (bars, parts * bins)."""
-    times = np.concatenate([np.linspace(a, b, parts, endpoint=False) for a, b in zip(edges[:-1], edges[1:], strict=True)] + [edges[-1:]])
+    times = np.concatenate([np.linspace(a, b, parts, endpoint=False) for a, b in itertools.pairwise(edges)] + [edges[-1:]])
     borders = np.clip(np.round(times * SAMPLE_RATE / HOP).astype(int), 0, len(frames))
     sums = np.concatenate([np.zeros((1, frames.shape[1])), np.cumsum(frames, axis=0)])
     counts = np.maximum(np.diff(borders), 1)[:, None]
@@ -163,7 +164,7 @@ def _per_bar(frames: Floats, edges: Floats, parts: int, unit: bool) -> Floats:
     if unit:
         norms = np.linalg.norm(means, axis=1, keepdims=True)
         means = np.divide(means, norms, out=np.zeros_like(means), where=norms > 1e-9)
-    return means.reshape(len(edges) - 1, -1)
+    return np.asarray(means.reshape(len(edges) - 1, -1))
 
 
 def _levels(path: Path, edges: Floats) -> Floats:

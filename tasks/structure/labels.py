@@ -7,6 +7,7 @@ comes once, late, and is sung, is a bridge. The evidence is weighed, not proven,
 
 from __future__ import annotations
 
+import itertools
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +22,12 @@ from tasks.structure.features import BarFeatures
 Floats = npt.NDArray[np.float64]
 
 #: Mean likeness of two sections' bars, in order, from which they count as repetitions.
-SAME_GROUP = 0.62
+SAME_GROUP = 0.55
 #: Share of a section that must be sung for it to count as sung, where voice activity is known.
 _SUNG = 0.25
+#: Neighbours of one label are joined up to this many bars, and always where one of them is this short.
+_LONGEST_JOINED = 24
+_SHORT = 4
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def group_sections(similarity: Floats, boundaries: Sequence[int], threshold: flo
 
     similarity: (bars, bars) likeness of bars. boundaries: bar indices, 0 first and the number of bars last.
     """
-    spans = list(zip(boundaries[:-1], boundaries[1:], strict=True))
+    spans = list(itertools.pairwise(boundaries))
     count = len(spans)
     if count < 2:
         return [0] * count
@@ -68,7 +72,7 @@ def _likeness(similarity: Floats, a: tuple[int, int], b: tuple[int, int]) -> flo
         for shift_b in range(length_b - short + 1):
             index = np.arange(short)
             best = max(best, float(similarity[a[0] + shift_a + index, b[0] + shift_b + index].mean()))
-    return best * (short / max(length_a, length_b)) ** 0.25
+    return float(best * (short / max(length_a, length_b)) ** 0.25)
 
 
 def gather_facts(
@@ -120,7 +124,7 @@ def name_sections(facts: Sequence[SectionFacts]) -> list[tuple[SectionLabel, flo
         elif fact.group == chorus:
             labels.append(("chorus", _confidence(0.5 + margin)))
         else:
-            labels.append(_sung_label(index, facts, members, chorus, margin))
+            labels.append(_sung_label(index, facts, sung, members, chorus, margin))
     return labels
 
 
@@ -165,14 +169,14 @@ def _instrumental_label(index: int, facts: Sequence[SectionFacts], sung: Sequenc
 
 
 def _sung_label(
-    index: int, facts: Sequence[SectionFacts], members: dict[int, list[int]], chorus: int | None, margin: float
+    index: int, facts: Sequence[SectionFacts], sung: Sequence[bool], members: dict[int, list[int]], chorus: int | None, margin: float
 ) -> tuple[SectionLabel, float]:
     """Name of a sung section that is not the chorus."""
     fact = facts[index]
     where = members[fact.group]
     if chorus is not None:
         before_chorus = [i + 1 < len(facts) and facts[i + 1].group == chorus for i in where]
-        follows_verse = [i > 0 and facts[i - 1].group not in (chorus, fact.group) for i in where]
+        follows_verse = [i > 0 and sung[i - 1] and facts[i - 1].group not in (chorus, fact.group) for i in where]
         if len(where) > 1 and all(before_chorus) and all(follows_verse) and fact.bars <= 8:
             return "prechorus", _confidence(0.4 + margin / 2)
         if len(where) == 1 and index > members[chorus][0] and fact.start > 0.5 * facts[-1].end and index < len(facts) - 1:
@@ -184,8 +188,24 @@ def _confidence(value: float) -> float:
     return float(np.clip(value, 0.05, 0.95))
 
 
+def join_neighbours(
+    boundaries: Sequence[int], groups: Sequence[int], labels: Sequence[tuple[SectionLabel, float]], longest: int = _LONGEST_JOINED
+) -> tuple[int, ...]:
+    """The boundaries, without those between neighbours of one label that are short or repeat each other.
+
+    A musician reads one verse of sixteen bars, not four of four.
+    """
+    kept = [boundaries[0]]
+    for index in range(1, len(labels)):
+        start, here, end = kept[-1], boundaries[index], boundaries[index + 1]
+        alike = groups[index] == groups[index - 1] or min(here - start, end - here) <= _SHORT
+        if labels[index][0] != labels[index - 1][0] or not alike or end - start > longest:
+            kept.append(here)
+    return (*kept, boundaries[-1])
+
+
 def make_sections(facts: Sequence[SectionFacts], labels: Sequence[tuple[SectionLabel, float]]) -> tuple[Section, ...]:
-    """The sections, numbered within their label; neighbours of one group and label are left as they are: a double chorus is two."""
+    """The sections, numbered within their label."""
     seen: dict[SectionLabel, int] = {}
     sections = []
     for fact, (label, confidence) in zip(facts, labels, strict=True):

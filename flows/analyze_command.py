@@ -1,0 +1,102 @@
+"""`performia analyze`: songs one after the other, each in its own Prefect run; a bad song does not stop the next."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from tasks.ingest.checks import refuse_early
+
+from flows.console import SongProgress, error_console, print_summary
+from flows.embedded_api import EmbeddedApi, quiet_prefect
+from schemas.options import AnalysisOptions
+from tasks.common.errors import PerformiaError
+from tasks.common.settings import get_settings
+from tasks.common.storage import sweep_scratch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one song went, as `--json` prints it."""
+
+    song: str
+    status: str
+    seconds: float
+    song_map: str | None = None
+    code: str | None = None
+    error: str | None = None
+
+
+def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_json: bool, debug: bool) -> int:
+    """Analyse the songs and return the exit code: 0, or 1 if any song failed, 130 if interrupted."""
+    console = error_console()
+    quiet_prefect()
+    _import_prefect_in_background()
+    outcomes: list[Outcome] = []
+    good: list[Path] = []
+    for song in songs:
+        try:
+            _refuse_bad_song(song, thorough=not good)
+            good.append(song)
+        except PerformiaError as error:
+            console.print(f"[red]{error.code}[/]: {error.what}. {error.what_to_do}.", soft_wrap=True)
+            outcomes.append(Outcome(str(song), "failed", 0.0, code=error.code, error=str(error)))
+    try:
+        if good:
+            with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log"):
+                outcomes += [_analyze_one(song, output, options, console, debug) for song in good]
+    except KeyboardInterrupt:
+        # Native code in worker threads cannot be interrupted; what is finished is in the cache, and the API has been stopped in order.
+        console.print("\nStopped. Finished steps are kept: the same command goes on from there.")
+        os._exit(130)
+    if as_json:
+        print(json.dumps([asdict(outcome) for outcome in outcomes], indent=1, ensure_ascii=False))
+    return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
+
+
+def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Console, debug: bool) -> Outcome:
+    from flows.song_analysis import analyze_song
+
+    started = time.monotonic()
+    try:
+        with SongProgress(console, song.name):
+            song_map = analyze_song(song, options, output.resolve())
+    except PerformiaError as error:
+        if debug:
+            console.print_exception()
+        console.print(f"[red]{error.code}[/]: {error.what}. {error.what_to_do}.", soft_wrap=True)
+        return Outcome(str(song), "failed", round(time.monotonic() - started, 2), code=error.code, error=str(error))
+    folder = Path(song_map.location)
+    print_summary(console, song_map, str(folder))
+    return Outcome(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / "song_map.json"))
+
+
+def _refuse_bad_song(song: Path, thorough: bool) -> None:
+    """Raise the song's AudioError now, if it has one: before Prefect's API is started, where that takes longer than finding out.
+
+    thorough: decode the whole song too. For later songs the API is up, and the ingest step says the same as fast.
+    """
+    from tasks.ingest.ingest import ingest_song
+
+    from tasks.common.step import local_context
+
+    settings = get_settings()
+    refuse_early(song, settings)
+    if thorough:
+        sweep_scratch()
+        with local_context() as ctx:
+            ingest_song(song, ctx)
+
+
+def _import_prefect_in_background() -> None:
+    """Importing Prefect takes a second; decoding the first song takes another."""
+
+    def load() -> None:
+        import flows.song_analysis  # noqa: F401
+
+    threading.Thread(target=load, daemon=True).start()

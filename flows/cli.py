@@ -1,0 +1,153 @@
+"""The `performia` command. Prefect and the models are imported by the commands that need them, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from schemas.options import AnalysisOptions, Quality, Step
+from tasks.common.errors import OptionInvalid, PerformiaError
+
+app = typer.Typer(
+    help="Performia listens to a song and writes down everything a musician needs to perform it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+models_app = typer.Typer(help="The models: which there are, where they come from, under which licence.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+
+@app.command()
+def analyze(
+    songs: Annotated[list[Path], typer.Argument(metavar="SONG...", help="Audio files.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets one folder a song.")] = Path("performia-out"),
+    quality: Annotated[Quality, typer.Option(help="How much time to spend.")] = Quality.balanced,
+    language: Annotated[str | None, typer.Option(help="Language of the lyrics, such as en. Detected if not given.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if any step failed or fell back to a lesser engine.")] = False,
+    engine: Annotated[list[str] | None, typer.Option(metavar="STEP=NAME", help="Engine for a step, such as separation=spleeter.")] = None,
+    stems: Annotated[bool, typer.Option(help="Write the stems and the karaoke mix.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and logs.")] = False,
+) -> None:
+    """Analyse songs: write a Song Map and the stems of each."""
+    _set_up_logging(debug)
+    options = _options(quality=quality, language=language, strict=strict, engines=_engines(engine or []), stems=stems)
+    from flows.analyze_command import analyze_songs
+
+    raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug))
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(metavar="SONG_MAP...", help="Song Maps to check.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
+) -> None:
+    """Check Song Maps against the schema and its semantics. All problems are listed; exit code 1 if there is any."""
+    from tasks.packager.validation import validate_file
+
+    found = {str(file): validate_file(file) for file in files}
+    if as_json:
+        typer.echo(json.dumps({name: [vars_of(problem) for problem in problems] for name, problems in found.items()}, indent=1))
+    else:
+        for name, problems in found.items():
+            typer.echo(f"{name}: {'valid' if not problems else f'{len(problems)} problems'}")
+            for problem in problems:
+                typer.echo(f"  {problem.json_path}: {problem.message}")
+    raise typer.Exit(1 if any(found.values()) else 0)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the Song Map."""
+    from schemas.song_map import load_schema
+
+    typer.echo(json.dumps(load_schema(), indent=2, ensure_ascii=False))
+
+
+@models_app.command("list")
+def models_list(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+    """Every model: the step it serves, its size, its licence, and whether it is here."""
+    from flows.models_command import list_models
+
+    list_models(as_json)
+
+
+@models_app.command("fetch")
+def models_fetch(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL...]", help="Models to download.")] = None,
+    quality: Annotated[Quality, typer.Option(help="Without names: fetch what this quality uses.")] = Quality.balanced,
+) -> None:
+    """Download models, resuming what was begun, and check them."""
+    from flows.models_command import fetch_models
+
+    raise typer.Exit(fetch_models(names or [], quality))
+
+
+@models_app.command("verify")
+def models_verify(names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL...]")] = None) -> None:
+    """Hash the files of the models that are here and compare. Exit code 1 if one is damaged."""
+    from flows.models_command import verify_models
+
+    raise typer.Exit(verify_models(names or []))
+
+
+@models_app.command("where")
+def models_where(names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL...]")] = None) -> None:
+    """The folders of the models that are here."""
+    from flows.models_command import locate_models
+
+    raise typer.Exit(locate_models(names or []))
+
+
+def vars_of(problem: Any) -> dict[str, str]:
+    return {"path": problem.json_path, "message": problem.message, "code": problem.code}
+
+
+def _options(**chosen: Any) -> AnalysisOptions:
+    from pydantic import ValidationError
+
+    try:
+        return AnalysisOptions(**chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise OptionInvalid(f"--{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+
+
+def _engines(chosen: list[str]) -> dict[Step, str]:
+    engines: dict[Step, str] = {}
+    for item in chosen:
+        step, equals, name = item.partition("=")
+        if not equals or not name or step not in Step.__members__:
+            raise OptionInvalid(f"--engine {item}: not STEP=NAME", f"STEP is one of: {', '.join(Step)}")
+        engines[Step(step)] = name
+    return engines
+
+
+def _set_up_logging(debug: bool) -> None:
+    """Only what the command prints reaches the screen; with --debug, everything."""
+    import warnings
+
+    if debug:
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    else:
+        logging.getLogger().addHandler(logging.NullHandler())
+        warnings.simplefilter("ignore")
+
+
+def main() -> None:
+    """Entry point: named errors are printed plainly."""
+    try:
+        app()
+    except PerformiaError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2 if isinstance(error, OptionInvalid) else 1)
+
+
+if __name__ == "__main__":
+    main()

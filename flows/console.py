@@ -1,0 +1,105 @@
+"""What a person sees while songs are analysed, and after: on standard error, so that standard output stays free for results."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from schemas.song_map import SongMap
+
+from tasks.common.progress import StepEvent, listening
+
+#: The steps in the order they are shown, with what they are called on the screen.
+STEPS = {
+    "ingest": "decode",
+    "separation": "separate stems",
+    "beats_key": "beats and key",
+    "asr": "lyrics",
+    "chords": "chords",
+    "melody": "melody",
+    "bass": "bass",
+    "structure": "sections",
+    "package": "Song Map",
+}
+
+
+def error_console() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+class SongProgress:
+    """with SongProgress(console, "song.mp3"): one bar a step, moved by the events of the steps. Plain lines where there is no terminal."""
+
+    def __init__(self, console: Console, title: str):
+        self._console = console
+        self._title = title
+        self._live = console.is_terminal
+        self._lock = threading.Lock()
+        self._started: dict[str, float] = {}
+        self._bars: dict[str, TaskID] = {}
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.fields[name]:<15}"),
+            BarColumn(bar_width=28),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.description}"),
+            console=console,
+        )
+        self._listening = listening(self._on_event)
+
+    def __enter__(self) -> SongProgress:
+        self._console.print(f"[bold]{self._title}[/]")
+        if self._live:
+            self._progress.start()
+        self._listening.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._listening.__exit__(kind, value, trace)
+        if self._live:
+            self._progress.stop()
+
+    def _on_event(self, event: StepEvent) -> None:
+        with self._lock:
+            (self._draw if self._live else self._print)(event)
+
+    def _draw(self, event: StepEvent) -> None:
+        if event.step not in self._bars:
+            self._bars[event.step] = self._progress.add_task("", total=1.0, name=STEPS.get(event.step, event.step))
+        bar = self._bars[event.step]
+        if event.kind == "failed":
+            self._progress.update(bar, description=f"[red]{event.message[:80]}")
+            self._progress.stop_task(bar)
+        else:
+            self._progress.update(bar, completed=event.fraction or 0.0, description=event.message)
+
+    def _print(self, event: StepEvent) -> None:
+        name = STEPS.get(event.step, event.step)
+        if event.kind == "started":
+            self._started[event.step] = time.monotonic()
+        elif event.kind == "finished":
+            took = f"{time.monotonic() - self._started[event.step]:.1f} s" if event.step in self._started else ""
+            self._console.print(f"  {name}: {event.message or 'done'} {took}".rstrip(), soft_wrap=True)
+        elif event.kind == "failed":
+            self._console.print(f"  {name}: FAILED", soft_wrap=True)
+
+
+def print_summary(console: Console, song_map: SongMap, folder: str) -> None:
+    """The song at a glance, and where its files are."""
+    from tasks.packager.summary import summary_lines
+
+    console.print()
+    for name, text in summary_lines(song_map):
+        console.print(f"[bold]{name:<10}[/] {text}", soft_wrap=True)
+    cached = [step for _, step in song_map.steps if step.cached]
+    if cached and len(cached) == sum(1 for _, step in song_map.steps if step.status not in ("skipped", "failed")):
+        console.print("[bold]cache     [/] every step was answered from the cache", soft_wrap=True)
+    console.print(f"[bold]files     [/] {folder}/song_map.json", soft_wrap=True)
+    if song_map.stems:
+        console.print(f"           {folder}/stems/", soft_wrap=True)
+    for name, step in song_map.steps:
+        for reason in step.reasons:
+            console.print(f"[yellow]{step.status:<10}[/] {name}: {reason}", soft_wrap=True)

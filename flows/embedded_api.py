@@ -1,0 +1,138 @@
+"""The Prefect API inside one command: started with it, gone with it.
+
+Prefect can start such a server itself, but that one outlives a command that is killed, and it prints tracebacks when it goes. This one
+watches a pipe from its parent: when the parent ends, however it ends, the pipe closes and the server stops after finishing what it is
+writing. A Prefect server that the user has configured (`PREFECT_API_URL` or the active profile) is used instead.
+
+Run as a module it is the server: `python -m flows.embedded_api PORT`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+#: A first start migrates a new database: 14 s here, 75 s seen on slow machines.
+_START_SEC = 120.0
+_STOP_SEC = 10.0
+
+#: What keeps the server and the client quiet and offline; a user's own values win.
+_QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "503",
+}
+
+
+def quiet_prefect() -> None:
+    """Set Prefect's environment for a command-line tool. Call before Prefect is imported."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+class EmbeddedApi:
+    """with EmbeddedApi(log): flows run against a private API on loopback, unless the user has configured one."""
+
+    def __init__(self, log: Path):
+        self.log = log
+        self._server: subprocess.Popen[bytes] | None = None
+        self._settings = ExitStack()
+
+    def __enter__(self) -> EmbeddedApi:
+        quiet_prefect()
+        from filelock import FileLock
+        from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+        if PREFECT_API_URL.value():
+            return self
+        home = Path(PREFECT_HOME.value())
+        home.mkdir(parents=True, exist_ok=True)
+        # Two commands that start at once must not both migrate a new database.
+        with FileLock(home / ".performia-start.lock"):
+            url = self._start()
+        self._settings.enter_context(temporary_settings({PREFECT_API_URL: url}))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is None:
+            return
+        _flush_events()
+        assert self._server.stdin is not None
+        self._server.stdin.close()
+        try:
+            self._server.wait(_STOP_SEC)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+        self._settings.close()
+
+    def _start(self) -> str:
+        import httpx
+
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}/api"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "flows.embedded_api", str(port)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                # Out of the terminal's process group: Ctrl-C is for the command, which then stops the server in order.
+                start_new_session=True,
+                env={**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"},
+            )
+        deadline = time.monotonic() + _START_SEC
+        while time.monotonic() < deadline:
+            if self._server.poll() is not None:
+                raise RuntimeError(f"Prefect's API stopped at its start; {self.log} says why")
+            try:
+                if httpx.get(f"{url}/health", timeout=5).status_code == 200:
+                    return url
+            except httpx.HTTPError:
+                time.sleep(0.05)
+        raise RuntimeError(f"Prefect's API did not start within {_START_SEC:.0f} s; {self.log} says why")
+
+
+def _flush_events() -> None:
+    """Send what is queued before the server goes, so that nothing complains about it later."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogHandler
+
+    APILogHandler.flush()
+    EventsWorker.drain_all(timeout=5)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def serve(port: int) -> None:
+    """Serve Prefect's API on loopback until standard input closes."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        "prefect.server.api.server:create_app", factory=True, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+
+    def stop_with_parent() -> None:
+        sys.stdin.buffer.read()
+        server.should_exit = True
+        time.sleep(_START_SEC)  # a migration under way is finished first
+        os._exit(1)
+
+    threading.Thread(target=stop_with_parent, daemon=True).start()
+    server.run()
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

@@ -1,0 +1,79 @@
+"""The song analysis: from an audio file to a validated Song Map and the separated stems.
+
+    ingest ──► separate ──┬─► transcribe_lyrics   (vocals)        ─┐
+       │                  ├─► track_beats_and_key (mix, drums)     │
+       │                  ├─► recognize_chords    (harmonic mix)   ├─► detect_structure ─► package (validate) ─► Song Map
+       │                  ├─► track_melody        (vocals)         │
+       │                  └─► track_bass          (bass)          ─┘
+
+A step starts as soon as its own inputs are there; nothing else orders the run. `even_if_failed` marks an input that a step can do without.
+Required are ingest, beats and package; any other step may fail, and the map is then partial and says why.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+from schemas.song_map import SongMap
+from tasks.ingest.checks import file_identity
+
+from flows.outcome import flow_run_name, refuse_if_strict, run_state
+from schemas.options import AnalysisOptions
+from tasks.asr import transcribe_lyrics
+from tasks.beats_key import track_beats_and_key
+from tasks.chords import recognize_chords
+from tasks.common.planning import make_plan
+from tasks.common.running import even_if_failed, submit
+from tasks.common.storage import sweep_scratch
+from tasks.ingest import ingest_song
+from tasks.melody_bass import track_bass, track_melody
+from tasks.packager import package_song
+from tasks.separation import separate_stems
+from tasks.structure import detect_structure
+
+Song = Annotated[Path, Field(title="Song", description="Path of the audio file.", json_schema_extra={"position": 0})]
+Options = Annotated[AnalysisOptions, Field(title="Options", json_schema_extra={"position": 1})]
+OutputDir = Annotated[
+    Path | None,
+    Field(
+        title="Output folder", description="Where the song's folder is made. Empty: the data directory.", json_schema_extra={"position": 2}
+    ),
+]
+
+
+@flow(name="analyze-song", flow_run_name=flow_run_name, description="Audio file in, validated Song Map and stems out.")
+def analyze_song(song: Song, options: Options = AnalysisOptions(), output_dir: OutputDir = None) -> SongMap:  # noqa: B008 (frozen)
+    """Analyse one song and return its Song Map. Raises a PerformiaError where a required step fails, or any step with `options.strict`."""
+    sweep_scratch()
+    plan = make_plan(options)
+    refuse_if_strict(plan, options)
+
+    source = submit(ingest_song, song, file_identity(song))
+    stems = submit(separate_stems, plan.separation, source)
+    lyrics = submit(transcribe_lyrics, plan.asr, source, even_if_failed(stems))
+    beats = submit(track_beats_and_key, plan.beats_key, source, even_if_failed(stems))
+    chords = submit(recognize_chords, plan.chords, source, even_if_failed(stems), even_if_failed(beats))
+    melody = submit(track_melody, plan.melody, source, stems)
+    bass = submit(track_bass, plan.bass, source, stems)
+    structure = submit(
+        detect_structure, plan.structure, source, beats, even_if_failed(stems), even_if_failed(chords), even_if_failed(lyrics)
+    )
+
+    song_map = package_song(
+        song=song,
+        output_dir=output_dir,
+        plan=plan,
+        options=options,
+        source=even_if_failed(source),
+        stems=even_if_failed(stems),
+        lyrics=even_if_failed(lyrics),
+        beats=even_if_failed(beats),
+        chords=even_if_failed(chords),
+        melody=even_if_failed(melody),
+        bass=even_if_failed(bass),
+        structure=even_if_failed(structure),
+    )
+    return run_state(song_map, options)

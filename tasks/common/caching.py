@@ -120,9 +120,11 @@ def step_key(step: str, version: int, inputs: dict[str, Any]) -> str:
     """The cache key of one execution of a step: readable name, version, and a digest of everything that decides the result.
 
     inputs: the step's parameters by name. A `StepPlan` counts by its expected engine, weights and options; a step's result by its content;
-    a failed or absent input (an exception, or None) as absent; anything else by its JSON.
+    a failed or absent input (an exception, or None) as absent; a path not at all, for where a file lies is not what it is; anything else by
+    its JSON.
     """
-    material = {"step": step, "version": version, "inputs": {name: _identity(value) for name, value in sorted(inputs.items())}}
+    identities = {name: _identity(value) for name, value in sorted(inputs.items()) if not isinstance(value, Path)}
+    material = {"step": step, "version": version, "inputs": identities}
     return f"{step}-v{version}-{digest_of(material)[:40]}"
 
 

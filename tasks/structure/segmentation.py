@@ -99,7 +99,7 @@ def boundary_strength(bars: BarFeatures, similarity: Floats) -> Floats:
     strength = 0.4 * novelty(timbre, 4) + 0.4 * novelty(timbre, 8) + 0.2 * votes
     strength[0] = 0.0
     reference = float(np.sort(strength)[-min(3, len(strength))])
-    return np.clip(strength / max(reference, 1e-9), 0.0, 1.0)
+    return np.asarray(np.clip(strength / max(reference, 1e-9), 0.0, 1.0))
 
 
 def _changes(labels: Ints) -> Floats:

@@ -1,0 +1,70 @@
+"""What all tests share: nothing they do reaches the network or the user's home, and each has a data directory of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Prefect reads its settings when it is imported, so its home is set before any test module is.
+_HOME = tempfile.TemporaryDirectory(prefix="performia-tests-")
+os.environ["PREFECT_HOME"] = f"{_HOME.name}/prefect"
+os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"] = f"{_HOME.name}/prefect-results"
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
+os.environ.pop("PREFECT_API_URL", None)
+for name in [name for name in os.environ if name.startswith("PERFORMIA_")]:
+    del os.environ[name]
+os.environ["PERFORMIA_OFFLINE"] = "1"
+os.environ["PERFORMIA_DATA_DIR"] = f"{_HOME.name}/data"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+DEMO = Path(__file__).parent / "demo_song"
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A data directory for this test alone."""
+    from tasks.common.settings import reset_settings
+
+    folder = tmp_path / "performia-data"
+    monkeypatch.setenv("PERFORMIA_DATA_DIR", str(folder))
+    reset_settings()
+    yield folder
+    reset_settings()
+
+
+@pytest.fixture
+def ctx(data_dir: Path) -> Iterator[Any]:
+    """A step's context on this test's data directory."""
+    from tasks.common.step import local_context
+
+    with local_context() as context:
+        yield context
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[None]:
+    """A Prefect API for this test session."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="session")
+def demo_song() -> Path:
+    return DEMO / "demo_song.ogg"
+
+
+@pytest.fixture(scope="session")
+def demo_truth() -> dict[str, Any]:
+    """The demo song's exact annotations."""
+    truth: dict[str, Any] = json.loads((DEMO / "demo_song.json").read_text(encoding="utf-8"))
+    return truth

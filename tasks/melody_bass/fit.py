@@ -1,0 +1,66 @@
+"""What the pitch track says of each decoded segment: its semitone, cents, confidence and bends."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.results import Note, PitchBend
+from tasks.melody_bass.intonation import semitones, tuning_offset
+from tasks.melody_bass.notes import Segment
+from tasks.melody_bass.pitch import HOP_SEC, PitchTrack
+
+Indices = npt.NDArray[np.int_]
+
+#: Semitones from the decoded pitch within which a frame speaks for the note: the decoder's own cap.
+_NEAR: Final = 1.5
+#: Semitones from the note's median from which a frame is bent, and from which it is a glitch of the tracker instead.
+_BENT: Final = 0.5
+_FARTHEST_BEND: Final = 3.0
+
+
+def notes_of(segments: list[Segment], track: PitchTrack, aim: float, allowed: tuple[int, int], duration_sec: float) -> tuple[Note, ...]:
+    """The segments as notes: in semitones, in range, inside the song, sorted, without overlaps.
+
+    aim: the quantile of a note's pitch that stands for it when it is rounded. allowed: lowest and highest MIDI note number.
+    """
+    tuning = tuning_offset(track.midi, np.where(track.voiced, track.confidence**2, 0.0))
+    frames = [_own_frames(segment, track) for segment in segments]
+    aims = np.array([np.quantile(track.midi[own], aim) if len(own) else s.pitch for s, own in zip(segments, frames, strict=True)])
+    durations = np.array([(segment.end - segment.start) * HOP_SEC for segment in segments])
+    found: list[Note] = []
+    for segment, own, midi in zip(segments, frames, semitones(aims, durations, tuning), strict=True):
+        # A frame reaches half a hop to either side of its centre.
+        start = max(0.0, (segment.start - 0.5) * HOP_SEC)
+        end = min(duration_sec, (segment.end - 0.5) * HOP_SEC)
+        if len(own) and allowed[0] <= midi <= allowed[1] and start < end:
+            found.append(_note(segment, own, track, int(midi), round(start, 4), round(end, 4)))
+    return tuple(found)
+
+
+def _own_frames(segment: Segment, track: PitchTrack) -> Indices:
+    """Indices of the segment's voiced frames that are near its pitch."""
+    span = np.arange(segment.start, segment.end)
+    near = np.abs(track.midi[span] - segment.pitch) <= _NEAR
+    own: Indices = span[track.voiced[span] & near]
+    return own
+
+
+def _note(segment: Segment, own: Indices, track: PitchTrack, midi: int, start: float, end: float) -> Note:
+    median = float(np.median(track.midi[own]))
+    span = np.arange(segment.start, segment.end)
+    distance = np.abs(track.midi[span] - median)
+    voiced = track.voiced[span]
+    fit = float(np.mean(distance[voiced] <= _BENT))
+    bent = span[voiced & (distance > _BENT) & (distance <= _FARTHEST_BEND)]
+    times = np.clip(bent * HOP_SEC, start, end)
+    return Note(
+        start=start,
+        end=end,
+        midi=midi,
+        cents=round(float(np.clip(100 * (median - midi), -100, 100)), 1),
+        confidence=round(float(np.mean(track.confidence[own]) * len(own) / len(span) * fit), 4),
+        bends=tuple(PitchBend(time=round(float(t), 4), midi=round(float(m), 2)) for t, m in zip(times, track.midi[bent], strict=True)),
+    )

@@ -1,0 +1,133 @@
+"""The melody and the bass line of a song as notes: the entry of the step.
+
+stem → pitch per frame (SwiftF0, else pYIN) → audible frames only → notes (`notes`) → semitones (`intonation`) → Part
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from schemas.plan import EngineChoice, StepPlan
+from schemas.results import AudioRef, Note, Part, SongSource, StemSet
+from tasks.common import models
+from tasks.common.audio import read_mono
+from tasks.common.errors import OptionInvalid
+from tasks.common.progress import part_of
+from tasks.common.step import StepContext, run_chain
+from tasks.melody_bass import envelope, pyin_engine, swift_engine
+from tasks.melody_bass.fit import notes_of
+from tasks.melody_bass.gate import audible
+from tasks.melody_bass.notes import NoteModel, decode
+from tasks.melody_bass.pitch import FloatArray, PitchTrack
+from tasks.melody_bass.polyphony import POLYPHONIC, polyphonic_share
+
+
+@dataclass(frozen=True)
+class PartSettings:
+    """What differs between the parts. Pitches are MIDI note numbers.
+
+    octave_trick: SwiftF0 does not hear the lowest notes of this part, unless they are raised.
+    aim: the quantile of a note's pitch that stands for it. Singers come to a note from below and sag at its end: 0.6 rounds better than
+    the median (README.md). A bass does neither.
+    """
+
+    part: Literal["melody", "bass"]
+    min_midi: int
+    max_midi: int
+    octave_trick: bool
+    aim: float
+
+
+#: E2 to E6, and B0 (the low string of a five-string bass) to C4.
+MELODY: Final = PartSettings("melody", 40, 88, octave_trick=False, aim=0.6)
+BASS: Final = PartSettings("bass", 23, 60, octave_trick=True, aim=0.5)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What an engine's run comes to."""
+
+    notes: tuple[Note, ...]
+    polyphonic_share: float
+
+
+def track_melody(source: SongSource, stems: StemSet, plan: StepPlan, ctx: StepContext) -> Part:
+    """Track the sung melody on the vocal stem.
+
+    Options read: `min_midi`, `max_midi` (int, range of the notes; 40 to 88). Raises OptionInvalid, ModelUnavailable, EngineFailed.
+    """
+    return _track(source, stems.vocals, _with_options(MELODY, plan), plan, ctx)
+
+
+def track_bass(source: SongSource, stems: StemSet, plan: StepPlan, ctx: StepContext) -> Part:
+    """Track the bass line on the bass stem.
+
+    Options read: `min_midi`, `max_midi` (int, range of the notes; 23 to 60). Raises OptionInvalid, ModelUnavailable, EngineFailed.
+    """
+    return _track(source, stems.bass, _with_options(BASS, plan), plan, ctx)
+
+
+def _with_options(settings: PartSettings, plan: StepPlan) -> PartSettings:
+    chosen = [plan.options.get("min_midi"), plan.options.get("max_midi")]
+    low, high = (default if value is None else value for value, default in zip(chosen, (settings.min_midi, settings.max_midi), strict=True))
+    if not isinstance(low, int) or not isinstance(high, int) or not 23 <= low < high <= 96:
+        raise OptionInvalid(
+            f"The range of the {settings.part} is {low} to {high}", "Give whole MIDI note numbers from 23 to 96, lowest first"
+        )
+    trick = settings.octave_trick or low < 31  # SwiftF0's lowest pitch, 46.9 Hz, is 30.2
+    return PartSettings(settings.part, low, high, trick, settings.aim)
+
+
+def _track(source: SongSource, stem: AudioRef, settings: PartSettings, plan: StepPlan, ctx: StepContext) -> Part:
+    mix_level = envelope.level(read_mono(ctx.store.path(source.audio), envelope.SAMPLE_RATE))
+    ctx.progress(0.05, "levels")
+    engines: dict[str, Callable[[EngineChoice], Line]] = {
+        "swift-f0": lambda choice: _line(stem, mix_level, settings, ctx, _swift),
+        "pyin": lambda choice: _line(stem, mix_level, settings, ctx, _pyin),
+    }
+    line, report = run_chain(plan, ctx, engines)
+    polyphonic = line.polyphonic_share >= POLYPHONIC
+    if polyphonic:
+        share = f"{line.polyphonic_share:.0%}"
+        ctx.warn(f"The {settings.part} stem sounds several pitches at once in {share} of its time; the notes follow one of them")
+        report = report.model_copy(update={"warnings": tuple(ctx.warnings)})
+    pitches = [note.midi for note in line.notes]
+    return Part(
+        report=report,
+        part=settings.part,
+        notes=line.notes,
+        lowest_midi=min(pitches, default=None),
+        highest_midi=max(pitches, default=None),
+        polyphonic=polyphonic,
+        polyphonic_share=round(line.polyphonic_share, 4),
+    )
+
+
+Tracker = Callable[[AudioRef, PartSettings, StepContext], PitchTrack]
+
+
+def _swift(stem: AudioRef, settings: PartSettings, ctx: StepContext) -> PitchTrack:
+    folder = models.obtain("swift-f0")
+    signal = read_mono(ctx.store.path(stem), swift_engine.sample_rate(settings.octave_trick))
+    progress = part_of(ctx.progress, 0.05, 0.7)
+    return swift_engine.track_pitch(signal, folder, settings.min_midi, settings.max_midi, settings.octave_trick, progress)
+
+
+def _pyin(stem: AudioRef, settings: PartSettings, ctx: StepContext) -> PitchTrack:
+    signal = read_mono(ctx.store.path(stem), pyin_engine.SAMPLE_RATE)
+    return pyin_engine.track_pitch(signal, settings.min_midi, settings.max_midi, part_of(ctx.progress, 0.05, 0.7))
+
+
+def _line(stem: AudioRef, mix_level: FloatArray, settings: PartSettings, ctx: StepContext, tracker: Tracker) -> Line:
+    track = tracker(stem, settings, ctx)
+    signal = read_mono(ctx.store.path(stem), envelope.SAMPLE_RATE)
+    heard = envelope.measure(signal, len(track))
+    track = PitchTrack(track.midi, track.confidence * audible(heard.level_db, mix_level))
+    ctx.progress(0.75, "notes")
+    segments = decode(track, heard.onset, NoteModel(settings.min_midi, settings.max_midi))
+    notes = notes_of(segments, track, settings.aim, (settings.min_midi, settings.max_midi), stem.duration_sec)
+    ctx.progress(0.9, "voices")
+    share = polyphonic_share(signal, track, settings.min_midi, settings.max_midi) if notes else 0.0
+    return Line(notes, share)

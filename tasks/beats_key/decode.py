@@ -1,10 +1,10 @@
 """From beat and downbeat activations to bars: the hidden Markov model of madmom's DBN, decoded in little memory.
 
-The model is that of Böck, Krebs and Widmer (ISMIR 2016) on the state space of Krebs, Böck and Widmer (ISMIR 2015): bars of a number of beats,
-each beat of one of some tempi, tempo changes only between beats. Within a beat nothing is decided, so only the first states of the beats are
-kept here: the score of leaving a beat of n frames is that of entering it n frames ago plus the observations between (differences of cumulative
-sums). The best path is the same as madmom's, but it takes some hundred bytes a frame where madmom's takes a full row of the state space
-(12 GB for half an hour at 40 to 240 bpm). A bar may also follow one of another length, at a price, which gives the meter changes.
+The model is that of Böck, Krebs and Widmer (ISMIR 2016) on the state space of Krebs, Böck and Widmer (ISMIR 2015): bars of a number of
+beats, each beat of one of some tempi, tempo changes only between beats. Within a beat nothing is decided, so only the first states of the
+beats are kept here: the score of leaving a beat of n frames is that of entering it n frames ago plus the observations between (differences
+of cumulative sums). The best path is the same as madmom's, but it takes some hundred bytes a frame where madmom's takes a full row of the
+state space (12 GB for half an hour at 40 to 240 bpm). A bar may also follow one of another length, at a price: that gives meter changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tasks.common.progress import Progress, silent
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Of the ISMIR 2016 paper and madmom: number of tempi, width of the tempo change distribution, share of a beat that counts as "on the beat".
+#: Of the ISMIR 2016 paper and madmom: number of tempi, width of the tempo change distribution, share of a beat that counts as "on it".
 NUM_TEMPI = 60
 TRANSITION_LAMBDA = 100.0
 OBSERVATION_LAMBDA = 16
@@ -79,7 +79,8 @@ def log_densities(activations: npt.NDArray[np.floating]) -> Floats:
     """Log observation densities (frames, 3) of no beat, beat, downbeat."""
     clipped = np.clip(activations.astype(np.float64), _FLOOR, 1.0)
     rest = np.clip(1.0 - clipped.sum(axis=1), _FLOOR, 1.0) / (OBSERVATION_LAMBDA - 1)
-    return np.log(np.column_stack([rest, clipped]))
+    densities: Floats = np.log(np.column_stack([rest, clipped]))
+    return densities
 
 
 def tempo_change_log_probabilities(intervals: Ints) -> Floats:
@@ -89,7 +90,8 @@ def tempo_change_log_probabilities(intervals: Ints) -> Floats:
     probability[probability <= np.spacing(1)] = 0
     probability /= probability.sum(axis=1, keepdims=True)
     with np.errstate(divide="ignore"):
-        return np.log(probability)
+        logarithm: Floats = np.log(probability)
+    return logarithm
 
 
 class _Trellis:
@@ -178,11 +180,11 @@ class _Trellis:
 
     def _predecessor(self, frame: int, node: int, tempo: int) -> tuple[int, int, int]:
         previous = int(self.from_tempo[frame, node, tempo])
+        begin = frame - int(self.intervals[previous])
         if self.node_beat[node] > 0:
-            source = node - 1
-        else:
-            source = int(self.last_nodes[self.from_pattern[frame, self.node_pattern[node], previous]])
-        return frame - int(self.intervals[previous]), source, previous
+            return begin, node - 1, previous
+        pattern = self.from_pattern[frame, self.node_pattern[node], previous]
+        return begin, int(self.last_nodes[pattern]), previous
 
 
 def _switch_log_probabilities(patterns: int, probability: float) -> Floats:
@@ -192,7 +194,8 @@ def _switch_log_probabilities(patterns: int, probability: float) -> Floats:
     matrix = np.full((patterns, patterns), probability / (patterns - 1))
     np.fill_diagonal(matrix, 1 - probability)
     with np.errstate(divide="ignore"):
-        return np.log(matrix)
+        logarithm: Floats = np.log(matrix)
+    return logarithm
 
 
 def _pick_peaks(

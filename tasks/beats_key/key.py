@@ -1,0 +1,134 @@
+"""From key probabilities over time to the keys of a song.
+
+Conventions: keys are numbered by tonic (C = 0) for major, and 12 + tonic for minor. Windows overlap; each gives probabilities of the 24
+keys. Pure: arrays in, spans out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.results import KeySpan
+
+Floats = npt.NDArray[np.float64]
+
+#: The spelling with the fewer accidentals in the key signature, as most written music has it.
+MAJOR_TONICS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+MINOR_TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
+
+WINDOW_SEC = 20.0
+HOP_SEC = 5.0
+#: Price (nats) of a key change: twice as much towards the keys that recognisers confuse with the true one (a fifth up or down, relative,
+#: parallel), since there the evidence for a change is weakest. High enough that a song has one key unless several windows in a row
+#: disagree.
+CHANGE_COST = 5.0
+CONFUSABLE_COST = 10.0
+#: Mean over the windows of the highest probability, below which nothing pitched is heard. Measured: noise, clicks, drones and silence
+#: 0.10-0.22, drum stems alone 0.12-0.43 (8 pieces), songs 0.55-1.0.
+MIN_CLARITY = 0.4
+
+
+@dataclass(frozen=True)
+class KeyPosteriors:
+    """Probabilities (windows, 24) of the keys in windows of `length` seconds that begin at `starts`."""
+
+    starts: Floats
+    length: float
+    probabilities: Floats
+
+
+def window_starts(duration: float) -> tuple[list[float], float]:
+    """Where the windows over a song begin, and how long they are: the last one ends with the song."""
+    length = min(WINDOW_SEC, duration)
+    count = max(0, int(np.ceil((duration - length) / HOP_SEC)))
+    return [*(HOP_SEC * i for i in range(count)), duration - length], length
+
+
+def find_keys(
+    posteriors: KeyPosteriors, downbeats: Sequence[float], duration: float, min_clarity: float = MIN_CLARITY
+) -> tuple[tuple[KeySpan, ...], KeySpan | None]:
+    """The keys in order, covering the song, with changes on downbeats; and the key that holds longest. Nothing where nothing is pitched."""
+    probabilities = posteriors.probabilities
+    if len(probabilities) == 0 or duration <= 0 or float(probabilities.max(axis=1).mean()) < min_clarity:
+        return (), None
+    path = smooth(probabilities, overlap=_overlap(posteriors))
+    runs = _runs(path)
+    edges = [0.0, *_changes(posteriors, runs, downbeats), duration]
+    pieces = [(run, start, end) for run, start, end in zip(runs, edges, edges[1:], strict=False) if end > start]
+    spans = tuple(_span(int(path[first]), start, end, probabilities[first:last]) for (first, last), start, end in pieces)
+    held = np.zeros(24)
+    for (first, _), start, end in pieces:
+        held[path[first]] += end - start
+    longest = int(held.argmax())
+    return spans, _span(longest, 0.0, duration, probabilities[path == longest])
+
+
+def smooth(probabilities: Floats, overlap: float = 1.0) -> npt.NDArray[np.int64]:
+    """The most probable sequence of keys (Viterbi). `overlap`: in how many windows each moment is heard; their evidence counts once."""
+    evidence = np.log(np.clip(probabilities, 1e-4, 1.0)) / overlap
+    cost = change_costs()
+    score = evidence[0]
+    origins = np.zeros(evidence.shape, np.int64)
+    for index in range(1, len(evidence)):
+        candidates = score[:, None] - cost
+        origins[index] = candidates.argmax(axis=0)
+        score = candidates.max(axis=0) + evidence[index]
+    path = np.empty(len(evidence), np.int64)
+    path[-1] = int(score.argmax())
+    for index in range(len(evidence) - 1, 0, -1):
+        path[index - 1] = origins[index, path[index]]
+    return path
+
+
+def change_costs() -> Floats:
+    """Cost (24 from, 24 to) of a key change in nats."""
+    cost = np.full((24, 24), CHANGE_COST)
+    for key in range(24):
+        for other in confusable(key):
+            cost[key, other] = CONFUSABLE_COST
+        cost[key, key] = 0.0
+    return cost
+
+
+def confusable(key: int) -> tuple[int, ...]:
+    """A fifth up, a fifth down, the relative and the parallel key."""
+    tonic, minor = key % 12, key // 12
+    relative = (tonic + (3 if minor else 9)) % 12 + 12 * (1 - minor)
+    return ((tonic + 7) % 12 + 12 * minor, (tonic + 5) % 12 + 12 * minor, relative, tonic + 12 * (1 - minor))
+
+
+def key_name(key: int) -> tuple[str, Literal["major", "minor"]]:
+    return (MINOR_TONICS[key - 12], "minor") if key >= 12 else (MAJOR_TONICS[key], "major")
+
+
+def _overlap(posteriors: KeyPosteriors) -> float:
+    return max(1.0, posteriors.length / HOP_SEC) if len(posteriors.starts) > 1 else 1.0
+
+
+def _runs(path: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    edges = [0, *(int(i) + 1 for i in np.flatnonzero(np.diff(path))), len(path)]
+    return list(itertools.pairwise(edges))
+
+
+def _changes(posteriors: KeyPosteriors, runs: list[tuple[int, int]], downbeats: Sequence[float]) -> list[float]:
+    """Times of the changes between runs, ascending: midway between the windows' centres, moved to a downbeat if one is near."""
+    centres = posteriors.starts + posteriors.length / 2
+    changes = [float(centres[first - 1] + centres[first]) / 2 for first, _ in runs[1:]]
+    grid = np.asarray(downbeats)
+    for index, change in enumerate(changes):
+        nearest = float(grid[np.abs(grid - change).argmin()]) if len(grid) else change
+        if abs(nearest - change) <= HOP_SEC:
+            changes[index] = nearest
+    return changes
+
+
+def _span(key: int, start: float, end: float, probabilities: Floats) -> KeySpan:
+    tonic, mode = key_name(key)
+    confidence = round(min(1.0, float(probabilities[:, key].mean())), 4)
+    return KeySpan(start=start, end=end, tonic=tonic, mode=mode, confidence=confidence)

@@ -1,0 +1,116 @@
+"""The beats and key step: a song's beat grid, tempo, meter and keys."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.plan import EngineChoice, StepPlan
+from schemas.results import Beat, BeatsKey, SongSource, StemSet, StepReport
+from tasks.beats_key import activations, grid, key, key_network, librosa_engine, meter, tempo
+from tasks.beats_key.grid import BeatGrid
+from tasks.beats_key.key import KeyPosteriors
+from tasks.common.progress import Progress, part_of
+from tasks.common.step import StepContext, run_chain
+
+Engine = Callable[[Path, float, float, Progress], "Found"]
+
+MIN_BPM = 40.0
+MAX_BPM = 240.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an engine hears: the beats, what they were found in (frames at `fps`), and the key probabilities over time."""
+
+    grid: BeatGrid
+    beat_probability: npt.NDArray[np.float64]
+    fps: float
+    keys: KeyPosteriors
+
+
+def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPlan, ctx: StepContext) -> BeatsKey:
+    """Track beats, downbeats, tempo, meter and key of the mix.
+
+    stems: not needed. plan.options: `min_bpm`, `max_bpm` (beats a minute; default 40 and 240), the range in which beats are sought.
+    A song without a steady pulse has no beats and no tempo; one without pitch has no key. Raises what `run_chain` raises.
+    """
+    path = ctx.store.path(source.audio)
+    slowest, fastest = tempo_range(plan)
+
+    def hear(engine: Engine) -> Callable[[EngineChoice], Found]:
+        def run(_: EngineChoice) -> Found:
+            with quiet():
+                found = engine(path, slowest, fastest, ctx.progress)
+            if len(found.grid.times) == 0:
+                ctx.warn("No steady pulse was found: there are no beats and no tempo")
+            return found
+
+        return run
+
+    found, report = run_chain(plan, ctx, {"madmom": hear(hear_with_madmom), "librosa": hear(hear_with_librosa)})
+    return build_result(found, source.duration_sec, report)
+
+
+def hear_with_madmom(path: Path, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+    """madmom's networks and the bar model."""
+    heard = activations.beat_activations(path, part_of(progress, 0.0, 0.7))
+    beats = grid.find_grid(heard, min_bpm, max_bpm, activations.FPS, part_of(progress, 0.7, 0.85))
+    keys = key_network.key_posteriors(path, part_of(progress, 0.85, 1.0))
+    return Found(beats, heard.sum(axis=1).astype(np.float64), activations.FPS, keys)
+
+
+def hear_with_librosa(path: Path, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+    """librosa's onset strength and beat tracking, and key profiles."""
+    onsets = librosa_engine.onset_strength(path, part_of(progress, 0.0, 0.5))
+    beats, likeness = librosa_engine.find_grid(onsets, min_bpm, max_bpm)
+    keys = librosa_engine.key_posteriors(path, part_of(progress, 0.5, 1.0))
+    return Found(beats, likeness, librosa_engine.FPS, keys)
+
+
+def build_result(found: Found, duration: float, report: StepReport) -> BeatsKey:
+    """The typed result: beats inside the song, strictly ascending, and what follows from them."""
+    beats = within(found.grid, duration)
+    meters = meter.meter_spans(beats, duration)
+    keys, main_key = key.find_keys(found.keys, [float(time) for time in beats.downbeats], duration)
+    return BeatsKey(
+        report=report,
+        beats=tuple(
+            Beat(time=float(time), position=int(position), confidence=round(float(confidence), 4))
+            for time, position, confidence in zip(beats.times, beats.positions, beats.confidences, strict=True)
+        ),
+        tempo=tempo.estimate_tempo(beats, found.beat_probability, found.fps),
+        meter=meter.main_meter(meters),
+        meter_changes=meters,
+        keys=keys,
+        global_key=main_key,
+    )
+
+
+def within(beats: BeatGrid, duration: float) -> BeatGrid:
+    """The beats that lie in the song, to a tenth of a millisecond, each after the one before."""
+    times = np.round(np.maximum(beats.times, 0.0), 4)
+    keep = (times < duration) & np.concatenate([[True], np.diff(times) > 0])[: len(times)]
+    return BeatGrid(times[keep], beats.positions[keep], beats.confidences[keep], beats.bar_lengths[keep], beats.meter_confidence)
+
+
+def tempo_range(plan: StepPlan) -> tuple[float, float]:
+    """The range of tempi (bpm) to look in. Raises ValueError if the options make none."""
+    slowest, fastest = float(plan.options.get("min_bpm") or MIN_BPM), float(plan.options.get("max_bpm") or MAX_BPM)
+    if not 0 < slowest < fastest:
+        raise ValueError(f"min_bpm ({slowest:g}) must be positive and below max_bpm ({fastest:g})")
+    return slowest, fastest
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' warnings to themselves: they concern nobody who reads the result."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

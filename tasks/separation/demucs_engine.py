@@ -1,0 +1,158 @@
+"""Four stems by Hybrid Transformer Demucs.
+
+S. Rouard, F. Massa, A. Défossez, "Hybrid Transformers for Music Source Separation", ICASSP 2023; https://github.com/adefossez/demucs, whose
+package holds the networks. Segments go through the network one after the other and are crossfaded as `demucs.apply` does with `shifts=0`,
+but from file to file: memory does not grow with the song.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tasks.common.audio import Samples
+from tasks.common.errors import ModelCorrupt, ModelUnavailable
+from tasks.separation.checkpoints import load_checkpoint, numpy_globals
+from tasks.separation.memory_ladder import Attempt
+from tasks.separation.stft import Reader
+
+if TYPE_CHECKING:
+    import torch
+
+#: Sources beyond our four stems, of the six-source model, are part of `other`.
+STEMS: Final = ("vocals", "drums", "bass")
+_BLOCK: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Level:
+    """Mean and standard deviation of a song's mono mix, which demucs normalises with."""
+
+    mean: float
+    std: float
+
+
+def load_bag(name: str, folder: Path) -> Any:
+    """The named bag of models of demucs's package, with weights from `folder`. Raises ModelUnavailable, ModelCorrupt."""
+    from demucs.pretrained import REMOTE_ROOT
+    from demucs.repo import BagOnlyRepo
+
+    networks: Any = _Networks(folder)
+    return BagOnlyRepo(REMOTE_ROOT, networks).get_model(name).eval()
+
+
+class _Networks:
+    """The networks of a folder by signature, as demucs's repositories give them, but loaded without running what the files say."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def get_model(self, signature: str) -> torch.nn.Module:
+        found = sorted(self._folder.glob(f"{signature}*.th"))
+        if not found:
+            raise ModelUnavailable(f"{self._folder} lacks {signature}-*.th")
+        return load_network(found[0])
+
+
+def load_network(checkpoint: Path) -> torch.nn.Module:
+    """One network in demucs's file format: its class, arguments and state. Raises ModelCorrupt."""
+    from demucs import states
+    from demucs.htdemucs import HTDemucs
+
+    load_model: Any = states.load_model
+    package = load_checkpoint(checkpoint, [HTDemucs, Fraction, *numpy_globals()])
+    if not isinstance(package, dict) or package.get("klass") is not HTDemucs:
+        raise ModelCorrupt(f"{checkpoint.name} does not hold a Hybrid Transformer Demucs")
+    try:
+        network: torch.nn.Module = load_model(package, strict=True)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelCorrupt(f"{checkpoint.name} does not fit this version of demucs: {error}") from error
+    return network.eval()
+
+
+def longest_segment_sec(bag: Any) -> float:
+    """The segment the networks were trained on: they take none that is longer."""
+    return float(bag.max_allowed_segment)
+
+
+def with_segment(bag: Any, segment_sec: float) -> Any:
+    """The bag for shorter segments. Its weights are shared; the networks pad every input to their own `segment`, so that has to change."""
+    from demucs.apply import BagOfModels
+
+    if segment_sec >= longest_segment_sec(bag):
+        return bag
+    members = [copy.copy(member) for member in bag.models]
+    for member in members:
+        member.segment = segment_sec
+    return BagOfModels(members, bag.weights)
+
+
+def measure_level(mix: Reader, samples: int) -> Level:
+    """Mean and (sample) standard deviation of the mono mix, in one pass of blocks."""
+    total = squares = 0.0
+    for start in range(0, samples, _BLOCK):
+        mono = mix(start, min(_BLOCK, samples - start)).mean(axis=0, dtype=np.float64)
+        total += float(mono.sum())
+        squares += float(np.square(mono).sum())
+    mean = total / samples
+    variance = max(squares - samples * mean**2, 0.0) / max(samples - 1, 1)
+    return Level(mean, variance**0.5 + 1e-8)
+
+
+def separate_blocks(
+    bag: Any, mix: Reader, samples: int, attempt: Attempt, overlap: float, autocast: torch.dtype | None
+) -> Iterator[dict[str, Samples]]:
+    """Yield vocals, drums and bass in blocks (2, frames) that follow each other: the same samples as `demucs.apply` on the whole song.
+
+    overlap: share of a segment that it has in common with the next, in [0, 1).
+    """
+    import torch
+
+    bag = with_segment(bag, attempt.segment_sec)
+    level = measure_level(mix, samples)
+    length = int(bag.samplerate * bag.max_allowed_segment)
+    stride = int((1 - overlap) * length)
+    weight = _triangle(length)
+    device = torch.device(attempt.device)
+    sources = [bag.sources.index(stem) for stem in STEMS]
+    pending, pending_weight = np.zeros((len(STEMS), 2, length), np.float32), np.zeros(length, np.float32)
+    for start in range(0, samples, stride):
+        with torch.inference_mode(), torch.autocast(device.type, autocast, enabled=autocast is not None):
+            estimate = _separate_segment(bag, mix, samples, start, length, level, attempt.device)
+        size = estimate.shape[-1]
+        pending[..., :size] += estimate[sources] * weight[:size]
+        pending_weight[:size] += weight[:size]
+        done = min(stride, samples - start)
+        block = pending[..., :done] / pending_weight[:done] * level.std + level.mean
+        yield {stem: np.ascontiguousarray(block[index]) for index, stem in enumerate(STEMS)}
+        pending = np.concatenate([pending[..., stride:], np.zeros((len(STEMS), 2, stride), np.float32)], axis=-1)
+        pending_weight = np.concatenate([pending_weight[stride:], np.zeros(stride, np.float32)])
+
+
+def _separate_segment(bag: Any, mix: Reader, samples: int, start: int, length: int, level: Level, device: str) -> Samples:
+    """All sources (sources, 2, frames) of one segment. A short last segment is centred in what surrounds it, as demucs does."""
+    import torch
+    from demucs import apply
+
+    window: Any = apply.TensorChunk
+
+    size = min(length, samples - start)
+    before = min((length - size) // 2, start)
+    surrounding = torch.from_numpy((mix(start - before, before + size) - np.float32(level.mean)) / np.float32(level.std))
+    chunk = window(surrounding[None], before, size)
+    out = apply.apply_model(bag, chunk, shifts=0, split=False, device=device)
+    estimate: Samples = out[0].float().cpu().numpy().astype(np.float32, copy=False)
+    return estimate
+
+
+def _triangle(length: int) -> Samples:
+    """Weight of each sample of a segment in the crossfade with its neighbours."""
+    half = length // 2
+    rising = np.concatenate([np.arange(1, half + 1), np.arange(length - half, 0, -1)])
+    return (rising / rising.max()).astype(np.float32)

@@ -1,0 +1,140 @@
+"""The separation step: the mix in, four stems and the karaoke mix out, by the first engine that works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from schemas.plan import EngineChoice, StepPlan
+from schemas.results import SongSource, StemSet
+from tasks.common import models
+from tasks.common.audio import Samples, WavWriter
+from tasks.common.progress import part_of
+from tasks.common.resources import autocast_dtype, best_device
+from tasks.common.step import StepContext, run_chain
+from tasks.separation import centre, demucs_engine, dsp, spleeter
+from tasks.separation.memory_ladder import Attempt, climb_down, ladder
+from tasks.separation.stem_files import StoredStems, difference, reader_of, stem_files
+from tasks.separation.stft import Reader
+
+#: What demucs itself uses.
+DEFAULT_OVERLAP = 0.25
+#: Of the time an engine takes, about the share that goes into the voice; the rest goes into drums and bass.
+_VOICE_SHARE = 0.6
+
+
+def separate_song(source: SongSource, plan: StepPlan, ctx: StepContext) -> StemSet:
+    """Split a song into vocals, drums, bass and other, which sum to the mix, and make the mix without the voice.
+
+    plan.options: `overlap` (share of a demucs segment that it has in common with the next, 0.25) and `segment_sec` (length of demucs's
+    segments; None: as long as the networks were trained on). Raises what `run_chain` raises.
+    """
+
+    def demucs(choice: EngineChoice) -> StoredStems:
+        return by_demucs(source, choice.engine, plan, ctx)
+
+    stored, report = run_chain(
+        plan,
+        ctx,
+        {
+            "htdemucs": demucs,
+            "htdemucs_ft": demucs,
+            "htdemucs_6s": demucs,
+            "spleeter": lambda _: by_spleeter(source, ctx),
+            "dsp": lambda _: by_signal_processing(source, ctx),
+        },
+    )
+    return StemSet(report=report, residual_db=stored.residual_db, **stored.refs)
+
+
+def by_demucs(source: SongSource, name: str, plan: StepPlan, ctx: StepContext) -> StoredStems:
+    """Four stems by one of the Hybrid Transformer Demucs models."""
+    folder = models.obtain(name, part_of(ctx.progress, 0.0, 0.05))
+    mix, samples = reader_of(ctx.store.path(source.audio)), source.audio.frames
+    overlap, wanted = _demucs_options(plan)
+
+    def bag_on(device: str) -> Any:
+        return models.load_once(("demucs", name, str(folder), device), lambda: demucs_engine.load_bag(name, folder).to(device))
+
+    device = best_device()
+    longest = demucs_engine.longest_segment_sec(bag_on("cpu"))
+    with ctx.store.temporary_dir() as folder_of_run:
+        stored: list[StoredStems] = []
+
+        def run(attempt: Attempt) -> None:
+            ctx.device = attempt.device
+            with stem_files(folder_of_run, source.audio.sample_rate) as files:
+                estimates = demucs_engine.separate_blocks(
+                    bag_on(attempt.device), mix, samples, attempt, overlap, autocast_dtype(attempt.device)
+                )
+                done = 0
+                for estimate in estimates:
+                    frames = estimate["vocals"].shape[-1]
+                    files.write(mix(done, frames), estimate["vocals"], estimate["drums"], estimate["bass"])
+                    done += frames
+                    ctx.progress(0.05 + 0.95 * done / samples, f"{name}: {_clock(done, source)} of {_clock(samples, source)}")
+                stored.append(files.store_in(ctx.store))
+
+        climb_down(ladder(device, min(wanted or longest, longest)), run, ctx.warn)
+    return stored[-1]
+
+
+def by_spleeter(source: SongSource, ctx: StepContext) -> StoredStems:
+    """Vocals by Spleeter, drums and bass out of the rest by signal processing."""
+    folder = models.obtain("spleeter-2stems")
+    mix, samples, rate = reader_of(ctx.store.path(source.audio)), source.audio.frames, source.audio.sample_rate
+
+    def load(device: str) -> spleeter.Spleeter:
+        return models.load_once(("spleeter-2stems", str(folder), device), lambda: spleeter.Spleeter(folder, device, autocast_dtype(device)))
+
+    with ctx.store.temporary_dir() as scratch:
+
+        def run(attempt: Attempt) -> None:
+            ctx.device = attempt.device
+            window = spleeter.window_frames(attempt.segment_sec, rate)
+            _write_voice(spleeter.separate_vocals(load(attempt.device), mix, samples, window), scratch, source, ctx, "spleeter: vocals")
+
+        climb_down(ladder(best_device(), spleeter.WINDOW_SEC), run, ctx.warn)
+        return _split_rest(mix, scratch, source, ctx)
+
+
+def by_signal_processing(source: SongSource, ctx: StepContext) -> StoredStems:
+    """Everything by signal processing, without a model: rough."""
+    ctx.device = "cpu"
+    ctx.warn("The stems were separated without a model: expect much of the other instruments in each")
+    mix, samples, rate = reader_of(ctx.store.path(source.audio)), source.audio.frames, source.audio.sample_rate
+    with ctx.store.temporary_dir() as scratch:
+        _write_voice(centre.extract_voice(mix, samples, rate, scratch), scratch, source, ctx, "voice in the centre")
+        return _split_rest(mix, scratch, source, ctx)
+
+
+def _write_voice(blocks: Iterator[Samples], scratch: Path, source: SongSource, ctx: StepContext, message: str) -> None:
+    with WavWriter(scratch / "voice.wav", source.audio.sample_rate, 2) as out:
+        for block in blocks:
+            out.write(block)
+            ctx.progress(_VOICE_SHARE * out.frames / source.audio.frames, message)
+
+
+def _split_rest(mix: Reader, scratch: Path, source: SongSource, ctx: StepContext) -> StoredStems:
+    """Drums and bass out of what the mix has beyond the voice in `scratch`; all stems into the store."""
+    samples, rate = source.audio.frames, source.audio.sample_rate
+    voice = reader_of(scratch / "voice.wav")
+    with stem_files(scratch, rate) as files:
+        done = 0
+        for drums, bass in dsp.split_drums_bass(difference(mix, voice), samples, rate):
+            frames = drums.shape[-1]
+            files.write(mix(done, frames), voice(done, frames), drums, bass)
+            done += frames
+            ctx.progress(_VOICE_SHARE + (1 - _VOICE_SHARE) * done / samples, "drums and bass")
+        return files.store_in(ctx.store)
+
+
+def _demucs_options(plan: StepPlan) -> tuple[float, float | None]:
+    overlap, segment = plan.options.get("overlap"), plan.options.get("segment_sec")
+    return DEFAULT_OVERLAP if overlap is None else float(overlap), None if segment is None else float(segment)
+
+
+def _clock(samples: int, source: SongSource) -> str:
+    seconds = round(samples / source.audio.sample_rate)
+    return f"{seconds // 60}:{seconds % 60:02d}"

@@ -71,7 +71,8 @@ def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Co
             console.print_exception()
         console.print(f"[red]{error.code}[/]: {error.what}. {error.what_to_do}.", soft_wrap=True)
         return Outcome(str(song), "failed", round(time.monotonic() - started, 2), code=error.code, error=str(error))
-    folder = Path(song_map.location)
+    folder = song_map.folder
+    assert folder is not None
     print_summary(console, song_map, str(folder))
     return Outcome(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / "song_map.json"))
 

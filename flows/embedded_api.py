@@ -103,9 +103,9 @@ class EmbeddedApi:
 def _flush_events() -> None:
     """Send what is queued before the server goes, so that nothing complains about it later."""
     from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogHandler
+    from prefect.logging.handlers import APILogWorker
 
-    APILogHandler.flush()
+    APILogWorker.drain_all(timeout=5)
     EventsWorker.drain_all(timeout=5)
 
 

@@ -23,8 +23,8 @@ def list_models(as_json: bool) -> None:
         print(json.dumps(rows, indent=1))
         return
     table = Table("model", "step", "MB", "licence", "here", "from", box=None, pad_edge=False)
-    for row in rows:
-        size = f"{row['bytes'] / 1e6:.0f}" if row["bytes"] else ""
+    for model, row in zip(models.all_models(), rows, strict=True):
+        size = f"{model.size / 1e6:.0f}" if model.size else ""
         table.add_row(str(row["name"]), str(row["step"]), size, str(row["licence"]), str(row["here"]), str(row["page"]))
     _console().print(table)
 

@@ -17,11 +17,10 @@ from typing import Annotated
 
 from prefect import flow
 from pydantic import Field
-from schemas.song_map import SongMap
-from tasks.ingest.checks import file_identity
 
 from flows.outcome import flow_run_name, refuse_if_strict, run_state
 from schemas.options import AnalysisOptions
+from schemas.song_map import SongMap
 from tasks.asr import transcribe_lyrics
 from tasks.beats_key import track_beats_and_key
 from tasks.chords import recognize_chords
@@ -29,6 +28,7 @@ from tasks.common.planning import make_plan
 from tasks.common.running import even_if_failed, submit
 from tasks.common.storage import sweep_scratch
 from tasks.ingest import ingest_song
+from tasks.ingest.checks import file_identity
 from tasks.melody_bass import track_bass, track_melody
 from tasks.packager import package_song
 from tasks.separation import separate_stems
@@ -65,7 +65,6 @@ def analyze_song(song: Song, options: Options = AnalysisOptions(), output_dir: O
     song_map = package_song(
         song=song,
         output_dir=output_dir,
-        plan=plan,
         options=options,
         source=even_if_failed(source),
         stems=even_if_failed(stems),
@@ -76,4 +75,5 @@ def analyze_song(song: Song, options: Options = AnalysisOptions(), output_dir: O
         bass=even_if_failed(bass),
         structure=even_if_failed(structure),
     )
-    return run_state(song_map, options)
+    ended: SongMap = run_state(song_map, options)
+    return ended

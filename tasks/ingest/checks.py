@@ -1,0 +1,73 @@
+"""What can be refused without decoding: paths, files that are no files, and what the container says of itself. Milliseconds."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from tasks.common.errors import (
+    AudioEmpty,
+    AudioError,
+    AudioIsDirectory,
+    AudioNotFound,
+    AudioPathRefused,
+    AudioTooLong,
+    AudioUnreadable,
+)
+from tasks.common.settings import Settings
+from tasks.common.storage import sha256_file
+
+
+def file_identity(path: Path) -> str:
+    """SHA-256 of the file's bytes: what stands for the file in the cache. Raises AudioError."""
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise _named(path, error) from error
+
+
+def refuse_early(path: Path, settings: Settings) -> None:
+    """Raise the AudioError of a song that cannot be analysed, as far as that shows without decoding it."""
+    refuse_path(path, settings)
+    from tasks.ingest.container import opened
+
+    with opened(path) as song:
+        if song.declared_sec is not None and song.declared_sec > settings.max_duration_sec:
+            raise too_long(path, song.declared_sec, settings)
+
+
+def refuse_path(path: Path, settings: Settings) -> None:
+    """Raise the AudioError of a path that is not a readable regular file with content, inside the allowed folders."""
+    if not path.name or "\0" in str(path):
+        raise AudioPathRefused(f"{str(path)!r} is not the path of a file")
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _named(path, error) from error
+    if settings.input_roots and not any(path.resolve().is_relative_to(root.resolve()) for root in settings.input_roots):
+        raise AudioPathRefused(f"{path} is outside the allowed folders")
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioIsDirectory(f"{path} is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioPathRefused(f"{path} is not a regular file")
+    if status.st_size == 0:
+        raise AudioEmpty(f"{path} is empty")
+    if not os.access(path, os.R_OK):
+        raise AudioUnreadable(f"{path} may not be read")
+
+
+def too_long(path: Path, seconds: float, settings: Settings) -> AudioTooLong:
+    return AudioTooLong(f"{path} lasts {seconds:.0f} s; the limit is {settings.max_duration_sec:.0f} s")
+
+
+def _named(path: Path, error: OSError) -> AudioError:
+    """The named error of a failed system call on a path."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return AudioNotFound(f"{path} does not exist")
+    if error.errno in (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL):
+        return AudioPathRefused(f"{str(path)[:200]} cannot be followed: {error.strerror}")
+    if error.errno == errno.EISDIR:
+        return AudioIsDirectory(f"{path} is a folder")
+    return AudioUnreadable(f"{path} cannot be read: {error.strerror or error}")

@@ -1,0 +1,65 @@
+"""From a file to the decode every other step reads."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from schemas.results import SongSource, StepReport
+from tasks.common.audio import WavWriter
+from tasks.common.errors import AudioSilent, AudioTooShort
+from tasks.common.step import StepContext
+from tasks.ingest.checks import file_identity, refuse_path, too_long
+from tasks.ingest.container import opened
+from tasks.ingest.decode import Decoder
+from tasks.ingest.loudness import LoudnessMeter
+
+#: A song whose largest sample is below this is silent (-80 dBFS).
+SILENCE_PEAK = 1e-4
+
+
+def ingest_song(path: Path, ctx: StepContext) -> SongSource:
+    """Decode a song to 44.1 kHz stereo into the store, and read what the file says of itself.
+
+    Raises an AudioError for anything that cannot be analysed, and then leaves nothing behind; StorageError.
+    """
+    started = time.perf_counter()
+    refuse_path(path, ctx.settings)
+    meter = LoudnessMeter()
+    with opened(path) as song, ctx.store.temporary_dir() as folder:
+        decoder = Decoder(song, path, ctx.progress)
+        with WavWriter(folder / "song.wav") as out:
+            for block in decoder:
+                if decoder.seconds > ctx.settings.max_duration_sec:
+                    raise too_long(path, decoder.seconds, ctx.settings)
+                meter.add(block)
+                out.write(block)
+        if decoder.seconds < ctx.settings.min_duration_sec:
+            raise AudioTooShort(f"{path} lasts {decoder.seconds:.2f} s; the least is {ctx.settings.min_duration_sec:g} s")
+        if meter.peak < SILENCE_PEAK:
+            raise AudioSilent(f"{path} is silent")
+        if decoder.damaged:
+            ctx.warn(f"{decoder.damaged} of {decoder.packets} packets of the file are damaged and were left out")
+        ref = ctx.store.add(out.path, out.ref())
+        return SongSource(
+            report=StepReport(
+                step="ingest",
+                engine="pyav",
+                seconds=round(time.perf_counter() - started, 3),
+                warnings=tuple(ctx.warnings),
+                flow_run=ctx.flow_run,
+            ),
+            song_id=ref.sha256[:16],
+            audio=ref,
+            duration_sec=ref.duration_sec,
+            tags=song.tags,
+            loudness=meter.result(),
+            file_sha256=file_identity(path),
+            file_bytes=path.stat().st_size,
+            container=song.container.format.name,
+            codec=song.stream.codec_context.codec.canonical_name,
+            decoder=f"PyAV {version('av')}",
+            original_sample_rate=song.stream.codec_context.sample_rate,
+            original_channels=song.stream.codec_context.channels,
+        )

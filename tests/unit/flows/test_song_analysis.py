@@ -1,0 +1,54 @@
+"""The shape of the song analysis."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from flows import analyze_song
+
+ROOT = Path(__file__).parents[3]
+
+#: What each step waits for.
+EDGES = {
+    "ingest": set(),
+    "separate": {"ingest"},
+    "transcribe_lyrics": {"ingest", "separate"},
+    "track_beats_and_key": {"ingest", "separate"},
+    "recognize_chords": {"ingest", "separate", "track_beats_and_key"},
+    "track_melody": {"ingest", "separate"},
+    "track_bass": {"ingest", "separate"},
+    "detect_structure": {"ingest", "separate", "track_beats_and_key", "recognize_chords", "transcribe_lyrics"},
+}
+
+
+def mermaid(song: Path) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return str(analyze_song.generate_mermaid_graph(song))
+
+
+def test_a_step_waits_for_its_own_inputs_and_for_nothing_else(demo_song: Path) -> None:
+    import re
+
+    graph = mermaid(demo_song)
+    names = dict(re.findall(r'(\w+)\["?([\w]+)-0"?\]', graph))
+    edges: dict[str, set[str]] = {name: set() for name in names.values()}
+    for source, target in re.findall(r"(\w+) --> (\w+)", graph):
+        edges[names[target]].add(names[source])
+    assert edges == {**EDGES, "package": set(EDGES)}
+
+
+def test_the_readme_shows_this_graph(demo_song: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"```mermaid\n{mermaid(demo_song).strip()}\n```" in readme
+
+
+def test_the_parameters_render_as_a_form() -> None:
+    schema = analyze_song.parameters
+    assert list(schema.properties) == ["song", "options", "output_dir"]
+    assert schema.required == ["song"]
+    assert all(entry.get("title") for entry in schema.properties.values())
+    options = schema.definitions["AnalysisOptions"]["properties"]
+    assert all(entry.get("title") for entry in options.values())
+    assert schema.definitions["Quality"]["enum"] == ["fast", "balanced", "best"]

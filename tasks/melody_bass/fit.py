@@ -54,7 +54,7 @@ def _note(segment: Segment, own: Indices, track: PitchTrack, midi: int, start: f
     distance = np.abs(track.midi[span] - median)
     voiced = track.voiced[span]
     fit = float(np.mean(distance[voiced] <= _BENT))
-    bent = span[voiced & (distance > _BENT) & (distance <= _FARTHEST_BEND)]
+    bent = span[_in_company(voiced & (distance > _BENT) & (distance <= _FARTHEST_BEND))]
     times = np.clip(bent * HOP_SEC, start, end)
     return Note(
         start=start,
@@ -64,3 +64,10 @@ def _note(segment: Segment, own: Indices, track: PitchTrack, midi: int, start: f
         confidence=round(float(np.mean(track.confidence[own]) * len(own) / len(span) * fit), 4),
         bends=tuple(PitchBend(time=round(float(t), 4), midi=round(float(m), 2)) for t, m in zip(times, track.midi[bent], strict=True)),
     )
+
+
+def _in_company(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The flags that have a neighbour: a single frame is noise."""
+    padded = np.pad(flags, 1)
+    kept: npt.NDArray[np.bool_] = flags & (padded[:-2] | padded[2:])
+    return kept

@@ -40,13 +40,17 @@ class NoteModel:
     min_midi: float
     max_midi: float
     #: A note from silence, and a note that follows another directly.
-    start_cost: float = 5.0
-    change_cost: float = 5.0
+    start_cost: float = 5.5
+    change_cost: float = 6.0
     #: A note at (nearly) the pitch of the one before: repeats need an attack to be believed.
-    repeat_cost: float = 7.0
-    #: What a clear attack (onset strength 1) takes off any of these, and what is always left to pay.
-    onset_gain: float = 8.0
-    least_cost: float = 0.3
+    repeat_cost: float = 5.5
+    #: What a clear attack (onset strength 1) takes off any of these.
+    onset_gain: float = 11.0
+    #: Spread of a part's notes around its middle, in semitones: far from it, a new note costs more.
+    register_spread: float = 12.0
+    #: Cost of a frame an octave off the note's pitch, relative to the capped cost: below 1 where the tracker is more likely to err by an
+    #: octave than the part is to leap by one.
+    octave_share: float = 1.0
     #: Leaps of more than an octave, per semitone.
     leap_cost: float = 0.2
     #: Cost per semitone off the note's pitch and frame, times the confidence; and its cap in semitones.
@@ -97,6 +101,15 @@ def _interval_costs(grid: FloatArray, model: NoteModel) -> FloatArray:
     return mixed
 
 
+def _register_costs(track: PitchTrack, grid: FloatArray, model: NoteModel) -> FloatArray:
+    """(pitches,) cost of a new note for its distance from the middle (median) of the part."""
+    voiced = track.midi[track.voiced]
+    if not len(voiced):
+        return np.zeros(len(grid))
+    costs: FloatArray = 0.5 * ((grid - np.median(voiced)) / model.register_spread) ** 2
+    return costs
+
+
 def _forward(
     track: PitchTrack, onset: FloatArray, model: NoteModel, grid: FloatArray
 ) -> tuple[IntArray, npt.NDArray[np.bool_], IntArray, int]:
@@ -113,6 +126,7 @@ def _forward(
     voicing = -model.voicing_weight * np.log(clipped / (1.0 - clipped))
     midi = np.where(known, track.midi, 0.0)
     between = _interval_costs(grid, model)
+    register = _register_costs(track, grid, model)
 
     attack = np.full((length, pitches), np.inf)
     sustain = np.full(pitches, np.inf)
@@ -122,14 +136,16 @@ def _forward(
     silence_from = np.full(frames, _STAY, np.int32)
     columns = np.arange(pitches)
     for t in range(frames):
-        off = np.minimum(np.abs(grid - midi[t]), model.off_cap) * (model.off_cost * confidence[t])
+        off = np.abs(grid - midi[t])
+        off = np.minimum(np.minimum(off, np.abs(off - 12.0) + model.octave_share * model.off_cap), model.off_cap)
+        off *= model.off_cost * confidence[t]
         gain = model.onset_gain * onset[t]
-        follow = sustain[:, None] + (np.maximum(between - gain, model.least_cost) if gain > 0 else between)
+        follow = sustain[:, None] + between
         best = np.argmin(follow, axis=0)
         new = follow[best, columns]
-        from_silence = silence + max(model.start_cost - gain, model.least_cost)
+        from_silence = silence + model.start_cost
         origin[t] = np.where(from_silence <= new, _SILENCE, best)
-        new = np.minimum(new, from_silence)
+        new = np.minimum(new, from_silence) + (register - gain)
         ended = int(np.argmin(sustain))
         if sustain[ended] < silence:
             silence, silence_from[t] = float(sustain[ended]), ended

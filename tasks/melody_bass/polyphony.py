@@ -29,7 +29,7 @@ SECOND_VOICE: Final = 0.4
 #: And lasts this many looks in a row (about a quarter of a second), which the echo of the note before does not.
 _LASTING: Final = 4
 #: Share of the voiced time from which a stem counts as polyphonic.
-POLYPHONIC: Final = 0.3
+POLYPHONIC: Final = 0.5
 
 
 def polyphonic_share(signal: Samples, track: PitchTrack, min_midi: float, max_midi: float) -> float:

@@ -6,7 +6,7 @@ stem → pitch per frame (SwiftF0, else pYIN) → audible frames only → notes 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from schemas.plan import EngineChoice, StepPlan
@@ -31,6 +31,7 @@ class PartSettings:
     octave_trick: SwiftF0 does not hear the lowest notes of this part, unless they are raised.
     aim: the quantile of a note's pitch that stands for it. Singers come to a note from below and sag at its end: 0.6 rounds better than
     the median (README.md). A bass does neither.
+    register_spread, octave_share: see NoteModel. A bass leaps by octaves, a singer seldom does.
     """
 
     part: Literal["melody", "bass"]
@@ -38,11 +39,16 @@ class PartSettings:
     max_midi: int
     octave_trick: bool
     aim: float
+    register_spread: float
+    octave_share: float
+
+    def model(self) -> NoteModel:
+        return NoteModel(self.min_midi, self.max_midi, register_spread=self.register_spread, octave_share=self.octave_share)
 
 
 #: E2 to E6, and B0 (the low string of a five-string bass) to C4.
-MELODY: Final = PartSettings("melody", 40, 88, octave_trick=False, aim=0.6)
-BASS: Final = PartSettings("bass", 23, 60, octave_trick=True, aim=0.5)
+MELODY: Final = PartSettings("melody", 40, 88, octave_trick=False, aim=0.6, register_spread=7.0, octave_share=0.4)
+BASS: Final = PartSettings("bass", 23, 60, octave_trick=True, aim=0.5, register_spread=12.0, octave_share=1.0)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def _with_options(settings: PartSettings, plan: StepPlan) -> PartSettings:
             f"The range of the {settings.part} is {low} to {high}", "Give whole MIDI note numbers from 23 to 96, lowest first"
         )
     trick = settings.octave_trick or low < 31  # SwiftF0's lowest pitch, 46.9 Hz, is 30.2
-    return PartSettings(settings.part, low, high, trick, settings.aim)
+    return replace(settings, min_midi=low, max_midi=high, octave_trick=trick)
 
 
 def _track(source: SongSource, stem: AudioRef, settings: PartSettings, plan: StepPlan, ctx: StepContext) -> Part:
@@ -126,7 +132,7 @@ def _line(stem: AudioRef, mix_level: FloatArray, settings: PartSettings, ctx: St
     heard = envelope.measure(signal, len(track))
     track = PitchTrack(track.midi, track.confidence * audible(heard.level_db, mix_level))
     ctx.progress(0.75, "notes")
-    segments = decode(track, heard.onset, NoteModel(settings.min_midi, settings.max_midi))
+    segments = decode(track, heard.onset, settings.model())
     notes = notes_of(segments, track, settings.aim, (settings.min_midi, settings.max_midi), stem.duration_sec)
     ctx.progress(0.9, "voices")
     share = polyphonic_share(signal, track, settings.min_midi, settings.max_midi) if notes else 0.0

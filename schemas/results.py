@@ -181,7 +181,7 @@ class Lyrics(StepResult):
     language_confidence: Confidence | None
     lines: tuple[LyricLine, ...]
     voice_activity: tuple[TimeSpan, ...] = Field(description="Where the vocal stem carries a voice: sorted, disjoint.")
-    input: Literal["mix", "vocals"]
+    input: Literal["mix", "vocals"] = Field(description="What was transcribed: the mix, or the vocal stem over the turned-down mix.")
 
 
 # --- beats_key -------------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,111 @@
+"""Decoding a song's passages with a recogniser: language, passages in turn, further tries where the text is a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from tasks.asr.hearing import SAMPLE_RATE, WINDOW_SEC, HeardSegment, Hearing, Recognizer, compression_ratio, text_of
+from tasks.asr.listening import Sound
+from tasks.asr.passages import Passage
+from tasks.common.errors import LanguageUnsupported
+from tasks.common.progress import Progress, silent
+
+#: Radford et al. 2022, section 4.5: a text that zlib makes smaller than this is a loop, one less likely than this a guess.
+MAX_COMPRESSION_RATIO, MIN_AVG_LOGPROB = 2.4, -1.0
+#: The language is told from the first window of so many of the longest passages.
+LANGUAGE_PASSAGES = 3
+#: A window is cut in two for another try as long as the parts are at least this long.
+MIN_PART_SEC = 7.0
+
+
+def hear(recognizer: Recognizer, sound: Sound, passages: Sequence[Passage], language: str | None, progress: Progress = silent) -> Hearing:
+    """Transcribe the passages of a song. language: ISO 639-1 code, or None to detect it. Raises LanguageUnsupported."""
+    spoken, confidence = _language(recognizer, sound, passages, language)
+    total = sum(passage.end - passage.start for passage in passages)
+    done = 0.0
+    segments: list[HeardSegment] = []
+    for number, passage in enumerate(passages, 1):
+        found: list[HeardSegment] = []
+        for segment in _decode(recognizer, sound, passage, sound.gains[0], spoken):
+            found.append(segment)
+            reached = segment.words[-1].end - passage.start if segment.words else 0.0
+            progress(min(1.0, (done + reached) / total), f"passage {number} of {len(passages)}")
+        segments += _without_loops(recognizer, sound, found, passage, spoken)
+        done += passage.end - passage.start
+        progress(min(1.0, done / total), f"passage {number} of {len(passages)}")
+    return Hearing(spoken, confidence, tuple(segments))
+
+
+def is_loop(segments: Sequence[HeardSegment]) -> bool:
+    """Whether the text of a window repeats itself as no lyrics do."""
+    return compression_ratio(text_of(segments)) > MAX_COMPRESSION_RATIO
+
+
+def _language(recognizer: Recognizer, sound: Sound, passages: Sequence[Passage], asked: str | None) -> tuple[str, float | None]:
+    known = recognizer.languages
+    if asked is not None:
+        if asked not in known:
+            knows = "English only" if known == ("en",) else f"{len(known)} other languages"
+            raise LanguageUnsupported(f"The lyrics were said to be in {asked!r}, and the speech model knows {knows}")
+        return asked, None
+    if len(known) == 1:
+        return known[0], None
+    longest = sorted(passages, key=lambda passage: passage.start - passage.end)[:LANGUAGE_PASSAGES]
+    firsts = [Passage(passage.start, min(passage.end, passage.start + WINDOW_SEC)) for passage in longest]
+    windows = [recognizer.language_probabilities(sound.cut(first.start, first.end, sound.gains[0])) for first in firsts]
+    # Weighted by how much was heard: a second of humming says little.
+    weights = [first.end - first.start for first in firsts]
+    mean = {code: float(np.average([window.get(code, 0.0) for window in windows], weights=weights)) for code in known}
+    best = max(known, key=lambda code: mean[code])
+    return best, min(1.0, mean[best])
+
+
+def _decode(recognizer: Recognizer, sound: Sound, stretch: Passage, gain: float, language: str) -> Iterator[HeardSegment]:
+    for segment in recognizer.decode(sound.cut(stretch.start, stretch.end, gain), language):
+        yield segment.shifted(stretch.start)
+
+
+def _without_loops(
+    recognizer: Recognizer, sound: Sound, segments: list[HeardSegment], passage: Passage, language: str
+) -> list[HeardSegment]:
+    """The segments, with every window that came out as a loop decoded again, otherwise.
+
+    The usual remedy, sampling at rising temperatures, answers differently each time. Another balance of voice and accompaniment, or
+    another cut, mostly breaks the loop too, and answers always the same.
+    """
+    windows = [list(group) for _, group in groupby(segments, key=lambda segment: segment.window)]
+    kept: list[HeardSegment] = []
+    for index, window in enumerate(windows):
+        start = window[0].window
+        end = windows[index + 1][0].window if index + 1 < len(windows) else min(passage.end, start + WINDOW_SEC)
+        kept += _again(recognizer, sound, window, Passage(start, end), language) if is_loop(window) else window
+    return kept
+
+
+def _again(recognizer: Recognizer, sound: Sound, window: list[HeardSegment], stretch: Passage, language: str) -> list[HeardSegment]:
+    """The first try that is not a loop, else the one that repeats itself least."""
+    tries = [window]
+    for gain in sound.gains[1:]:
+        tries.append(list(_decode(recognizer, sound, stretch, gain, language)))
+        if not is_loop(tries[-1]):
+            return tries[-1]
+    if stretch.end - stretch.start >= 2 * MIN_PART_SEC:
+        middle = _quietest(sound, stretch)
+        halves: list[HeardSegment] = []
+        for part in (Passage(stretch.start, middle), Passage(middle, stretch.end)):
+            halves += _without_loops(recognizer, sound, list(_decode(recognizer, sound, part, sound.gains[0], language)), part, language)
+        tries.append(halves)
+    return min(tries, key=lambda tried: compression_ratio(text_of(tried)))
+
+
+def _quietest(sound: Sound, stretch: Passage) -> float:
+    """Where the voice is quietest (over 0.2 s) in the middle third of a stretch."""
+    third = (stretch.end - stretch.start) / 3
+    piece = sound.cut(stretch.start + third, stretch.end - third, sound.gains[-1])
+    hop = SAMPLE_RATE // 10
+    power = np.square(piece[: len(piece) // hop * hop].reshape(-1, hop)).mean(axis=1)
+    quiet = int(np.argmin(power[:-1] + power[1:])) + 1
+    return stretch.start + third + quiet * hop / SAMPLE_RATE

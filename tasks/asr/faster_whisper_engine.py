@@ -1,0 +1,58 @@
+"""Whisper (Radford et al. 2022) through faster-whisper: CTranslate2, int8 on the CPU, float16 on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tasks.asr.hearing import HeardSegment, HeardWord
+from tasks.common.audio import Samples
+
+#: Beam of the search; Whisper's authors use 5.
+BEAM_SIZE = 5
+
+
+class FasterWhisper:
+    """The model in `folder` (CTranslate2 files), loaded. device: cpu, cuda or cuda:N."""
+
+    def __init__(self, folder: Path, device: str, threads: int):
+        from faster_whisper import WhisperModel
+
+        kind, _, index = device.partition(":")
+        on_gpu = kind == "cuda"
+        self._model = WhisperModel(
+            str(folder),
+            device="cuda" if on_gpu else "cpu",  # CTranslate2 has no mps
+            device_index=int(index or 0),
+            compute_type="float16" if on_gpu else "int8",
+            cpu_threads=threads,
+            local_files_only=True,
+        )
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return tuple(self._model.supported_languages)
+
+    def language_probabilities(self, samples: Samples) -> dict[str, float]:
+        _, _, probabilities = self._model.detect_language(samples)
+        return {code: float(probability) for code, probability in probabilities}
+
+    def decode(self, samples: Samples, language: str) -> Iterator[HeardSegment]:
+        segments, _ = self._model.transcribe(
+            samples,
+            language=language,
+            beam_size=BEAM_SIZE,
+            # No sampling: CTranslate2's random state outlives a song, so that the words would depend on what was heard before.
+            temperature=0.0,
+            condition_on_previous_text=False,  # or a mistake is carried on through the song
+            word_timestamps=True,
+            vad_filter=False,
+        )
+        for segment in segments:
+            yield _heard(segment)
+
+
+def _heard(segment: Any) -> HeardSegment:
+    words = tuple(HeardWord(word.start, word.end, word.word, float(word.probability)) for word in segment.words or ())
+    return HeardSegment(segment.seek / 100, words, float(segment.no_speech_prob), float(segment.avg_logprob))

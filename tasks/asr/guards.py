@@ -1,0 +1,162 @@
+"""Dropping what was not sung: Whisper invents text in music, at the end of files, and where it gets stuck.
+
+Pure functions from what was heard to words that can be trusted: sorted, disjoint, inside the song, each where a voice is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from schemas.results import TimeSpan
+from tasks.asr.hearing import HeardSegment, HeardWord, compression_ratio, text_of
+
+#: Captions of the videos that Whisper was trained on; as a whole phrase, none of them is a line of a song.
+_CAPTIONS = re.compile(
+    r"""^(
+        thank(s|\ you)(\ (so|very)\ much)?\ for\ (watching|listening|viewing)(\ .{0,30})? |
+        (please\ )?(like\ and\ |like,?\ (comment\ )?and\ )?(don't\ forget\ to\ )?subscribe(\ to\ (my|our|the|this)\ channel)? |
+        see\ you\ (in\ the\ )?next\ (video|time) |
+        (sub|cap)(titles?|tions?|titled|tioned)\ (made\ |provided\ |created\ )?by\ .* | transcri(bed|ption)\ by\ .* | translated\ by\ .* |
+        .*amara\.org.* | .*opensubtitles.* | (https?://|www\.)\S* | copyright\ .* |
+        sous-titr(es|age).* | merci\ d'avoir\ regardé.* | abonnez-vous.* |
+        untertitel(ung)?\ .* | vielen\ dank\ fürs?\ zuschauen.* | copyright\ wdr.* |
+        subtítulos\ .* | gracias\ por\ ver.* | suscríbete.* | legendas?\ .* | sottotitoli\ .* | ondertitel(ing|d)\ .* |
+        (upbeat\ |soft\ |dramatic\ |gentle\ )?(music(\ playing)?|applause|laughter|instrumental|singing|musique|musik|música)
+    )$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_BRACKETED = re.compile(r"^\s*[\[(♪*].*[\])♪*][.!?]?\s*$")
+
+#: A word may lie this far from a voice: Whisper's word times are about 0.2 s off where a note is held.
+VOICE_TOLERANCE_SEC = 0.4
+#: A word that reaches over a pause longer than this belongs to one side of it.
+PAUSE_SEC = 0.8
+#: So many words in a row without any length mean that the alignment had run out of sound for them.
+EMPTY_RUN = 3
+MIN_WORD_SEC = 0.04
+#: In a window that is a loop, a phrase said more often than this in a row is cut down to it.
+MAX_REPEATS, MAX_PHRASE_WORDS = 4, 12
+#: Radford et al. 2022, section 4.5.
+MAX_COMPRESSION_RATIO, MIN_AVG_LOGPROB, MAX_NO_SPEECH = 2.4, -1.0, 0.6
+
+
+def trusted_phrases(
+    segments: Iterable[HeardSegment], voice_activity: Sequence[TimeSpan], duration_sec: float
+) -> tuple[tuple[HeardWord, ...], ...]:
+    """The words that were sung, still in the phrases they were heard in; phrases without such words are left out."""
+    phrases: list[tuple[HeardWord, ...]] = []
+    for _, group in groupby(segments, key=lambda segment: segment.window):
+        window = list(group)
+        kept = [segment.words for segment in window if not is_guess(segment) and not is_caption(text_of([segment]))]
+        phrases += without_repeats(kept) if compression_ratio(text_of(window)) > MAX_COMPRESSION_RATIO else kept
+    sung = [within_voice(without_empty_runs(words), voice_activity) for words in phrases]
+    return in_order([[word for word in words if any(c.isalnum() for c in word.text)] for words in sung], duration_sec)
+
+
+def is_guess(segment: HeardSegment) -> bool:
+    """Whether the model itself thinks that nobody speaks, and is not sure of the words either."""
+    return segment.no_speech_prob > MAX_NO_SPEECH and segment.avg_logprob < MIN_AVG_LOGPROB
+
+
+def is_caption(text: str) -> bool:
+    """Whether a phrase is a video's caption ("Thanks for watching!") or a description of sound ("[Music]")."""
+    return bool(_BRACKETED.match(text)) or bool(_CAPTIONS.match(text.strip(" .!?♪-\"'")))
+
+
+def without_repeats(phrases: Sequence[tuple[HeardWord, ...]]) -> list[tuple[HeardWord, ...]]:
+    """The phrases, with anything said more than `MAX_REPEATS` times in a row cut down to that."""
+    words = [(plain(word.text), number, word) for number, phrase in enumerate(phrases) for word in phrase]
+    texts = [text for text, _, _ in words]
+    dropped: set[int] = set()
+    index = 0
+    while index < len(texts):
+        length, repeats = _longest_repeat(texts, index)
+        if repeats > MAX_REPEATS:
+            dropped.update(range(index + MAX_REPEATS * length, index + repeats * length))
+            index += repeats * length
+        else:
+            index += 1
+    kept = [(number, word) for position, (_, number, word) in enumerate(words) if position not in dropped]
+    return [tuple(word for number, word in kept if number == phrase) for phrase in range(len(phrases))]
+
+
+def _longest_repeat(texts: Sequence[str], start: int) -> tuple[int, int]:
+    """(words of the phrase, times it is said in a row from `start`) of the repeat that covers most words."""
+    best = (1, 1)
+    for length in range(1, MAX_PHRASE_WORDS + 1):
+        phrase = texts[start : start + length]
+        repeats = 1
+        while texts[start + repeats * length : start + (repeats + 1) * length] == phrase:
+            repeats += 1
+        if repeats > 1 and repeats * length > best[0] * best[1]:
+            best = (length, repeats)
+    return best
+
+
+def without_empty_runs(words: Sequence[HeardWord]) -> list[HeardWord]:
+    """The words without runs of words that take no time."""
+    kept: list[HeardWord] = []
+    for empty, group in groupby(words, key=lambda word: word.end - word.start < MIN_WORD_SEC / 2):
+        run = list(group)
+        if not (empty and len(run) >= EMPTY_RUN):
+            kept += run
+    return kept
+
+
+def within_voice(words: Iterable[HeardWord], voice_activity: Sequence[TimeSpan]) -> list[HeardWord]:
+    """The words that lie where a voice is; those that reach over a pause are cut to the side with more of them."""
+    kept = []
+    for word in words:
+        near = [
+            span
+            for span in voice_activity
+            if span.start - VOICE_TOLERANCE_SEC < max(word.end, word.start + MIN_WORD_SEC) and word.start < span.end + VOICE_TOLERANCE_SEC
+        ]
+        if not near:
+            continue
+        start, end = _most_of(word, _joined(near))
+        cut_start = max(word.start, start - VOICE_TOLERANCE_SEC)
+        kept.append(replace(word, start=cut_start, end=max(cut_start, min(word.end, end + VOICE_TOLERANCE_SEC))))
+    return kept
+
+
+def _joined(spans: Sequence[TimeSpan]) -> list[tuple[float, float]]:
+    """(start, end) of the spans, with short pauses bridged."""
+    joined: list[tuple[float, float]] = []
+    for span in spans:
+        if joined and span.start - joined[-1][1] <= PAUSE_SEC:
+            joined[-1] = (joined[-1][0], span.end)
+        else:
+            joined.append((span.start, span.end))
+    return joined
+
+
+def _most_of(word: HeardWord, spans: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The span that holds most of the word."""
+    return max(spans, key=lambda span: min(span[1], word.end) - max(span[0], word.start))
+
+
+def in_order(phrases: Iterable[Sequence[HeardWord]], duration_sec: float) -> tuple[tuple[HeardWord, ...], ...]:
+    """The words with times that rise, do not overlap and end with the song; a word without room is left out, empty phrases too."""
+    ordered: list[tuple[HeardWord, ...]] = []
+    reached = 0.0
+    for phrase in phrases:
+        kept: list[HeardWord] = []
+        for word in phrase:
+            start = max(word.start, reached)
+            end = min(max(word.end, start + MIN_WORD_SEC), duration_sec)
+            if word.end < reached - PAUSE_SEC or end - start < MIN_WORD_SEC / 2:
+                continue
+            kept.append(replace(word, start=start, end=end))
+            reached = end
+        if kept:
+            ordered.append(tuple(kept))
+    return tuple(ordered)
+
+
+def plain(text: str) -> str:
+    """A word as it is compared: lower case, letters and digits only."""
+    return "".join(c for c in text.lower() if c.isalnum())

@@ -1,0 +1,83 @@
+"""What a speech recogniser is asked for and what it reports: words as heard, before anything is dropped or grouped."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tasks.common.audio import Samples
+
+#: Of the sound that recognisers read.
+SAMPLE_RATE = 16000
+#: How much Whisper reads at once.
+WINDOW_SEC = 30.0
+
+
+@dataclass(frozen=True)
+class HeardWord:
+    """A word as transcribed, with its punctuation and a leading space where it starts one.
+
+    start, end: seconds. probability: mean probability of its tokens.
+    """
+
+    start: float
+    end: float
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class HeardSegment:
+    """A stretch of text that the model ended with a timestamp, usually a phrase.
+
+    window: start of the window (at most 30 s, decoded in one go) it comes from, in seconds. no_speech_prob: probability that the window
+    holds no speech. avg_logprob: mean log probability of the window's tokens.
+    """
+
+    window: float
+    words: tuple[HeardWord, ...]
+    no_speech_prob: float
+    avg_logprob: float
+
+    def shifted(self, seconds: float) -> HeardSegment:
+        """The same segment, later."""
+        words = tuple(HeardWord(word.start + seconds, word.end + seconds, word.text, word.probability) for word in self.words)
+        return HeardSegment(self.window + seconds, words, self.no_speech_prob, self.avg_logprob)
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """All that was heard, in order. `language_confidence` is None where the language was given or the model knows only one."""
+
+    language: str
+    language_confidence: float | None
+    segments: tuple[HeardSegment, ...]
+
+
+class Recognizer(Protocol):
+    """A loaded speech model."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """ISO 639-1 codes of the languages it knows."""
+        ...
+
+    def language_probabilities(self, samples: Samples) -> dict[str, float]:
+        """Probability of each language from at most 30 s of sound: (samples,) at 16 kHz."""
+        ...
+
+    def decode(self, samples: Samples, language: str) -> Iterator[HeardSegment]:
+        """Transcribe (samples,) at 16 kHz. Times count from the first sample. The same samples give the same words."""
+        ...
+
+
+def text_of(segments: Sequence[HeardSegment]) -> str:
+    return "".join(word.text for segment in segments for word in segment.words).strip()
+
+
+def compression_ratio(text: str) -> float:
+    """How much smaller zlib makes the text; Whisper takes a text above 2.4 for a loop (Radford et al. 2022, section 4.5)."""
+    data = text.encode("utf-8")
+    return len(data) / len(zlib.compress(data)) if data else 0.0

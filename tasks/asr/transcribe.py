@@ -1,0 +1,114 @@
+"""The lyrics of a song: where a voice is, what it sings, and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from schemas.plan import EngineChoice, StepPlan
+from schemas.results import Lyrics, SongSource, StemSet, StepReport, TimeSpan
+from tasks.asr.decoding import hear
+from tasks.asr.faster_whisper_engine import FasterWhisper
+from tasks.asr.guards import trusted_phrases
+from tasks.asr.hearing import SAMPLE_RATE, Hearing, Recognizer
+from tasks.asr.lines import lines_of
+from tasks.asr.listening import Sound
+from tasks.asr.openai_whisper_engine import OpenAIWhisper
+from tasks.asr.passages import Passage, passages_of
+from tasks.asr.voice_activity import frame_levels, speech_probabilities, voice_in_mix, voice_in_stem
+from tasks.common import models
+from tasks.common.audio import read_mono
+from tasks.common.progress import part_of
+from tasks.common.resources import best_device, is_out_of_memory, threads
+from tasks.common.step import StepContext, run_chain
+
+#: Where no voice is found, no model is asked; this is the report's engine then.
+VOICE_ACTIVITY = "voice-activity"
+
+
+def transcribe_lyrics(source: SongSource, stems: StemSet | None, plan: StepPlan, ctx: StepContext) -> Lyrics:
+    """Transcribe the sung words of a song, with their times.
+
+    stems: None where separation failed; the mix alone is used then, with a warning.
+    plan.options: `language`, an ISO 639-1 code or None to detect it.
+    A song without a voice has no lyrics and no language. Raises LanguageUnsupported, ModelUnavailable, OutOfMemory, EngineFailed.
+    """
+    started = time.perf_counter()
+    if stems is None:
+        ctx.warn("Without stems, the lyrics come from the mix: voices buried in loud music may be missed")
+    sound = _read(source, stems, ctx)
+    ctx.progress(0.03, "finding the voice")
+    voice = _voice_activity(sound, source.duration_sec)
+    if not voice:
+        report = StepReport(
+            step="asr",
+            engine=VOICE_ACTIVITY,
+            seconds=round(time.perf_counter() - started, 3),
+            warnings=tuple(ctx.warnings),
+            flow_run=ctx.flow_run,
+        )
+        return Lyrics(report=report, language=None, language_confidence=None, lines=(), voice_activity=(), input=sound.name)
+
+    language = plan.options.get("language")
+    passages = passages_of(voice, source.duration_sec)
+
+    def run(choice: EngineChoice) -> Hearing:
+        heard = _hear(choice, sound, passages, str(language) if language else None, ctx)
+        if language is None and heard.language_confidence is None:
+            ctx.warn(f"{choice.models[0].name} knows only English, so the language was not detected: other languages come out as nonsense")
+        return heard
+
+    hearing, report = run_chain(plan, ctx, {"faster-whisper": run, "openai-whisper": run})
+    lines = lines_of(trusted_phrases(hearing.segments, voice, source.duration_sec))
+    return Lyrics(
+        report=report,
+        language=hearing.language if lines else None,
+        language_confidence=hearing.language_confidence if lines else None,
+        lines=lines,
+        voice_activity=voice,
+        input=sound.name,
+    )
+
+
+def _read(source: SongSource, stems: StemSet | None, ctx: StepContext) -> Sound:
+    mix = read_mono(ctx.store.path(source.audio), SAMPLE_RATE)
+    if stems is None:
+        return Sound(mix, None)
+    vocals = read_mono(ctx.store.path(stems.vocals), SAMPLE_RATE)
+    shortest = min(len(mix), len(vocals))
+    return Sound(mix[:shortest], vocals[:shortest])
+
+
+def _voice_activity(sound: Sound, duration_sec: float) -> tuple[TimeSpan, ...]:
+    if sound.vocals is None:
+        return voice_in_mix(speech_probabilities(sound.mix), duration_sec)
+    return voice_in_stem(frame_levels(sound.vocals), frame_levels(sound.mix), speech_probabilities(sound.vocals), duration_sec)
+
+
+def _hear(choice: EngineChoice, sound: Sound, passages: Sequence[Passage], language: str | None, ctx: StepContext) -> Hearing:
+    """Transcribe with one engine: on the GPU where there is one, and on the CPU if the GPU's memory does not suffice."""
+    name = choice.models[0].name
+    folder = models.obtain(name, part_of(ctx.progress, 0.05, 0.1))
+
+    def hear_on(device: str) -> Hearing:
+        recognizer = models.load_once(("whisper", choice.engine, str(folder), device), lambda: _load(choice.engine, folder, device))
+        ctx.device = device
+        return hear(recognizer, sound, passages, language, part_of(ctx.progress, 0.1, 1.0))
+
+    device = best_device()
+    if not device.startswith("cuda"):
+        return hear_on("cpu")  # both engines lack operations on mps
+    try:
+        return hear_on(device)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    ctx.warn(f"The GPU has too little memory for {name}: it ran on the CPU")
+    return hear_on("cpu")
+
+
+def _load(engine: str, folder: Path, device: str) -> Recognizer:
+    if engine == "openai-whisper":
+        return OpenAIWhisper(folder, device)
+    return FasterWhisper(folder, device, threads())

@@ -232,13 +232,13 @@ class KeySpan(Frozen):
 
 
 class BeatsKey(StepResult):
-    """The beat grid and the key. `keys` cover the song; the longest or only one is the song's key."""
+    """The beat grid and the key. `key_spans` cover the song (a field named `keys` would make `dict(result)`, which Prefect calls, fail)."""
 
     beats: tuple[Beat, ...]
     tempo: Tempo
     meter: MeterSpan = Field(description="The meter that holds longest.")
     meter_changes: tuple[MeterSpan, ...] = Field(description="All meters in order, covering the song; one entry where it never changes.")
-    keys: tuple[KeySpan, ...]
+    key_spans: tuple[KeySpan, ...]
     global_key: KeySpan | None
 
     @property

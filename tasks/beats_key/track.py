@@ -88,7 +88,7 @@ def build_result(found: Found, duration: float, report: StepReport) -> BeatsKey:
         tempo=tempo.estimate_tempo(beats, found.beat_probability, found.fps),
         meter=meter.main_meter(meters),
         meter_changes=meters,
-        keys=keys,
+        key_spans=keys,
         global_key=main_key,
     )
 

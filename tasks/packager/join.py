@@ -47,7 +47,7 @@ def join_song_map(
         meter=_meter(beats),
         beats=tuple(_t(beat.time) for beat in beats.beats),
         downbeats=tuple(_t(time) for time in beats.downbeats),
-        key=tuple(m.Key(start=_t(k.start), end=_t(k.end), tonic=k.tonic, mode=k.mode, conf=_c(k.confidence)) for k in beats.keys),
+        key=tuple(m.Key(start=_t(k.start), end=_t(k.end), tonic=k.tonic, mode=k.mode, conf=_c(k.confidence)) for k in beats.key_spans),
         chords=tuple(_chord(chord) for chord in chords.chords) if chords else (),
         sections=tuple(_section(section) for section in structure.sections) if structure else (),
         lyrics=tuple(_line(line) for line in lyrics.lines) if lyrics else (),

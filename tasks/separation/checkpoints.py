@@ -43,18 +43,10 @@ def numpy_globals() -> list[SafeGlobal]:
         (array, "numpy._core.multiarray._reconstruct"),
         (number, "numpy.core.multiarray.scalar"),
         (number, "numpy._core.multiarray.scalar"),
-        (_latin1_bytes, "_codecs.encode"),
         np.ndarray,
         np.dtype,
         *dtypes,
     ]
-
-
-def _latin1_bytes(text: str, encoding: str) -> bytes:
-    """How pickles of protocol 2 spell bytes. The real `codecs.encode` would run any codec the file names."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes in the encoding {encoding!r}")
-    return text.encode("latin1")
 
 
 def _reason(path: Path, safe: Sequence[SafeGlobal], error: Exception) -> str:

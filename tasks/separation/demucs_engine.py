@@ -140,14 +140,13 @@ def _separate_segment(bag: Any, mix: Reader, samples: int, start: int, length: i
     import torch
     from demucs import apply
 
-    window: Any = apply.TensorChunk
-
     size = min(length, samples - start)
     before = min((length - size) // 2, start)
     surrounding = torch.from_numpy((mix(start - before, before + size) - np.float32(level.mean)) / np.float32(level.std))
+    window: Any = apply.TensorChunk
     chunk = window(surrounding[None], before, size)
     out = apply.apply_model(bag, chunk, shifts=0, split=False, device=device)
-    estimate: Samples = out[0].float().cpu().numpy().astype(np.float32, copy=False)
+    estimate: Samples = out[0].float().cpu().numpy()
     return estimate
 
 
@@ -155,4 +154,4 @@ def _triangle(length: int) -> Samples:
     """Weight of each sample of a segment in the crossfade with its neighbours."""
     half = length // 2
     rising = np.concatenate([np.arange(1, half + 1), np.arange(length - half, 0, -1)])
-    return (rising / rising.max()).astype(np.float32)
+    return np.asarray(rising / rising.max(), np.float32)

@@ -28,7 +28,7 @@ BASS_EDGE_HZ: Final = 250.0
 BASS_EDGE_ORDER: Final = 4
 
 
-def split_drums_bass(accompaniment: Reader, samples: int, sample_rate: int) -> Iterator[tuple[Samples, Samples]]:
+def split_drums_bass(accompaniment: Reader, samples: int, sample_rate: int, block: int = BLOCK_FRAMES) -> Iterator[tuple[Samples, Samples]]:
     """Yield (drums, bass) of an accompaniment of that many samples, in blocks (2, frames) that follow each other without seams."""
     low = bass_gain(STFT, sample_rate)
 
@@ -36,7 +36,7 @@ def split_drums_bass(accompaniment: Reader, samples: int, sample_rate: int) -> I
         percussive = percussive_mask(mean_magnitude(spectrum), MEDIAN)
         return percussive, (1 - percussive) * low[:, None]
 
-    for stems in filtered(STFT, accompaniment, samples, masks, MEDIAN // 2):
+    for stems in filtered(STFT, accompaniment, samples, masks, MEDIAN // 2, block):
         yield stems[0], stems[1]
 
 

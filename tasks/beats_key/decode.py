@@ -30,7 +30,10 @@ _FLOOR = 1e-7
 
 @dataclass(frozen=True)
 class BarModel:
-    """What bars there can be: their lengths in beats, the range of tempi, and how likely a bar is followed by one of another length."""
+    """What bars there can be: their lengths in beats, the range of tempi, and how likely a bar is followed by one of another length.
+
+    `only`: a narrower range (bpm) of the same tempi, for a second look at a song whose tempo is known.
+    """
 
     beats_per_bar: tuple[int, ...]
     min_bpm: float
@@ -38,9 +41,18 @@ class BarModel:
     fps: float = 100.0
     switch_probability: float = 0.0
     num_tempi: int = NUM_TEMPI
+    only: tuple[float, float] | None = None
 
     def intervals(self) -> Ints:
-        """The modelled beat intervals in frames, ascending: all of the range, or about `num_tempi` spaced evenly in log tempo."""
+        """The modelled beat intervals in frames, ascending."""
+        intervals = self._all_intervals()
+        if self.only is None:
+            return intervals
+        kept = intervals[(intervals >= 60 * self.fps / self.only[1]) & (intervals <= 60 * self.fps / self.only[0])]
+        return kept if len(kept) else intervals
+
+    def _all_intervals(self) -> Ints:
+        """Every frame count in the range, or about `num_tempi` of them spaced evenly in log tempo."""
         shortest, longest = 60 * self.fps / self.max_bpm, 60 * self.fps / self.min_bpm
         intervals = np.arange(max(1, round(shortest)), round(longest) + 1)
         wanted = self.num_tempi
@@ -56,7 +68,10 @@ class BarModel:
 
 @dataclass(frozen=True)
 class BarPath:
-    """Decoded beats: frame (of the activation's peak), position in the bar from 1, and beats in its bar; and the path's log probability."""
+    """Decoded beats: frame (of the activation's peak), position in the bar from 1, and beats in its bar.
+
+    `log_probability`: of the path and the activations, given the state it begins in.
+    """
 
     frames: Ints
     positions: Ints
@@ -116,12 +131,10 @@ class _Trellis:
         nodes, tempi = len(self.node_beat), len(self.intervals)
         self.from_tempo = np.zeros((self.total, nodes, tempi), np.uint8)
         self.from_pattern = np.zeros((self.total, len(self.lengths), tempi), np.uint8)
-        # Before the song, every state is as likely as any other.
-        self.initial = -math.log(float(self.intervals.sum()) * nodes)
         self.history = int(self.intervals[-1])
-        # recent[k] is the score of entering at frame `self.base + k`.
+        # recent[k] is the score of entering at frame `self.base + k`. Before the song, every state is as good as any other.
         self.base = -self.history
-        self.recent = np.full((self.history, nodes, tempi), self.initial)
+        self.recent = np.zeros((self.history, nodes, tempi))
 
     def fill(self, progress: Progress) -> None:
         """Run through all frames, as many at a time as the shortest beat has: within it no beat can both begin and end."""

@@ -22,13 +22,17 @@ THRESHOLD = 0.05
 #: Log probability per frame that bars must gain over "no beats at all". Measured: noise, drones, irregular clicks -0.17 to -0.076; songs,
 #: even those with faint activations, +0.013 to +0.167 (17 songs).
 MIN_PULSE_GAIN = -0.05
-#: Nats in favour of 4/4: some nine of ten songs are.
-PRIOR_OF_FOUR = 2.2
+#: Nats that bars of three must lead bars of four by: some nine of ten songs are in four.
+LEAD_OF_THREE = 2.2
+#: Nats per beat that bars of five or seven must lead those by. Measured: 0.9 and more where they are right, below 0.25 in songs in four.
+LEAD_OF_ODD = 0.5
 #: From this tempo on, bars of three may be the halves of bars of six eighths.
-SIX_EIGHT_MIN_BPM = 140.0
+SIX_EIGHT_MIN_BPM = 100.0
 #: How likely a bar is followed by one of another length, and how many bars a meter must hold to be one and not a slip of the tracker.
 METER_SWITCH_PROBABILITY = 1e-5
 MIN_METER_BARS = 4
+#: How far outside the tempi of a first look a second one searches, as a ratio.
+_TEMPO_MARGIN = 1.35
 #: So many beats in a row without any activation are a pause, not a quiet bar.
 MAX_UNSUPPORTED_BEATS = 32
 #: A beat's activation peaks within this of its frame.
@@ -86,23 +90,44 @@ def active_range(activations: npt.NDArray[np.floating]) -> tuple[int, int]:
 def choose_bars(
     activations: npt.NDArray[np.floating], min_bpm: float, max_bpm: float, fps: float, progress: Progress = silent
 ) -> tuple[BarPath, float]:
-    """The best bars of three, four or six beats, or of several lengths in turn, and the confidence in their meter."""
+    """The best bars of three to seven beats, or of three and four in turn, and the confidence in their meter.
 
-    def decode(lengths: tuple[int, ...], start: float, switch: float = 0.0) -> BarPath:
-        return decode_bars(activations, BarModel(lengths, min_bpm, max_bpm, fps, switch), part_of(progress, start, start + 0.25))
+    Bars of three and four are sought in all tempi, the others around the tempo of the better of those.
+    """
+    lengths: list[tuple[int, ...]] = [(3,), (4,), (5,), (7,), (6,), (3, 4)]
+    only: tuple[float, float] | None = None
 
-    three, four = decode((3,), 0.0), decode((4,), 0.25)
-    lead = four.log_probability + PRIOR_OF_FOUR - three.log_probability
-    confidence = meter_confidence(abs(lead), len(four.frames))
-    if lead < 0 and median_bpm(three, fps) >= SIX_EIGHT_MIN_BPM:
-        six = decode((6,), 0.5)
+    def decode(beats: tuple[int, ...]) -> BarPath:
+        part = lengths.index(beats) / len(lengths)
+        model = BarModel(beats, min_bpm, max_bpm, fps, METER_SWITCH_PROBABILITY if len(beats) > 1 else 0.0, only=only)
+        return decode_bars(activations, model, part_of(progress, part, part + 1 / len(lengths)))
+
+    three, four = decode((3,)), decode((4,))
+    lead = four.log_probability + LEAD_OF_THREE - three.log_probability
+    best, other = (four, three) if lead >= 0 else (three, four)
+    only = tempo_window(best, fps)
+    beats = max(1, len(best.frames))
+    odd = max((decode((5,)), decode((7,))), key=lambda path: path.log_probability)
+    odd_lead = odd.log_probability - best.log_probability
+    if odd_lead > LEAD_OF_ODD * beats:
+        return odd, meter_confidence(odd_lead, beats)
+    if best is three and median_bpm(three, fps) >= SIX_EIGHT_MIN_BPM:
+        six = decode((6,))
         if six.log_probability > three.log_probability:
-            return six, confidence
-    best = four if lead >= 0 else three
-    mixed = decode((3, 4), 0.75, METER_SWITCH_PROBABILITY)
-    if mixed.log_probability > best.log_probability and min(meter_run_bars(mixed)) >= MIN_METER_BARS:
-        return mixed, meter_confidence(mixed.log_probability - best.log_probability, len(mixed.frames))
-    return best, confidence
+            return six, meter_confidence(six.log_probability - four.log_probability, beats)
+    mixed = decode((3, 4))
+    gain = mixed.log_probability - best.log_probability
+    if gain > 0 and len(runs := meter_run_bars(mixed)) > 1 and min(runs) >= MIN_METER_BARS:
+        return mixed, meter_confidence(gain, beats)
+    return best, meter_confidence(abs(best.log_probability - other.log_probability), beats)
+
+
+def tempo_window(path: BarPath, fps: float) -> tuple[float, float] | None:
+    """Range (bpm) of the tempi of a path, with a margin; None where it has too few beats to say."""
+    if len(path.frames) < 3:
+        return None
+    short, long = np.quantile(np.diff(path.frames), [0.02, 0.98])
+    return 60 * fps / (float(long) * _TEMPO_MARGIN), 60 * fps * _TEMPO_MARGIN / float(short)
 
 
 def meter_confidence(lead: float, beats: int) -> float:

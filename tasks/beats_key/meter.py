@@ -7,8 +7,8 @@ import numpy as np
 from schemas.results import MeterSpan
 from tasks.beats_key.grid import BeatGrid
 
-#: Note value of a beat: six beats to the bar are eighths.
-_DENOMINATORS = {6: 8}
+#: From this tempo on, seven beats to the bar are eighths.
+_SEVEN_EIGHT_MIN_BPM = 180.0
 
 
 def meter_spans(grid: BeatGrid, duration: float) -> tuple[MeterSpan, ...]:
@@ -20,9 +20,16 @@ def meter_spans(grid: BeatGrid, duration: float) -> tuple[MeterSpan, ...]:
     firsts = [0, *(int(index) for index in changes)]
     confidence = round(grid.meter_confidence, 4)
     return tuple(
-        MeterSpan(start=start, end=end, numerator=length, denominator=_DENOMINATORS.get(length, 4), confidence=confidence)
+        MeterSpan(start=start, end=end, numerator=length, denominator=_denominator(grid, length), confidence=confidence)
         for start, end, length in zip(edges, edges[1:], (int(grid.bar_lengths[first]) for first in firsts), strict=False)
     )
+
+
+def _denominator(grid: BeatGrid, length: int) -> int:
+    """Note value of a beat: six beats to the bar are eighths, seven are if they are fast."""
+    if length == 7 and len(grid.times) > 1:
+        return 8 if 60 / float(np.median(np.diff(grid.times))) >= _SEVEN_EIGHT_MIN_BPM else 4
+    return 8 if length == 6 else 4
 
 
 def main_meter(spans: tuple[MeterSpan, ...]) -> MeterSpan:

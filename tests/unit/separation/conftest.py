@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
+from demucs import states
+from demucs.htdemucs import HTDemucs
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Loudness, SongSource, StepReport, Tags
@@ -29,7 +32,10 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PERFORMIA_DEVICE", "cpu")
     reset_settings()
     models.unload_all()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # these signals are too short to share among threads
     yield
+    torch.set_num_threads(threads)
     models.unload_all()
     reset_settings()
 
@@ -105,15 +111,12 @@ def noise() -> Callable[[float], Samples]:
 @pytest.fixture
 def demucs_folder(tmp_path: Path) -> Callable[..., Path]:
     """A folder with a very small, randomly initialised HTDemucs in demucs's own file format, under the signature given."""
-    import torch
-    from demucs import states
-    from demucs.htdemucs import HTDemucs
 
     def make(signature: str = "955717e8", sources: tuple[str, ...] = tuple(SOURCES), seed: int = 0) -> Path:
         folder = tmp_path / "weights"
         folder.mkdir(exist_ok=True)
         torch.manual_seed(seed)
-        net = HTDemucs(list(sources), channels=8, t_layers=1, t_heads=2, segment=Fraction(3, 4))
+        net = HTDemucs(list(sources), channels=8, depth=3, nfft=1024, t_layers=1, t_heads=2, segment=Fraction(3, 4))
         package = {
             "klass": HTDemucs,
             "args": net._init_args_kwargs[0],

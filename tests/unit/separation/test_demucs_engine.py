@@ -49,7 +49,7 @@ def test_the_same_song_gives_the_same_stems(demucs_folder, reader, noise):
 
 def test_lower_precision_stays_close(demucs_folder, reader, noise):
     bag = engine.load_bag("htdemucs", demucs_folder())
-    exact, fast = (separate(bag, reader(noise(1.0)), 44100, autocast=dtype) for dtype in (None, torch.bfloat16))
+    exact, fast = (separate(bag, reader(noise(0.3)), 13230, autocast=dtype) for dtype in (None, torch.bfloat16))
     peak = np.abs(exact["vocals"]).max()
     assert 0 < np.abs(exact["vocals"] - fast["vocals"]).max() < 0.05 * peak
 
@@ -106,7 +106,7 @@ def test_a_checkpoint_that_runs_code_is_refused_and_does_not_run(tmp_path):
 
 def test_a_checkpoint_with_the_wrong_weights_is_refused(tmp_path):
     torch.save(
-        {"klass": HTDemucs, "args": (["vocals"],), "kwargs": {"channels": 4, "t_layers": 0}, "state": {}}, tmp_path / "955717e8-1.th"
+        {"klass": HTDemucs, "args": (["vocals"],), "kwargs": {"channels": 8, "t_layers": 0}, "state": {}}, tmp_path / "955717e8-1.th"
     )
     with pytest.raises(ModelCorrupt, match="does not fit"):
         engine.load_bag("htdemucs", tmp_path)

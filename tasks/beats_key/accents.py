@@ -17,7 +17,7 @@ def bar_positions(accents: npt.NDArray[np.float64]) -> tuple[Ints, int, float]:
 
     accents: strength (beats,) of low-frequency onsets at the beats. The bar's first beat is where they are strongest on average.
     """
-    spread = float(accents.std())
+    spread = float(accents.std()) if len(accents) else 0.0
     if len(accents) < 8 or spread == 0:
         return np.arange(len(accents)) % 4 + 1, 4, 0.0
     phases = {length: [float(accents[phase::length].mean()) for phase in range(length)] for length in (3, 4)}

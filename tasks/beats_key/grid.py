@@ -22,6 +22,8 @@ THRESHOLD = 0.05
 #: Log probability per frame that bars must gain over "no beats at all". Measured: noise, drones, irregular clicks -0.17 to -0.076; songs,
 #: even those with faint activations, +0.013 to +0.167 (17 songs).
 MIN_PULSE_GAIN = -0.05
+#: Mean probability at the beats that there must be. Measured: noise and drones at most 0.07, songs 0.25 and more.
+MIN_MEAN_CONFIDENCE = 0.12
 #: Nats that bars of three must lead bars of four by: some nine of ten songs are in four.
 LEAD_OF_THREE = 2.2
 #: Nats per beat that bars of five or seven must lead those by. Measured: 0.9 and more where they are right, below 0.25 in songs in four.
@@ -71,10 +73,13 @@ def find_grid(
     if pulse_gain(active, chosen) < MIN_PULSE_GAIN or len(chosen.frames) < 2:
         return BeatGrid.empty()
     beat_probability = active.sum(axis=1).astype(np.float64)
+    confidences = peak_confidences(beat_probability, chosen.frames)
+    if confidences.mean() < MIN_MEAN_CONFIDENCE:
+        return BeatGrid.empty()
     grid = BeatGrid(
         times=(first + refine_peaks(beat_probability, chosen.frames)) / fps,
         positions=chosen.positions,
-        confidences=peak_confidences(beat_probability, chosen.frames),
+        confidences=confidences,
         bar_lengths=chosen.bar_lengths,
         meter_confidence=confidence,
     )
@@ -175,6 +180,8 @@ def peak_confidences(probability: Floats, frames: Ints) -> Floats:
 def drop_unsupported(grid: BeatGrid) -> BeatGrid:
     """Without the beats before the first and after the last one that is heard, and without those of long pauses."""
     heard = grid.confidences >= THRESHOLD
+    if not heard.any():
+        return BeatGrid.empty()
     keep = np.ones(len(heard), bool)
     edges = np.flatnonzero(np.diff(heard.astype(int))) + 1
     for run in np.split(np.arange(len(heard)), edges):

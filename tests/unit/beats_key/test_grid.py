@@ -1,0 +1,82 @@
+"""From activations to the beat grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tasks.beats_key.grid import BeatGrid, drop_unsupported, find_grid, meter_confidence, peak_confidences, refine_peaks
+
+
+def counted(lengths: list[int]) -> np.ndarray:
+    return np.concatenate([np.arange(1, length + 1) for length in lengths])
+
+
+@pytest.mark.parametrize("length", [3, 4, 5, 6, 7])
+def test_tells_the_length_of_the_bar(make_activations, length):
+    positions = counted([length] * (48 // length))
+    times = 0.25 + 0.4 * np.arange(len(positions))
+    grid = find_grid(make_activations(times, positions, times[-1] + 0.4), 60, 200)
+    assert set(grid.bar_lengths) == {length}
+    np.testing.assert_array_equal(grid.positions, positions)
+    assert grid.meter_confidence > 0.7
+
+
+def test_places_beats_between_frames(make_activations):
+    times = 0.253 + 0.4567 * np.arange(28)
+    grid = find_grid(make_activations(times, counted([4] * 7), 13.1), 60, 200)
+    np.testing.assert_allclose(grid.times, times, atol=0.002)
+
+
+def test_confidence_is_the_probability_of_a_beat(make_activations):
+    times = 0.25 + 0.5 * np.arange(24)
+    positions = counted([4] * 6)
+    clear = find_grid(make_activations(times, positions, 12.3, height=0.9), 60, 200)
+    faint = find_grid(make_activations(times, positions, 12.3, height=0.3), 60, 200)
+    assert 0.8 < clear.confidences.mean() < 0.95
+    assert 0.2 < faint.confidences.mean() < 0.4
+
+
+def test_meter_changes_that_last_are_kept(make_activations):
+    positions = counted([4] * 7 + [3] * 8)
+    times = 0.25 + 0.5 * np.arange(len(positions))
+    grid = find_grid(make_activations(times, positions, times[-1] + 0.5), 60, 200)
+    np.testing.assert_array_equal(grid.positions, positions)
+    assert [int(grid.bar_lengths[0]), int(grid.bar_lengths[-1])] == [4, 3]
+
+
+def test_no_pulse_is_found_in_noise_silence_or_nothing():
+    rng = np.random.default_rng(1)
+    for activations in (rng.uniform(0, 0.06, (2000, 2)), np.zeros((2000, 2)), np.zeros((0, 2)), np.full((1, 2), 0.3)):
+        assert len(find_grid(activations, 60, 200).times) == 0
+
+
+def test_no_beats_are_made_up_in_a_silent_intro_and_outro(make_activations):
+    times = 10.0 + 0.5 * np.arange(24)
+    grid = find_grid(make_activations(times, counted([4] * 6), 32.0), 60, 200)
+    assert grid.times[0] > 9.9
+    assert grid.times[-1] < 21.7
+
+
+def grid_of(confidences: list[float]) -> BeatGrid:
+    count = len(confidences)
+    return BeatGrid(0.5 * np.arange(count), np.arange(count) % 4 + 1, np.array(confidences), np.full(count, 4), 0.9)
+
+
+def test_a_quiet_bar_is_bridged_but_a_long_pause_is_not():
+    assert len(drop_unsupported(grid_of([0.8] * 8 + [0.01] * 8 + [0.8] * 8)).times) == 24
+    assert len(drop_unsupported(grid_of([0.8] * 8 + [0.01] * 40 + [0.8] * 8)).times) == 16
+    assert len(drop_unsupported(grid_of([0.01] * 3 + [0.8] * 8 + [0.01] * 2)).times) == 8
+    assert len(drop_unsupported(grid_of([0.01] * 5)).times) == 0
+    assert len(drop_unsupported(grid_of([])).times) == 0
+
+
+def test_peaks_at_the_edges_stay_where_they_are():
+    probability = np.array([0.9, 0.2, 0.1, 0.2, 0.8])
+    np.testing.assert_array_equal(refine_peaks(probability, np.array([0, 4])), [0, 4])
+    np.testing.assert_array_equal(peak_confidences(probability, np.array([0, 4])), [0.9, 0.8])
+
+
+def test_meter_confidence_grows_with_the_lead_per_beat():
+    assert meter_confidence(0.0, 100) == 0.5
+    assert 0.5 < meter_confidence(5.0, 100) < meter_confidence(50.0, 100) < meter_confidence(500.0, 100) <= 1.0

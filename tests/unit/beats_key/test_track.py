@@ -1,0 +1,135 @@
+"""The step: from an engine's findings to the typed result, and what happens when engines fail."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from schemas.plan import EngineChoice, StepPlan
+from schemas.results import AudioRef, Loudness, SongSource, StepReport, Tags
+from tasks.beats_key import track
+from tasks.beats_key.grid import BeatGrid
+from tasks.beats_key.key import KeyPosteriors
+from tasks.common.audio import WavWriter
+from tasks.common.errors import EngineFailed, PerformiaError
+from tasks.common.settings import Settings
+from tasks.common.step import StepContext
+from tasks.common.storage import ArtifactStore
+
+DURATION = 20.0
+
+
+@pytest.fixture
+def ctx(tmp_path: Path) -> StepContext:
+    return StepContext(store=ArtifactStore(str(tmp_path / "artifacts"), tmp_path / "scratch"), settings=Settings(data_dir=tmp_path))
+
+
+@pytest.fixture
+def make_source(ctx: StepContext) -> Callable[[np.ndarray], SongSource]:
+    def make(samples: np.ndarray) -> SongSource:
+        with ctx.store.temporary_dir() as folder, WavWriter(folder / "song.wav") as out:
+            out.write(np.stack([samples, samples]).astype(np.float32))
+            out.close()
+            ref: AudioRef = ctx.store.add(out.path, out.ref())
+        return SongSource(
+            report=StepReport(step="ingest"),
+            song_id=ref.sha256[:16],
+            audio=ref,
+            duration_sec=ref.duration_sec,
+            tags=Tags(),
+            loudness=Loudness(integrated_lufs=None, peak_dbfs=0.0),
+            file_sha256="",
+            file_bytes=0,
+            container="",
+            codec="",
+            decoder="",
+            original_sample_rate=44100,
+            original_channels=2,
+        )
+
+    return make
+
+
+def plan(*engines: str, **options: float) -> StepPlan:
+    return StepPlan(step="beats_key", chain=tuple(EngineChoice(engine=engine) for engine in engines), options=dict(options))
+
+
+def found(times: np.ndarray) -> track.Found:
+    count = len(times)
+    grid = BeatGrid(times, np.arange(count) % 4 + 1, np.full(count, 0.8), np.full(count, 4), 0.9)
+    probability = np.full(int(DURATION * 100), 0.3)
+    return track.Found(grid, probability, 100, KeyPosteriors(np.array([0.0]), DURATION, np.eye(24)[[7]]))
+
+
+def test_beats_lie_in_the_song_and_ascend():
+    times = np.concatenate([[-0.02, 0.5], 0.5 * np.arange(1, 41), [DURATION + 0.01]])
+    result = track.build_result(found(times), DURATION, StepReport(step="beats_key"))
+    beats = [beat.time for beat in result.beats]
+    assert beats[0] == 0.0
+    assert beats[-1] < DURATION
+    assert all(later > earlier for earlier, later in itertools.pairwise(beats))
+
+
+def test_the_result_is_whole():
+    result = track.build_result(found(0.5 * np.arange(40)), DURATION, StepReport(step="beats_key"))
+    assert result.tempo.bpm_global == pytest.approx(120)
+    assert (result.meter.numerator, result.meter.denominator) == (4, 4)
+    assert (result.meter_changes[0].start, result.meter_changes[-1].end) == (0.0, DURATION)
+    assert result.global_key is not None
+    assert (result.global_key.tonic, result.global_key.mode) == ("G", "major")
+    assert set(result.downbeats) <= {beat.time for beat in result.beats}
+
+
+def test_a_song_without_pulse_and_pitch_gives_an_empty_result():
+    nothing = track.Found(BeatGrid.empty(), np.zeros(2000), 100, KeyPosteriors(np.array([0.0]), DURATION, np.full((1, 24), 1 / 24)))
+    result = track.build_result(nothing, DURATION, StepReport(step="beats_key"))
+    assert result.beats == ()
+    assert result.tempo.bpm_global is None
+    assert result.meter.confidence == 0
+    assert result.global_key is None
+
+
+def test_the_next_engine_takes_over_and_the_report_says_why(ctx, make_source, monkeypatch):
+    def broken(*_: object) -> track.Found:
+        raise RuntimeError("no weights")
+
+    monkeypatch.setattr(track, "hear_with_madmom", broken)
+    monkeypatch.setattr(track, "hear_with_librosa", lambda *_: found(0.5 * np.arange(40)))
+    result = track.track_beats_and_key(make_source(np.zeros(44100 * 20)), None, plan("madmom", "librosa"), ctx)
+    assert result.report.status == "degraded"
+    assert result.report.engine == "librosa"
+    assert "no weights" in result.report.degraded_because[0]
+
+
+def test_without_a_working_engine_the_step_fails(ctx, make_source, monkeypatch):
+    def broken(*_: object) -> track.Found:
+        raise RuntimeError("no weights")
+
+    monkeypatch.setattr(track, "hear_with_madmom", broken)
+    with pytest.raises(EngineFailed, match="no weights"):
+        track.track_beats_and_key(make_source(np.zeros(44100)), None, plan("madmom"), ctx)
+
+
+def test_a_missing_file_is_named(ctx, make_source):
+    source = make_source(np.zeros(44100))
+    ctx.store.path(source.audio).unlink()
+    with pytest.raises(PerformiaError):
+        track.track_beats_and_key(source, None, plan("librosa"), ctx)
+
+
+def test_no_pulse_is_worth_a_warning(ctx, make_source, monkeypatch):
+    nothing = track.Found(BeatGrid.empty(), np.zeros(100), 100, KeyPosteriors(np.zeros(0), 0.0, np.zeros((0, 24))))
+    monkeypatch.setattr(track, "hear_with_madmom", lambda *_: nothing)
+    result = track.track_beats_and_key(make_source(np.zeros(44100)), None, plan("madmom"), ctx)
+    assert "No steady pulse" in result.report.warnings[0]
+
+
+def test_the_tempo_range_comes_from_the_options():
+    assert track.tempo_range(plan("madmom")) == (40.0, 240.0)
+    assert track.tempo_range(plan("madmom", min_bpm=70, max_bpm=140)) == (70.0, 140.0)
+    with pytest.raises(ValueError, match="min_bpm"):
+        track.tempo_range(plan("madmom", min_bpm=140, max_bpm=70))

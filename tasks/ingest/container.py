@@ -77,6 +77,8 @@ def read_tags(metadata: dict[str, str]) -> Tags:
 def _declared(path: Path, container: Any, stream: Any) -> float | None:
     if "mp3" in container.format.name and not _mp3_counts_frames(path):
         return None  # guessed from the bit rate
+    if "wav" in container.format.name.split(","):
+        return _wav_declared(path)
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     spoken = stream.metadata.get("DURATION")
@@ -102,6 +104,22 @@ def _mp3_counts_frames(path: Path) -> bool:
             file.seek(0)
         first = file.read(8192)
     return any(mark in first for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _wav_declared(path: Path) -> float | None:
+    """Length (s) that a RIFF/WAVE header declares; None for a streamed file, whose header does not know. FFmpeg trims it to the file's size."""
+    with path.open("rb") as file:
+        file.seek(12)
+        byte_rate = 0
+        while len(head := file.read(8)) == 8:
+            size = int.from_bytes(head[4:], "little")
+            if head[:4] == b"data":
+                return size / byte_rate if byte_rate and 0 < size < 0xFFFFFF00 else None
+            content = file.read(min(size, 64))
+            if head[:4] == b"fmt ":
+                byte_rate = int.from_bytes(content[8:12], "little")
+            file.seek(size - len(content) + size % 2, 1)
+    return None
 
 
 def _starts_like_mp4(path: Path) -> bool:

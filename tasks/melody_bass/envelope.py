@@ -12,15 +12,27 @@ from tasks.melody_bass.pitch import HOP_SEC, FloatArray
 
 SAMPLE_RATE: Final = 16000
 _HOP: Final = round(HOP_SEC * SAMPLE_RATE)
-_WINDOW: Final = 2 * _HOP
 _BLOCK_FRAMES: Final = 4096
 _BANDS: Final = 24
 FLOOR_DB: Final = -100.0
 
-#: Lag of the spectral flux in frames: the 32 ms window blurs an attack over two of them.
-_LAG: Final = 2
-#: Flux (dB per band, mean over the bands) that counts as a clear attack.
-_CLEAR_FLUX_DB: Final = 8.0
+#: Bands this far (dB) below the loudest band of the song's loud parts are not heard, and the fewest bands that make a mean.
+_AUDIBLE_DB: Final = 50.0
+_FEWEST_BANDS: Final = 4
+
+
+@dataclass(frozen=True)
+class Attack:
+    """How attacks of a part look: the analysis window in samples, and the mean rise of the sounding bands (dB) that is a clear attack."""
+
+    window: int
+    clear_db: float
+
+
+#: 32 ms follow a voice; 64 ms hold two periods of the lowest bass notes, whose level would flutter in less. The rises were tried from 4 to
+#: 15 dB on the stems of README.md.
+VOICE_ATTACK: Final = Attack(512, 10.0)
+BASS_ATTACK: Final = Attack(1024, 8.0)
 
 
 @dataclass(frozen=True)
@@ -31,19 +43,20 @@ class Envelope:
     onset: FloatArray
 
 
-def measure(signal: Samples, frames: int) -> Envelope:
+def measure(signal: Samples, frames: int, attack: Attack = VOICE_ATTACK) -> Envelope:
     """Level and onset strength of a (samples,) signal at 16 kHz, as vectors of `frames`."""
+    window = attack.window
     bands = np.full((frames, _BANDS), FLOOR_DB)
     level_db = np.full(frames, FLOOR_DB)
     heard = level(signal)[:frames]
     level_db[: len(heard)] = heard
-    padded = np.pad(signal, (_HOP, _WINDOW))
+    padded = np.pad(signal, (window // 2, window + _HOP))
     for start in range(0, frames, _BLOCK_FRAMES):
         count = min(_BLOCK_FRAMES, frames - start)
-        block = padded[start * _HOP : (start + count) * _HOP + _HOP]
-        windows = np.lib.stride_tricks.sliding_window_view(block, _WINDOW)[::_HOP]
+        block = padded[start * _HOP : (start + count - 1) * _HOP + window]
+        windows = np.lib.stride_tricks.sliding_window_view(block, window)[::_HOP]
         bands[start : start + len(windows)] = _band_levels(windows)
-    return Envelope(level_db, _peaks(_flux(bands)))
+    return Envelope(level_db, _peaks(_flux(bands, window // _HOP) / attack.clear_db))
 
 
 def level(signal: Samples) -> FloatArray:
@@ -60,28 +73,33 @@ def _decibel(power: FloatArray) -> FloatArray:
 
 
 def _band_levels(windows: Samples) -> FloatArray:
-    """Level (dB) in logarithmically spaced bands from 62 Hz to 8 kHz."""
-    spectrum = np.abs(np.fft.rfft(windows * np.hanning(_WINDOW).astype(np.float32), axis=1)) ** 2 / (_WINDOW / 4) ** 2
+    """(frames, bands) level in dB in logarithmically spaced bands from 62 Hz (31 Hz with the longer window) to 8 kHz."""
+    window = windows.shape[1]
+    spectrum = np.abs(np.fft.rfft(windows * np.hanning(window).astype(np.float32), axis=1)) ** 2 / (window / 4) ** 2
     edges = np.unique(np.round(np.geomspace(2, spectrum.shape[1] - 1, _BANDS + 1)).astype(int))
     levels = np.full((len(windows), _BANDS), FLOOR_DB)
     levels[:, : len(edges) - 1] = _decibel(np.add.reduceat(spectrum, edges[:-1], axis=1))
     return levels
 
 
-def _flux(bands: FloatArray) -> FloatArray:
-    """Mean rise of the bands over two frames in dB, counting only what comes within 50 dB of the loudest band of the song's loud parts."""
+def _flux(bands: FloatArray, lag: int) -> FloatArray:
+    """Rise of the audible bands over `lag` frames (the window blurs an attack that far) in dB: the mean over the bands that sound."""
     if not len(bands):
         return np.zeros(0)
-    floor = np.percentile(bands.max(axis=1), 95) - 50.0
+    floor = np.percentile(bands.max(axis=1), 95) - _AUDIBLE_DB
     audible = np.maximum(bands, floor)
+    sounding = np.maximum(np.sum(bands > floor, axis=1), _FEWEST_BANDS)
     rise = np.zeros(len(bands))
-    rise[_LAG:] = np.maximum(audible[_LAG:] - audible[:-_LAG], 0.0).mean(axis=1)
-    # The rise is seen when the window has moved over it; the attack lies a frame before.
-    return np.append(rise[1:], 0.0)
+    rise[lag:] = np.maximum(audible[lag:] - audible[:-lag], 0.0).sum(axis=1) / sounding[lag:]
+    # The rise is whole when the window has moved over the attack, half a lag later.
+    back = lag // 2
+    return np.concatenate((rise[back:], np.zeros(min(back, len(rise)))))[: len(rise)]
 
 
-def _peaks(flux: FloatArray) -> FloatArray:
-    """The flux where it is a local maximum over five frames, scaled so that a clear attack is 1."""
-    padded = np.pad(flux, 2, constant_values=-1.0)
+def _peaks(strength: FloatArray) -> FloatArray:
+    """The strength, at most 1, where it is a local maximum over five frames; 0 elsewhere."""
+    if not len(strength):
+        return strength
+    padded = np.pad(strength, 2, constant_values=-1.0)
     highest = np.lib.stride_tricks.sliding_window_view(padded, 5).max(axis=1)
-    return np.where(flux >= highest, np.clip(flux / _CLEAR_FLUX_DB, 0.0, 1.0), 0.0)
+    return np.where(strength >= highest, np.clip(strength, 0.0, 1.0), 0.0)

@@ -31,7 +31,7 @@ class PartSettings:
     octave_trick: SwiftF0 does not hear the lowest notes of this part, unless they are raised.
     aim: the quantile of a note's pitch that stands for it. Singers come to a note from below and sag at its end: 0.6 rounds better than
     the median (README.md). A bass does neither.
-    register_spread, octave_share: see NoteModel. A bass leaps by octaves, a singer seldom does.
+    register_spread, octave_share: see NoteModel; attack: see envelope. A bass leaps by octaves, a singer seldom does.
     """
 
     part: Literal["melody", "bass"]
@@ -41,14 +41,17 @@ class PartSettings:
     aim: float
     register_spread: float
     octave_share: float
+    attack: envelope.Attack
 
     def model(self) -> NoteModel:
         return NoteModel(self.min_midi, self.max_midi, register_spread=self.register_spread, octave_share=self.octave_share)
 
 
 #: E2 to E6, and B0 (the low string of a five-string bass) to C4.
-MELODY: Final = PartSettings("melody", 40, 88, octave_trick=False, aim=0.6, register_spread=7.0, octave_share=0.4)
-BASS: Final = PartSettings("bass", 23, 60, octave_trick=True, aim=0.5, register_spread=12.0, octave_share=1.0)
+MELODY: Final = PartSettings(
+    "melody", 40, 88, octave_trick=False, aim=0.6, register_spread=7.0, octave_share=0.4, attack=envelope.VOICE_ATTACK
+)
+BASS: Final = PartSettings("bass", 23, 60, octave_trick=True, aim=0.5, register_spread=12.0, octave_share=1.0, attack=envelope.BASS_ATTACK)
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def _pyin(stem: AudioRef, settings: PartSettings, ctx: StepContext) -> PitchTrac
 def _line(stem: AudioRef, mix_level: FloatArray, settings: PartSettings, ctx: StepContext, tracker: Tracker) -> Line:
     track = tracker(stem, settings, ctx)
     signal = read_mono(ctx.store.path(stem), envelope.SAMPLE_RATE)
-    heard = envelope.measure(signal, len(track))
+    heard = envelope.measure(signal, len(track), settings.attack)
     track = PitchTrack(track.midi, track.confidence * audible(heard.level_db, mix_level))
     ctx.progress(0.75, "notes")
     segments = decode(track, heard.onset, settings.model())

@@ -77,10 +77,10 @@ def test_silence_gives_silence(reader):
     assert not bass.any()
 
 
-def test_the_bass_gain_is_as_recorded():
-    gain = dsp.bass_gain(dsp.STFT, RATE)
+def test_the_low_pass_is_as_recorded():
+    gain = dsp.low_pass(dsp.STFT, RATE, 250.0)
     hz = np.arange(gain.size) * RATE / dsp.STFT.n_fft
-    np.testing.assert_allclose(np.interp(GOLDEN["bass_gain"]["hz"], hz, gain), GOLDEN["bass_gain"]["gain"], atol=2e-3)
+    np.testing.assert_allclose(np.interp(GOLDEN["low_pass"]["hz"], hz, gain), GOLDEN["low_pass"]["gain"], atol=2e-3)
 
 
 def test_the_centre_mask_is_as_recorded():
@@ -98,6 +98,12 @@ def test_the_percussive_mask_is_as_recorded():
     assert mask[0, case["column"]] == pytest.approx(case["on_the_click"], abs=1e-4)
     assert mask[case["row"], 0] == pytest.approx(case["on_the_tone"], abs=1e-4)
     assert mask[case["row"], case["column"]] == pytest.approx(case["where_they_cross"], abs=1e-4)
+
+
+def test_a_weighted_mask_is_that_of_the_louder_sound():
+    mask = np.array([0.0, 0.2, 0.5, 1.0], np.float32)
+    np.testing.assert_allclose(dsp.weighted(mask, np.float32(2.0)), [0.0, 0.5, 0.8, 1.0], atol=1e-6)
+    np.testing.assert_allclose(dsp.weighted(mask, np.float32(1.0)), mask, atol=1e-6)
 
 
 def test_the_vocal_range_leaves_bass_and_hiss_out():

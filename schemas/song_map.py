@@ -1,7 +1,8 @@
-"""The Song Map, typed. `song_map.schema.json` beside this module is normative; these models mirror it, and a test holds the two together.
+"""The Song Map, typed. `song_map.schema.json` beside this module is normative; these models say the same, and a test holds them together.
 
 The top level keeps the fields the first Performia front end reads (`id` … `provenance`) as they were, and adds to them. Times are seconds
-from sample 0 of the decoded audio, pitches MIDI note numbers, confidences (`conf`) in [0, 1], chord labels Harte syntax.
+from sample 0 of the decoded audio, pitches MIDI note numbers, confidences (`conf`) in [0, 1], chord labels Harte syntax. What a schema
+cannot say (order, coverage, references) is checked by `tasks.packager.validation`.
 """
 
 from __future__ import annotations
@@ -11,254 +12,351 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
-from schemas.results import Confidence, Frozen, Mode, ModelUse, Seconds, SectionLabel, StemName
+from schemas.results import Frozen, Mode, SectionLabel
 
 SCHEMA_VERSION: Final = "1.0"
 
-Midi = Annotated[int, Field(ge=0, le=127)]
-Index = Annotated[int, Field(ge=0)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+#: Harte, Sandler, Abdallah & Gómez, "Symbolic representation of musical chords" (ISMIR 2005): root:shorthand(degrees)/bass, N, or X.
+_DEGREES: Final = r"\(\*?(b*|#*)[0-9]+(,\*?(b*|#*)[0-9]+)*\)"
+HARTE_LABEL: Final = rf"^(N|X|[A-G](b*|#*)(:(([a-z]+[0-9]*|[0-9]+)({_DEGREES})?|{_DEGREES}))?(/(b*|#*)[0-9]+)?)$"
+_NOTE_NAME: Final = r"^[A-G](b*|#*)$"
+_GROUP: Final = r"^[A-Z]+$"
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 4.0 is an integer, as JSON Schema has it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Positive = Annotated[int, Field(gt=0), BeforeValidator(_whole)]
+Index = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+Midi = Annotated[int, Field(ge=0, le=127), BeforeValidator(_whole)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Bpm = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Start = Annotated[Time, Field(description="Where it starts (s).")]
+End = Annotated[Time, Field(description="Where it ends (s); after its start.")]
+Conf = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, description="Confidence in [0, 1].")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+HarteLabel = Annotated[str, Field(pattern=HARTE_LABEL, description="Harte syntax, such as A:min7/b3; N for no chord.")]
+Display = Annotated[str, Field(description="What a musician reads, such as Am7/C; N.C. for no chord.")]
+SongStem = Literal["vocals", "drums", "bass", "other", "instrumental"]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class TempoCandidate(Frozen):
-    bpm: Annotated[float, Field(gt=0)]
-    weight: Confidence
+    """A tempo a listener may tap."""
+
+    bpm: Bpm = Field(description="Beats per minute.")
+    weight: Conf = Field(description="How likely it is, in [0, 1].")
 
 
 class Tempo(Frozen):
-    bpm_global: Annotated[float, Field(gt=0)] | None = Field(description="Null where the song has no steady pulse.")
-    curve: tuple[tuple[Seconds, Annotated[float, Field(gt=0)]], ...] = Field(description="[time, bpm] pairs; a tempo holds until the next.")
-    confidence: Confidence
-    candidates: tuple[TempoCandidate, ...] = Field(description="Other tempi a listener may tap, the likeliest first.")
+    """How fast the song is."""
+
+    bpm_global: Bpm | None = Field(description="The song's tempo in beats per minute; null where it has no steady pulse.")
+    curve: tuple[tuple[Time, Bpm], ...] = Field(description="[time, bpm] pairs in order; a tempo holds until the next.")
+    confidence: Conf
+    candidates: tuple[TempoCandidate, ...] = Field(description="The tempi a listener may tap, the likeliest first.")
 
 
 class MeterChange(Frozen):
-    start: Seconds
-    end: Seconds
-    numerator: Annotated[int, Field(ge=1)]
-    denominator: Annotated[int, Field(ge=1)]
-    conf: Confidence
+    """A meter that holds from start to end."""
+
+    start: Start
+    end: End
+    numerator: Positive = Field(description="Beats in a bar.")
+    denominator: Positive = Field(description="Which note value a beat is: 4 for a quarter note.")
+    conf: Conf
 
 
 class Meter(Frozen):
-    numerator: Annotated[int, Field(ge=1)]
-    denominator: Annotated[int, Field(ge=1)]
-    conf: Confidence
+    """The meter that holds longest, and every meter in order."""
+
+    numerator: Positive = Field(description="Beats in a bar.")
+    denominator: Positive = Field(description="Which note value a beat is: 4 for a quarter note.")
+    conf: Conf
     changes: tuple[MeterChange, ...] = Field(description="Every meter in order; one where it never changes.")
 
 
 class Bar(Frozen):
-    start: Seconds
-    end: Seconds
+    """A bar, from its downbeat to the next."""
+
+    start: Start = Field(description="Time of its downbeat (s).")
+    end: End = Field(description="Time of the next downbeat (s); where the beats end, for the last bar.")
     first_beat: Index = Field(description="Index into `beats` of the bar's downbeat.")
-    beats: Annotated[int, Field(ge=1)] = Field(description="How many beats the bar has.")
+    beats: Positive = Field(description="How many beats the bar has.")
 
 
 class Key(Frozen):
-    start: Seconds
-    end: Seconds
-    tonic: str = Field(pattern=r"^[A-G][b#]?$")
-    mode: Mode
-    conf: Confidence
+    """A key that holds from start to end."""
+
+    start: Start
+    end: End
+    tonic: str = Field(pattern=r"^[A-G][b#]?$", description="Name of the tonic, such as Bb.")
+    mode: Mode = Field(description="major or minor.")
+    conf: Conf
 
 
 class ChordAlternative(Frozen):
-    label: str
-    display: str
-    conf: Confidence
+    """Another chord it could be."""
+
+    label: HarteLabel
+    display: Display
+    conf: Conf
 
 
 class Chord(Frozen):
-    start: Seconds
-    end: Seconds
-    label: str = Field(description="Harte syntax, such as A:min7/b3; N for no chord.")
-    conf: Confidence
-    display: str = Field(description="What a musician reads, such as Am7/C; N.C. for no chord.")
-    root: str | None
-    quality: str | None
-    bass: str | None
-    start_beat: Index | None = Field(description="Index into `beats` of the beat the chord starts on.")
-    end_beat: Index | None = Field(description="Index into `beats` of the beat it ends on; the number of beats at the song's end.")
-    alternatives: Annotated[tuple[ChordAlternative, ...], Field(max_length=3)]
+    """A chord, as a label and in its parts."""
+
+    start: Start
+    end: End
+    label: HarteLabel
+    conf: Conf
+    display: Display
+    root: Annotated[str, Field(pattern=_NOTE_NAME)] | None = Field(description="Name of the root; null for no chord.")
+    quality: str | None = Field(description="Harte shorthand, such as min7; null for no chord.")
+    bass: Annotated[str, Field(pattern=_NOTE_NAME)] | None = Field(description="Name of the bass note where it is not the root.")
+    start_beat: Index | None = Field(description="Index into `beats` of the beat the chord starts on; null where there are no beats.")
+    end_beat: Index | None = Field(description="Index of the beat it ends on, exclusive; the number of beats at the song's end.")
+    alternatives: Annotated[tuple[ChordAlternative, ...], Field(max_length=3)] = Field(
+        description="Up to three other chords it could be, the likeliest first."
+    )
 
 
 class Section(Frozen):
-    start: Seconds
-    end: Seconds
-    label: SectionLabel
-    index: Annotated[int, Field(ge=1)] = Field(description="Which of its label: 2 for the second verse.")
-    group: str = Field(pattern=r"^[A-Z]+$", description="Sections with the same letter repeat each other.")
-    conf: Confidence
+    """A part of the song's form."""
+
+    start: Start
+    end: End
+    label: SectionLabel = Field(description="What it is in the song.")
+    index: Positive = Field(description="Which of its label, in order: 2 for the second verse.")
+    group: str = Field(pattern=_GROUP, description="Sections of one level with the same letter repeat each other.")
+    conf: Conf
 
 
 class Repeat(Frozen):
-    group: str = Field(pattern=r"^[A-Z]+$")
-    sections: Annotated[tuple[Index, ...], Field(min_length=2)] = Field(description="Indices into `sections`.")
+    """Sections that repeat each other."""
+
+    group: str = Field(pattern=_GROUP, description="The letter they share.")
+    sections: Annotated[tuple[Index, ...], Field(min_length=2)] = Field(description="Indices into `sections`, in order.")
 
 
 class Levels(Frozen):
     """Coarser and finer divisions than `sections`, and which sections repeat each other."""
 
-    coarse: tuple[Section, ...]
-    fine: tuple[Section, ...]
-    repeats: tuple[Repeat, ...]
+    coarse: tuple[Section, ...] = Field(description="The song in few, long parts.")
+    fine: tuple[Section, ...] = Field(description="The song in short parts, about phrases.")
+    repeats: tuple[Repeat, ...] = Field(description="Which of `sections` repeat each other.")
 
 
 class Syllable(Frozen):
-    start: Seconds
-    end: Seconds
-    text: str
+    """A part of a word that is sung on its own."""
+
+    start: Start
+    end: End
+    text: str = Field(description="The letters it has in its word.")
 
 
 class Word(Frozen):
-    start: Seconds
-    end: Seconds
-    text: str
-    conf: Confidence
-    syllables: tuple[Syllable, ...]
+    """A sung word."""
+
+    start: Start
+    end: End
+    text: str = Field(description="The word with its punctuation.")
+    conf: Conf
+    syllables: tuple[Syllable, ...] = Field(description="Its syllables in order; empty where they are not known.")
 
 
 class LyricLine(Frozen):
-    start: Seconds
-    end: Seconds
-    text: str
-    conf: Confidence
-    words: tuple[Word, ...]
+    """A line of the lyrics."""
+
+    start: Start
+    end: End
+    text: str = Field(description="The line as it is shown.")
+    conf: Conf
+    words: tuple[Word, ...] = Field(description="Its words in order, each within the line.")
 
 
 class Voice(Frozen):
     """What is known of the singing beside its words."""
 
-    language: str | None
-    language_conf: Confidence | None
-    activity: tuple[tuple[Seconds, Seconds], ...] = Field(description="[start, end] of the passages with a voice.")
-    transcribed_from: Literal["mix", "vocals"] | None
+    language: Language | None = Field(description="ISO 639 code of the lyrics; null where nothing is sung.")
+    language_conf: Conf | None = Field(description="Confidence of the language in [0, 1].")
+    activity: tuple[tuple[Time, Time], ...] = Field(description="[start, end] of the passages with a voice (s).")
+    transcribed_from: Literal["mix", "vocals"] | None = Field(description="What the lyrics were heard from.")
 
 
 class Note(Frozen):
-    start: Seconds
-    end: Seconds
-    midi: Midi
-    conf: Confidence
-    cents: Annotated[float, Field(ge=-100, le=100)] = Field(description="Deviation of the sounding pitch from `midi`.")
-    bends: tuple[tuple[Seconds, Finite], ...] = Field(description="[time, midi] where the pitch departs from the note.")
+    """A note of a part."""
+
+    start: Start = Field(description="Onset (s).")
+    end: End = Field(description="Offset (s).")
+    midi: Midi = Field(description="MIDI note number of the nearest pitch.")
+    conf: Conf
+    cents: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = Field(
+        description="How far the sounding pitch lies from `midi` (hundredths of a semitone)."
+    )
+    bends: tuple[tuple[Time, Finite], ...] = Field(description="[time, midi] pairs where the pitch departs from the note; midi is a float.")
 
 
 class PartFacts(Frozen):
-    lowest_midi: Midi | None
-    highest_midi: Midi | None
+    """What is known of a part as a whole."""
+
+    lowest_midi: Midi | None = Field(description="MIDI note number of its lowest note; null where it has none.")
+    highest_midi: Midi | None = Field(description="MIDI note number of its highest note; null where it has none.")
     polyphonic: bool = Field(description="True where the stem sounds several pitches at once, so that one line cannot describe it.")
-    polyphonic_share: Confidence
+    polyphonic_share: Conf = Field(description="Share of the sounding time with several pitches at once, in [0, 1].")
 
 
 class Parts(Frozen):
-    melody: PartFacts | None
-    bass: PartFacts | None
+    """What is known of each part; null where its step failed."""
+
+    melody: PartFacts | None = Field(description="The sung melody.")
+    bass: PartFacts | None = Field(description="The bass line.")
 
 
 class Performance(Frozen):
-    melody: tuple[Note, ...]
-    bass: tuple[Note, ...]
-    parts: Parts
+    """What to play and sing."""
+
+    melody: tuple[Note, ...] = Field(description="Notes of the sung melody in order; they do not overlap.")
+    bass: tuple[Note, ...] = Field(description="Notes of the bass line in order; they do not overlap.")
+    parts: Parts = Field(description="Range and polyphony of the parts.")
 
 
 class Stem(Frozen):
-    name: StemName | Literal["instrumental"]
-    path: str | None = Field(description="Relative to the Song Map; null where stems were not written.")
-    sha256: Sha256 = Field(description="Of the samples: 32-bit float, interleaved, little-endian.")
-    sample_rate: Annotated[int, Field(gt=0)]
-    channels: Annotated[int, Field(gt=0)]
+    """An audio file with a part of the mix: 32-bit float WAV, as long as the song."""
+
+    name: SongStem = Field(description="What it carries; instrumental is the mix without the voice.")
+    path: str | None = Field(description="Path relative to the Song Map; null where stems were not written.")
+    sha256: Sha256 = Field(description="SHA-256 of the samples: 32-bit float, interleaved, little-endian.")
+    sample_rate: Positive = Field(description="Samples per second.")
+    channels: Positive = Field(description="How many channels it has.")
 
 
 class Tags(Frozen):
-    title: str | None
-    artist: str | None
-    album: str | None
-    date: str | None
-    genre: str | None
-    track: str | None
-    comment: str | None
-    licence: str | None
+    """What the file says of itself."""
+
+    title: str | None = Field(description="Title of the song.")
+    artist: str | None = Field(description="Who performs it.")
+    album: str | None = Field(description="The album it is on.")
+    date: str | None = Field(description="Date or year, as written in the file.")
+    genre: str | None = Field(description="Genre, as written in the file.")
+    track: str | None = Field(description="Track number, as written in the file.")
+    comment: str | None = Field(description="Comment, as written in the file.")
+    licence: str | None = Field(description="Licence or copyright, as written in the file.")
 
 
 class Loudness(Frozen):
-    integrated_lufs: Finite | None = Field(description="ITU-R BS.1770-4; null where everything is below the gate.")
-    peak_dbfs: Finite
+    """How loud the song is."""
+
+    integrated_lufs: Finite | None = Field(description="ITU-R BS.1770-4 integrated loudness (LUFS); null where all is below the gate.")
+    peak_dbfs: Finite = Field(description="Sample peak (dB relative to full scale).")
 
 
 class Source(Frozen):
-    file_name: str
-    file_sha256: Sha256
-    file_bytes: Index
-    audio_sha256: Sha256 = Field(description="Of the decoded samples: 44.1 kHz stereo, 32-bit float, interleaved, little-endian.")
-    container: str
-    codec: str
-    decoder: str
-    original_sample_rate: Annotated[int, Field(gt=0)]
-    original_channels: Annotated[int, Field(gt=0)]
-    tags: Tags
-    loudness: Loudness
+    """The file the map was made from, and its decode."""
+
+    file_name: str = Field(description="Name of the file, without its folder.")
+    file_sha256: Sha256 = Field(description="SHA-256 of the file.")
+    file_bytes: Index = Field(description="Size of the file (bytes).")
+    audio_sha256: Sha256 = Field(description="SHA-256 of the decoded samples: 44.1 kHz stereo, 32-bit float, interleaved, little-endian.")
+    container: str = Field(description="Format of the file, such as mp3.")
+    codec: str = Field(description="Codec of the sound, such as vorbis.")
+    decoder: str = Field(description="What decoded it, with its version.")
+    original_sample_rate: Positive = Field(description="Samples per second in the file.")
+    original_channels: Positive = Field(description="Channels in the file.")
+    tags: Tags = Field(description="What the file says of itself.")
+    loudness: Loudness = Field(description="How loud the song is.")
+
+
+class Model(Frozen):
+    """A model that took part: which one exactly, and under which licence."""
+
+    name: str = Field(description="Name in Performia's list of models.")
+    digest: str = Field(description="SHA-256 of the weights, or the version of the package they are part of.")
+    licence: str = Field(description="Licence of the weights.")
 
 
 class StepStatus(Frozen):
-    status: Literal["ok", "cached", "degraded", "failed", "skipped"]
+    """How a step went."""
+
+    status: Literal["ok", "cached", "degraded", "failed", "skipped"] = Field(
+        description="ok; cached: the result of an earlier run; degraded: by a lesser engine; failed; skipped: what it needs failed."
+    )
     cached: bool = Field(description="True where the result came from an earlier run.")
-    engine: str | None
-    models: tuple[ModelUse, ...]
-    device: str | None
-    seconds: Annotated[float, Field(ge=0)] | None = Field(description="How long the step took when it was computed.")
-    warnings: tuple[str, ...]
+    engine: str | None = Field(description="What computed the result; null where there is none.")
+    models: tuple[Model, ...] = Field(description="The models the engine used.")
+    device: str | None = Field(description="What it ran on, such as cpu or cuda.")
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(description="How long the step took when it was computed.")
+    warnings: tuple[str, ...] = Field(description="What a reader of the result should know.")
     reasons: tuple[str, ...] = Field(description="Why the step is degraded, failed or skipped.")
-    code: str | None = Field(description="Code of the error, where the step failed.")
+    code: str | None = Field(description="Code of the error where the step failed.")
 
 
 class Steps(Frozen):
-    ingest: StepStatus
-    separation: StepStatus
-    beats_key: StepStatus
-    asr: StepStatus
-    chords: StepStatus
-    melody: StepStatus
-    bass: StepStatus
-    structure: StepStatus
+    """How each step of the analysis went."""
+
+    ingest: StepStatus = Field(description="Decoding the file.")
+    separation: StepStatus = Field(description="Separating the stems.")
+    beats_key: StepStatus = Field(description="Beats, tempo, meter and key.")
+    asr: StepStatus = Field(description="Lyrics.")
+    chords: StepStatus = Field(description="Chords.")
+    melody: StepStatus = Field(description="The sung melody.")
+    bass: StepStatus = Field(description="The bass line.")
+    structure: StepStatus = Field(description="Sections.")
+
+
+class Options(Frozen):
+    """What the person who ran the analysis chose."""
+
+    quality: Literal["fast", "balanced", "best"] = Field(description="How much time to spend.")
+    language: Language | None = Field(description="Language of the lyrics; null: detected.")
+    strict: bool = Field(description="Whether the run was to fail if any step failed or fell back.")
+    engines: dict[str, str] = Field(description="Engines chosen for steps, by step.")
+    stems: bool = Field(description="Whether stems were to be written.")
 
 
 class Provenance(Frozen):
+    """Where the map comes from."""
+
     performia: str = Field(description="Version of Performia.")
-    created: str = Field(description="When this map was written: ISO 8601, UTC.")
-    flow_run: str | None
-    options: dict[str, Any]
+    created: str = Field(
+        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$",
+        description="When the map was made (ISO 8601, UTC), such as 2025-01-31T12:00:00Z.",
+    )
+    flow_run: str | None = Field(description="Id of the Prefect flow run; null outside one.")
+    options: Options = Field(description="What was chosen for the run.")
 
 
 class SongMap(Frozen):
-    """Everything a musician needs to perform a song."""
+    """Everything a musician needs to perform a song. Times are seconds from sample 0 of the decoded audio."""
 
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    schema_version: Literal["1.0"] = Field(description="Version of this schema.")
     id: str = Field(pattern=r"^[0-9a-f]{16}$", description="From the hash of the decoded sound: a retagged file is the same song.")
     status: Literal["complete", "partial"] = Field(description="partial: a step failed or was skipped; `steps` says which and why.")
-    title: str
-    duration_sec: Annotated[float, Field(gt=0)]
-    tempo: Tempo
-    meter: Meter
-    beats: tuple[Seconds, ...]
-    downbeats: tuple[Seconds, ...]
-    key: tuple[Key, ...]
-    chords: tuple[Chord, ...]
-    sections: tuple[Section, ...]
-    lyrics: tuple[LyricLine, ...]
-    performance: Performance
-    provenance: Provenance
-    beat_conf: tuple[Confidence, ...] = Field(description="Confidence of each beat.")
-    bars: tuple[Bar, ...]
-    levels: Levels
-    voice: Voice
-    stems: tuple[Stem, ...]
+    title: str = Field(description="Title from the file's tags, else from its name.")
+    duration_sec: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(description="Length of the song (s).")
+    tempo: Tempo = Field(description="How fast the song is.")
+    meter: Meter = Field(description="Its meter.")
+    beats: tuple[Time, ...] = Field(description="Times of the beats (s), in order.")
+    downbeats: tuple[Time, ...] = Field(description="Times of the first beats of the bars (s); each is one of `beats`.")
+    key: tuple[Key, ...] = Field(description="Keys in order; one where the song does not modulate.")
+    chords: tuple[Chord, ...] = Field(description="Chords that cover the song without gaps; empty where the step failed.")
+    sections: tuple[Section, ...] = Field(description="Sections that cover the song without gaps; empty where the step failed.")
+    lyrics: tuple[LyricLine, ...] = Field(description="Lines of the lyrics in order; empty where nothing is sung or the step failed.")
+    performance: Performance = Field(description="Melody and bass.")
+    provenance: Provenance = Field(description="Where the map comes from.")
+    beat_conf: tuple[Conf, ...] = Field(description="Confidence of each beat in [0, 1].")
+    bars: tuple[Bar, ...] = Field(description="Bars in order. Beats before the first downbeat are the pickup, and in no bar.")
+    levels: Levels = Field(description="Coarser and finer sections, and repetitions.")
+    voice: Voice = Field(description="What is known of the singing beside its words.")
+    stems: tuple[Stem, ...] = Field(description="Separated parts of the mix; empty where the step failed.")
     stems_residual_db: Finite | None = Field(description="Level of mix minus the sum of the four stems, relative to the mix (dB).")
-    source: Source
-    steps: Steps
+    source: Source = Field(description="The file the map was made from.")
+    steps: Steps = Field(description="How each step went.")
 
     _folder: Path | None = PrivateAttr(default=None)
 
@@ -267,6 +365,12 @@ class SongMap(Frozen):
         """Where the map was written, in this process; not part of the document."""
         return self._folder
 
+    def written_to(self, folder: Path) -> SongMap:
+        """The same map, knowing its folder."""
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
+
     def to_json(self) -> str:
         """The document, as it is written to disk."""
         return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
@@ -274,22 +378,11 @@ class SongMap(Frozen):
     @classmethod
     def from_json(cls, text: str | bytes) -> SongMap:
         """Read a document. Raises pydantic.ValidationError; `tasks.packager.validation` lists problems in the document's own terms."""
-        return cls.model_validate_json(text)
+        return cls.model_validate_json(text, strict=True)
 
 
 def load_schema() -> dict[str, Any]:
-    """The normative JSON Schema (2020-12)."""
+    """The normative JSON Schema (2020-12). It travels in the wheel."""
     text = resources.files("schemas").joinpath("song_map.schema.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema
-
-
-def schema_of_models() -> dict[str, Any]:
-    """The JSON Schema the models above amount to: what `song_map.schema.json` must say."""
-    schema = SongMap.model_json_schema(mode="serialization")
-    head = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:performia:song-map:{SCHEMA_VERSION}",
-        "title": "Performia Song Map",
-    }
-    return head | {name: value for name, value in schema.items() if name not in head}

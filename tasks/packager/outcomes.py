@@ -2,74 +2,111 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Final, Literal, TypeVar
 
-from schemas.results import StepName, StepResult
-from schemas.song_map import StepStatus
-from tasks.common.errors import PerformiaError, RequiredStepFailed
+from schemas.results import BeatsKey, SongSource, StepName, StepResult
+from schemas.song_map import Model, Steps, StepStatus
+from tasks.common.errors import OutOfMemory, PerformiaError, RequiredStepFailed
+from tasks.common.resources import is_out_of_memory
 
 R = TypeVar("R", bound=StepResult)
 
 #: A step's result; the error it failed with; or None where it never ran because what it needs failed.
 Outcome = StepResult | BaseException | None
+Outcomes = Mapping[StepName, Outcome]
 
-REQUIRED: tuple[StepName, ...] = ("ingest", "beats_key")
+#: The steps of a run, and what each cannot do without.
+NEEDS: Final[dict[StepName, tuple[StepName, ...]]] = {
+    "ingest": (),
+    "separation": ("ingest",),
+    "beats_key": ("ingest",),
+    "asr": ("ingest",),
+    "chords": ("ingest",),
+    "melody": ("ingest", "separation"),
+    "bass": ("ingest", "separation"),
+    "structure": ("ingest", "beats_key"),
+}
+_LONGEST_TEXT: Final = 2000
 
 
-def status_of(outcome: Outcome, flow_run: str) -> StepStatus:
-    """The status of a step. A result that another flow run computed came from the cache."""
+def statuses_of(outcomes: Outcomes, flow_run: str) -> Steps:
+    """The status of every step. flow_run: id of the run; a result of another run came from the cache."""
+    missing = {step for step in NEEDS if not isinstance(outcomes.get(step), StepResult)}
+    status = {
+        step: classify(outcomes.get(step), flow_run, tuple(need for need in needs if need in missing)) for step, needs in NEEDS.items()
+    }
+    return Steps.model_validate(status)
+
+
+def classify(outcome: Outcome, flow_run: str, missing: tuple[StepName, ...] = ()) -> StepStatus:
+    """The status of one step. missing: those of its needs that have no result."""
     if isinstance(outcome, StepResult):
-        report = outcome.report
-        cached = report.flow_run != flow_run
-        return StepStatus(
-            status="degraded" if report.status == "degraded" else "cached" if cached else "ok",
-            cached=cached,
-            engine=report.engine,
-            models=report.models,
-            device=report.device,
-            seconds=report.seconds,
-            warnings=report.warnings,
-            reasons=report.degraded_because,
-            code=None,
-        )
+        return _with_result(outcome, flow_run)
     if isinstance(outcome, BaseException):
-        code = outcome.code if isinstance(outcome, PerformiaError) else "UNEXPECTED_ERROR"
-        return _without_result("failed", describe(outcome), code)
-    return _without_result("skipped", "a step it needs failed", None)
+        return _without_result("failed", describe(outcome), code_of(outcome))
+    return _without_result("skipped", f"It needs the result of: {', '.join(missing)}" if missing else "It did not run", None)
 
 
-def _without_result(status: str, reason: str, code: str | None) -> StepStatus:
-    return StepStatus.model_validate(
-        {
-            "status": status,
-            "cached": False,
-            "engine": None,
-            "models": (),
-            "device": None,
-            "seconds": None,
-            "warnings": (),
-            "reasons": (reason,),
-            "code": code,
-        }
+def _with_result(result: StepResult, flow_run: str) -> StepStatus:
+    report = result.report
+    cached = report.flow_run != flow_run
+    return StepStatus(
+        status="degraded" if report.status == "degraded" else "cached" if cached else "ok",
+        cached=cached,
+        engine=report.engine or None,
+        models=tuple(Model(name=model.name, digest=model.digest, licence=model.licence) for model in report.models),
+        device=report.device,
+        seconds=round(report.seconds, 3),
+        warnings=report.warnings,
+        reasons=report.degraded_because,
+        code=None,
+    )
+
+
+def _without_result(status: Literal["failed", "skipped"], reason: str, code: str | None) -> StepStatus:
+    return StepStatus(
+        status=status, cached=False, engine=None, models=(), device=None, seconds=None, warnings=(), reasons=(reason,), code=code
     )
 
 
 def describe(error: BaseException) -> str:
-    """The text of an error for a person: its own, or its kind and text where it is not one of ours."""
-    return str(error) if isinstance(error, PerformiaError) else f"{type(error).__name__}: {error}"
+    """The text of an error for a person: its own, or its kind and text where it is not one of ours. One line, valid Unicode."""
+    text = str(error) if isinstance(error, PerformiaError) else f"{type(error).__name__}: {error}"
+    text = " ".join(whole_characters(text).split())
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} …"
 
 
-def refuse_without_required(outcomes: Mapping[StepName, Outcome]) -> None:
-    """Raise what stopped a required step: its own error where it is a named one, else RequiredStepFailed."""
-    for step in REQUIRED:
-        outcome = outcomes[step]
-        if isinstance(outcome, PerformiaError):
-            raise outcome
-        if isinstance(outcome, BaseException):
-            raise RequiredStepFailed(f"{step}: {describe(outcome)}") from outcome
-        if outcome is None:
-            raise RequiredStepFailed(f"{step} did not run")
+def code_of(error: BaseException) -> str:
+    """The stable code of an error, also of one that is not ours."""
+    if isinstance(error, PerformiaError):
+        return error.code
+    return OutOfMemory.code if is_out_of_memory(error) else PerformiaError.code
+
+
+def whole_characters(text: str) -> str:
+    """The text without halves of characters, which file names may hold and JSON may not."""
+    return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+
+
+def require(outcomes: Outcomes) -> tuple[SongSource, BeatsKey]:
+    """The results a Song Map cannot do without.
+
+    Raises what stopped ingest as it is, for then the file is at fault and the error says how; RequiredStepFailed otherwise.
+    """
+    ingest = outcomes.get("ingest")
+    if isinstance(ingest, PerformiaError):
+        raise ingest
+    return _required("ingest", ingest, SongSource), _required("beats_key", outcomes.get("beats_key"), BeatsKey)
+
+
+def _required(step: StepName, outcome: Outcome, kind: type[R]) -> R:
+    if isinstance(outcome, kind):
+        return outcome
+    if isinstance(outcome, BaseException):
+        raise RequiredStepFailed(f"{step} failed ({describe(outcome)})") from outcome
+    raise RequiredStepFailed(f"{step} did not run")
 
 
 def result_of(outcome: Outcome, kind: type[R]) -> R | None:

@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from schemas.options import AnalysisOptions
 from schemas.results import StemSet, StepName
 from schemas.song_map import SongMap
+from tasks.common.errors import SongMapInvalid
 from tasks.common.step import StepContext
 from tasks.packager.join import join_song_map
-from tasks.packager.outcomes import Outcome, result_of
-from tasks.packager.validation import validate
-from tasks.packager.write import STEMS_FOLDER, song_folder, write_invalid, write_song
+from tasks.packager.outcomes import Outcome, Outcomes, result_of
+from tasks.packager.validation import Problem, validate
+from tasks.packager.write import STEMS_FOLDER, write_report, write_song
+
+__all__ = ["Outcome", "StepName", "package"]
+
+_PROBLEMS_IN_ERROR = 3
 
 
-def package(outcomes: Mapping[StepName, Outcome], file_name: str, out_dir: Path, options: AnalysisOptions, ctx: StepContext) -> SongMap:
-    """Join the outcomes of a run into a Song Map, check it, and write the song's folder; the map knows its folder.
+def package(outcomes: Outcomes, file_name: str, out_dir: Path, options: AnalysisOptions, ctx: StepContext) -> SongMap:
+    """Join the outcomes of a run into a Song Map, check it, and write the song's folder into `out_dir`; the map knows its folder.
 
-    Raises the error of a required step that failed, SongMapInvalid (nothing but the partial results is written), StorageError.
+    Raises ingest's own error, RequiredStepFailed where another required step failed, StorageError, and SongMapInvalid: then no map is
+    written, and the steps' results and the report of the problems lie in the song's folder, in `invalid`.
     """
-    stems = result_of(outcomes["separation"], StemSet) if options.stems else None
-    song_map = join_song_map(outcomes, file_name, options, ctx.flow_run, STEMS_FOLDER if stems else None)
-    folder = song_folder(out_dir, file_name, song_map.id)
-    # Checked as a reader will see it: after a turn through JSON.
-    problems = validate(json.loads(song_map.to_json()))
+    stems = result_of(outcomes.get("separation"), StemSet) if options.stems else None
+    joined = join_song_map(
+        outcomes, file_name, options, ctx.flow_run, STEMS_FOLDER if stems else None, performia=_own_version(), created=_now()
+    )
+    document = joined.model_dump(mode="json", warnings=False)
+    problems = validate(document)
     if problems:
-        raise write_invalid(folder, outcomes, problems)
-    ctx.progress(0.5, "writing")
-    write_song(song_map, stems, folder, ctx.store)
-    song_map._folder = folder
-    return song_map
+        raise _refused(problems, write_report(document["id"], file_name, outcomes, problems, out_dir))
+    ctx.progress(0.1, "writing")
+    song_map = SongMap.model_validate_json(joined.to_json())
+    return song_map.written_to(write_song(song_map, stems, out_dir, ctx))
+
+
+def _refused(problems: list[Problem], report: Path) -> SongMapInvalid:
+    lines = tuple(str(problem) for problem in problems)
+    more = len(lines) - _PROBLEMS_IN_ERROR
+    shown = "; ".join(lines[:_PROBLEMS_IN_ERROR]) + (f"; and {more} more" if more > 0 else "")
+    return SongMapInvalid(f"The Song Map has {len(lines)} problems ({shown})", lines, f"See {report}, and please report this with the file")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _own_version() -> str:
+    try:
+        return version("performia")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "unknown"

@@ -1,13 +1,61 @@
-"""A Song Map at a glance: lines for a terminal, markdown for the Prefect UI."""
+"""A Song Map at a glance: lines for a terminal, markdown for the Prefect UI. Pure.
+
+What comes from a file (tags, names, lyrics) may hold anything: control characters are taken out of lines, and markdown is escaped.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from schemas.song_map import SongMap
 
-_SHOWN_CHORDS = 12
-_SHOWN_LINES = 4
+_SHOWN_CHORDS: Final = 12
+_SHOWN_LINES: Final = 4
+_SHOWN_KEYS: Final = 4
+_NONE: Final = "–"
+
+
+def summary_lines(song_map: SongMap) -> list[tuple[str, str]]:
+    """(name, text) pairs in the order a musician asks; each text is one line of printable characters."""
+    artist = song_map.source.tags.artist
+    meter, performance = song_map.meter, song_map.performance
+    lines = [
+        ("title", song_map.title + (f" – {artist}" if artist else "")),
+        ("duration", clock(song_map.duration_sec)),
+        ("tempo", _tempo(song_map)),
+        ("meter", f"{meter.numerator}/{meter.denominator}" + (", changing" if len(meter.changes) > 1 else "")),
+        ("key", _key(song_map)),
+        ("sections", ", ".join(f"{s.label} {s.index} {clock(s.start)}" for s in song_map.sections) or _NONE),
+        ("chords", _first([chord.display for chord in song_map.chords if chord.label != "N"], _SHOWN_CHORDS, "  ")),
+        ("lyrics", _lyrics(song_map)),
+        ("melody", f"{len(performance.melody)} notes"),
+        ("bass", f"{len(performance.bass)} notes"),
+    ]
+    if song_map.status == "partial":
+        lines.append(("status", f"partial: without {', '.join(_lacking(song_map))}"))
+    return [(name, one_line(text)) for name, text in lines]
+
+
+def summary_markdown(song_map: SongMap, folder: Path) -> str:
+    """Markdown for a Prefect artifact, not indented, for indented markdown is shown as code. folder: where the map was written."""
+    rows = [f"| {name} | {escape(text)} |" for name, text in summary_lines(song_map)]
+    steps = [
+        f"| {name} | {step.status} | {escape(step.engine or _NONE)} | {_NONE if step.seconds is None else f'{step.seconds:.1f}'} "
+        f"| {escape('; '.join((*step.reasons, *step.warnings)))} |"
+        for name, step in song_map.steps
+    ]
+    files = ["song_map.json", *(stem.path for stem in song_map.stems if stem.path)]
+    parts = [
+        [f"# {escape(song_map.title)}"],
+        ["| | |", "| --- | --- |", *rows],
+        ["| step | status | engine | seconds | notes |", "| --- | --- | --- | --- | --- |", *steps],
+        [f"- {link(file, folder / file)}" for file in files],
+        [f"In {escape(str(folder))}"],
+    ]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def clock(seconds: float) -> str:
@@ -16,22 +64,24 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest:02d}"
 
 
-def summary_lines(song_map: SongMap) -> list[tuple[str, str]]:
-    """(name, text) pairs, in the order a musician asks."""
-    tags = song_map.source.tags
-    lines = [
-        ("title", song_map.title + (f" – {tags.artist}" if tags.artist else "")),
-        ("duration", clock(song_map.duration_sec)),
-        ("tempo", _tempo(song_map)),
-        ("meter", f"{song_map.meter.numerator}/{song_map.meter.denominator}"),
-        ("key", _key(song_map)),
-        ("sections", ", ".join(f"{s.label} {s.index} {clock(s.start)}" for s in song_map.sections) or "–"),
-        ("chords", _chords(song_map)),
-        ("lyrics", _lyrics(song_map)),
-        ("melody", f"{len(song_map.performance.melody)} notes"),
-        ("bass", f"{len(song_map.performance.bass)} notes"),
-    ]
-    return lines if song_map.status == "complete" else [*lines, ("status", "partial: see below")]
+def one_line(text: str) -> str:
+    """The text without line breaks and control characters, which could redraw a terminal."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split(" ")).strip()
+
+
+def escape(text: str) -> str:
+    """Text that markdown shows as it is, in the cell of a table too."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&$])", r"\\\1", one_line(text))
+
+
+def link(text: str, target: Path) -> str:
+    """A link to a file."""
+    address = target.as_uri() if target.is_absolute() else target.as_posix().replace(" ", "%20")
+    return f"[{escape(text)}]({address.replace('(', '%28').replace(')', '%29')})"
+
+
+def _first(texts: Sequence[str], count: int, between: str) -> str:
+    return between.join(texts[:count]) + (" …" if len(texts) > count else "") if texts else _NONE
 
 
 def _tempo(song_map: SongMap) -> str:
@@ -40,50 +90,15 @@ def _tempo(song_map: SongMap) -> str:
 
 
 def _key(song_map: SongMap) -> str:
-    if not song_map.key:
-        return "–"
-    return ", ".join(f"{key.tonic} {key.mode}" + (f" from {clock(key.start)}" if len(song_map.key) > 1 else "") for key in song_map.key)
-
-
-def _chords(song_map: SongMap) -> str:
-    shown = [chord.display for chord in song_map.chords if chord.label != "N"]
-    return "  ".join(shown[:_SHOWN_CHORDS]) + (" …" if len(shown) > _SHOWN_CHORDS else "") if shown else "–"
+    several = len(song_map.key) > 1
+    return _first([f"{k.tonic} {k.mode}" + (f" from {clock(k.start)}" if several else "") for k in song_map.key], _SHOWN_KEYS, ", ")
 
 
 def _lyrics(song_map: SongMap) -> str:
-    if not song_map.lyrics:
-        return "none heard"
-    shown = " / ".join(line.text for line in song_map.lyrics[:_SHOWN_LINES])
-    return shown + (" …" if len(song_map.lyrics) > _SHOWN_LINES else "")
+    if song_map.steps.asr.status in ("failed", "skipped"):
+        return _NONE
+    return _first([line.text for line in song_map.lyrics], _SHOWN_LINES, " / ") if song_map.lyrics else "none heard"
 
 
-def summary_markdown(song_map: SongMap, folder: Path) -> str:
-    """Markdown for a Prefect artifact. Not indented: Prefect would show it as code."""
-    rows = [f"| {name} | {escape(text)} |" for name, text in summary_lines(song_map)]
-    steps = [
-        f"| {name} | {step.status} | {escape(step.engine or '')} | {step.seconds if step.seconds is not None else ''} "
-        f"| {escape('; '.join((*step.reasons, *step.warnings)))} |"
-        for name, step in song_map.steps
-    ]
-    return "\n".join(
-        [
-            f"# {escape(song_map.title)}",
-            "",
-            "| | |",
-            "| --- | --- |",
-            *rows,
-            "",
-            "| step | status | engine | seconds | notes |",
-            "| --- | --- | --- | --- | --- |",
-            *steps,
-            "",
-            f"Song Map: `{folder / 'song_map.json'}`",
-        ]
-    )
-
-
-def escape(text: str) -> str:
-    """Text that markdown shows as it is, in a table cell too."""
-    for character in "\\`*_[]<>#|":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
+def _lacking(song_map: SongMap) -> list[str]:
+    return [name for name, step in song_map.steps if step.status in ("failed", "skipped")]

@@ -1,94 +1,92 @@
-"""Writing a song's folder: the Song Map and the stems, whole or not at all."""
+"""Writing a song's folder: the stems, then the Song Map; or, where the map is invalid, what the steps found and what is wrong."""
 
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Final
 
-from schemas.results import STEMS, AudioRef, StemSet, StepName, StepResult
+from schemas.results import StemSet, StepResult
 from schemas.song_map import SongMap
-from tasks.common.errors import SongMapInvalid, StorageError
-from tasks.common.storage import ArtifactStore, atomic_write, copy_atomic
-from tasks.packager.outcomes import Outcome, describe
+from tasks.common.errors import StorageError
+from tasks.common.step import StepContext
+from tasks.common.storage import atomic_write, copy_atomic
+from tasks.packager.folder import INVALID_FOLDER, MAP_NAME, REPORT_NAME, claim_folder, release_claim
+from tasks.packager.join import stem_files
+from tasks.packager.outcomes import Outcomes, describe
 from tasks.packager.validation import Problem
 
-MAP_NAME = "song_map.json"
-STEMS_FOLDER = "stems"
-#: Most file systems allow 255 bytes; a suffix may follow.
-_MAX_NAME_BYTES = 180
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(1, 10))}
+STEMS_FOLDER: Final = "stems"
 
 
-def song_folder(out_dir: Path, file_name: str, song_id: str) -> Path:
-    """The folder of a song: named after its file; after its id too where another song of that name is there already."""
-    name = safe_name(Path(file_name).stem)
-    folder = out_dir / name
-    return folder if _song_in(folder) in (None, song_id) else out_dir / f"{name}-{song_id[:8]}"
+def write_song(song_map: SongMap, stems: StemSet | None, out_dir: Path, ctx: StepContext) -> Path:
+    """Write a valid map, and the stems if there are any, into the song's folder below `out_dir`; return that folder.
 
-
-def safe_name(name: str) -> str:
-    """A name for a folder that every file system takes: no separators, control or reserved characters, not too long, not hidden."""
-    name = unicodedata.normalize("NFC", name)
-    name = "".join(" " if unicodedata.category(c)[0] == "C" or c in '<>:"/\\|?*' else c for c in name)
-    name = re.sub(r"\s+", " ", name).strip(" .")
-    while len(name.encode("utf-8")) > _MAX_NAME_BYTES:
-        name = name[:-1]
-    name = name.rstrip(" .")
-    if not name:
-        return "song"
-    return f"{name}_" if name.lower().split(".")[0] in _RESERVED else name
-
-
-def _song_in(folder: Path) -> str | None:
-    """Id of the song whose map lies in a folder; None if there is no map, an empty text if it cannot be read."""
-    try:
-        return str(json.loads((folder / MAP_NAME).read_text(encoding="utf-8"))["id"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def write_song(song_map: SongMap, stems: StemSet | None, folder: Path, store: ArtifactStore) -> Path:
-    """Write the stems, then the map: where there is a map, what it refers to is there. Returns the map's path. Raises StorageError."""
-    try:
+    The stems come first: where there is a map, what it refers to is there. Each file appears whole. Raises StorageError.
+    """
+    with _storage_errors(out_dir):
+        folder = claim_folder(out_dir, song_map.source.file_name, song_map.id)
         if stems is not None:
-            refs = {name: stems.stem(name) for name in STEMS} | {"instrumental": stems.instrumental}
-            for name, ref in refs.items():
-                _write_stem(store, ref, folder / STEMS_FOLDER / f"{name}.wav")
-        path = folder / MAP_NAME
-        atomic_write(path, song_map.to_json().encode("utf-8"))
-    except OSError as error:
-        raise StorageError(
-            f"Could not write to {folder}: {error.strerror or error}", "Check the disk and the folder's permissions"
-        ) from error
-    return path
+            _write_stems(stems, folder, ctx)
+        atomic_write(folder / MAP_NAME, song_map.to_json().encode("utf-8"))
+        release_claim(folder, song_map.id)
+        # The report of an earlier run's invalid map would mislead.
+        shutil.rmtree(folder / INVALID_FOLDER, ignore_errors=True)
+    ctx.progress(1.0, "written")
+    return folder
 
 
-def _write_stem(store: ArtifactStore, ref: AudioRef, target: Path) -> None:
-    """Copy a stem, unless the same is there: a note of its hash lies beside the stems."""
-    note = target.with_name(f".{target.name}.sha256")
-    source = store.path(ref)
+def write_report(song_id: str, file_name: str, outcomes: Outcomes, problems: list[Problem], out_dir: Path) -> Path:
+    """Keep what the steps found, and every problem of the map, in `invalid` in the song's folder; return it. Raises StorageError."""
+    with _storage_errors(out_dir):
+        song_folder = claim_folder(out_dir, file_name, song_id)
+        folder = song_folder / INVALID_FOLDER
+        shutil.rmtree(folder, ignore_errors=True)
+        for step, outcome in outcomes.items():
+            if isinstance(outcome, StepResult):
+                atomic_write(folder / f"{step}.json", outcome.model_dump_json(indent=1).encode("utf-8"))
+        failed = {step: describe(outcome) for step, outcome in outcomes.items() if isinstance(outcome, BaseException)}
+        report = {"id": song_id, "file_name": file_name, "problems": [asdict(problem) for problem in problems], "failed_steps": failed}
+        atomic_write(folder / "problems.txt", "".join(f"{problem}\n" for problem in problems).encode("utf-8", "replace"))
+        atomic_write(folder / REPORT_NAME, (json.dumps(report, indent=1) + "\n").encode("ascii"))
+        release_claim(song_folder, song_id)
+    return folder
+
+
+def _write_stems(stems: StemSet, folder: Path, ctx: StepContext) -> None:
+    files = stem_files(stems)
+    written = _stems_of_map(folder / MAP_NAME)
+    for place, (name, ref) in enumerate(files.items()):
+        target = folder / STEMS_FOLDER / f"{name}.wav"
+        source = ctx.store.path(ref)
+        if written.get(name) != ref.sha256 or not _is_older(target, folder / MAP_NAME) or target.stat().st_size != source.stat().st_size:
+            copy_atomic(source, target)
+        ctx.progress(0.1 + 0.8 * (place + 1) / len(files), f"{name}.wav")
+
+
+def _stems_of_map(file: Path) -> dict[str, Any]:
+    """{name: hash} of the stems that an earlier map in the folder vouches for."""
     try:
-        same = note.read_text() == ref.sha256 and target.stat().st_size == source.stat().st_size
-    except OSError:
-        same = False
-    if not same:
-        copy_atomic(source, target)
-        atomic_write(note, ref.sha256.encode())
+        return {stem["name"]: stem["sha256"] for stem in json.loads(file.read_text(encoding="utf-8"))["stems"] if stem["path"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
-def write_invalid(folder: Path, outcomes: Mapping[StepName, Outcome], problems: list[Problem]) -> SongMapInvalid:
-    """Keep what the steps found and the report of the problems in `<folder>/invalid`, and return the error to raise."""
-    place = folder / "invalid"
-    for step, outcome in outcomes.items():
-        if isinstance(outcome, StepResult):
-            atomic_write(place / f"{step}.json", outcome.model_dump_json(indent=1).encode("utf-8"))
-        elif outcome is not None:
-            atomic_write(place / f"{step}.error.txt", describe(outcome).encode("utf-8"))
-    atomic_write(place / "problems.txt", "".join(f"{problem}\n" for problem in problems).encode("utf-8"))
-    shown = "; ".join(str(problem) for problem in problems[:3])
-    return SongMapInvalid(f"The Song Map has {len(problems)} problems ({shown}); see {place}", tuple(str(problem) for problem in problems))
+def _is_older(stem: Path, song_map: Path) -> bool:
+    """Whether a stem is there and was not written after the map: then the map's hash is the stem's."""
+    return stem.is_file() and stem.stat().st_mtime_ns <= song_map.stat().st_mtime_ns
+
+
+@contextmanager
+def _storage_errors(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"Could not write to {error.filename or place}: {reason}", "Check the disk and the folder's permissions"
+        ) from error

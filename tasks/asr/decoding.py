@@ -7,14 +7,12 @@ from itertools import groupby
 
 import numpy as np
 
-from tasks.asr.hearing import SAMPLE_RATE, WINDOW_SEC, HeardSegment, Hearing, Recognizer, compression_ratio, text_of
+from tasks.asr.hearing import SAMPLE_RATE, WINDOW_SEC, HeardSegment, Hearing, Recognizer, compression_ratio, is_loop
 from tasks.asr.listening import Sound
 from tasks.asr.passages import Passage
 from tasks.common.errors import LanguageUnsupported
 from tasks.common.progress import Progress, silent
 
-#: Radford et al. 2022, section 4.5: a text that zlib makes smaller than this is a loop, one less likely than this a guess.
-MAX_COMPRESSION_RATIO, MIN_AVG_LOGPROB = 2.4, -1.0
 #: The language is told from the first window of so many of the longest passages.
 LANGUAGE_PASSAGES = 3
 #: A window is cut in two for another try as long as the parts are at least this long.
@@ -37,11 +35,6 @@ def hear(recognizer: Recognizer, sound: Sound, passages: Sequence[Passage], lang
         done += passage.end - passage.start
         progress(min(1.0, done / total), f"passage {number} of {len(passages)}")
     return Hearing(spoken, confidence, tuple(segments))
-
-
-def is_loop(segments: Sequence[HeardSegment]) -> bool:
-    """Whether the text of a window repeats itself as no lyrics do."""
-    return compression_ratio(text_of(segments)) > MAX_COMPRESSION_RATIO
 
 
 def _language(recognizer: Recognizer, sound: Sound, passages: Sequence[Passage], asked: str | None) -> tuple[str, float | None]:
@@ -98,7 +91,7 @@ def _again(recognizer: Recognizer, sound: Sound, window: list[HeardSegment], str
         for part in (Passage(stretch.start, middle), Passage(middle, stretch.end)):
             halves += _without_loops(recognizer, sound, list(_decode(recognizer, sound, part, sound.gains[0], language)), part, language)
         tries.append(halves)
-    return min(tries, key=lambda tried: compression_ratio(text_of(tried)))
+    return min(tries, key=compression_ratio)
 
 
 def _quietest(sound: Sound, stretch: Passage) -> float:

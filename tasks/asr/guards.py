@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from schemas.results import TimeSpan
-from tasks.asr.hearing import HeardSegment, HeardWord, compression_ratio, text_of
+from tasks.asr.hearing import MIN_AVG_LOGPROB, HeardSegment, HeardWord, is_loop, text_of
 
 #: Captions of the videos that Whisper was trained on; as a whole phrase, none of them is a line of a song.
 _CAPTIONS = re.compile(
@@ -39,8 +39,8 @@ EMPTY_RUN = 3
 MIN_WORD_SEC = 0.04
 #: In a window that is a loop, a phrase said more often than this in a row is cut down to it.
 MAX_REPEATS, MAX_PHRASE_WORDS = 4, 12
-#: Radford et al. 2022, section 4.5.
-MAX_COMPRESSION_RATIO, MIN_AVG_LOGPROB, MAX_NO_SPEECH = 2.4, -1.0, 0.6
+#: Above this, the model takes a window for one without speech (Radford et al. 2022, section 4.5).
+MAX_NO_SPEECH = 0.6
 
 
 def trusted_phrases(
@@ -51,7 +51,7 @@ def trusted_phrases(
     for _, group in groupby(segments, key=lambda segment: segment.window):
         window = list(group)
         kept = [segment.words for segment in window if not is_guess(segment) and not is_caption(text_of([segment]))]
-        phrases += without_repeats(kept) if compression_ratio(text_of(window)) > MAX_COMPRESSION_RATIO else kept
+        phrases += without_repeats(kept) if is_loop(window) else kept
     sung = [within_voice(without_empty_runs(words), voice_activity) for words in phrases]
     return in_order([[word for word in words if any(c.isalnum() for c in word.text)] for words in sung], duration_sec)
 

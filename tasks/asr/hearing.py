@@ -13,6 +13,8 @@ from tasks.common.audio import Samples
 SAMPLE_RATE = 16000
 #: How much Whisper reads at once.
 WINDOW_SEC = 30.0
+#: A text that zlib makes smaller than this is a loop, one less likely than this a guess (Radford et al. 2022, section 4.5).
+MAX_COMPRESSION_RATIO, MIN_AVG_LOGPROB = 2.4, -1.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,12 @@ def text_of(segments: Sequence[HeardSegment]) -> str:
     return "".join(word.text for segment in segments for word in segment.words).strip()
 
 
-def compression_ratio(text: str) -> float:
-    """How much smaller zlib makes the text; Whisper takes a text above 2.4 for a loop (Radford et al. 2022, section 4.5)."""
-    data = text.encode("utf-8")
+def compression_ratio(segments: Sequence[HeardSegment]) -> float:
+    """How much smaller zlib makes the text of a window: large where it repeats itself."""
+    data = text_of(segments).encode("utf-8")
     return len(data) / len(zlib.compress(data)) if data else 0.0
+
+
+def is_loop(segments: Sequence[HeardSegment]) -> bool:
+    """Whether the text of a window repeats itself as a model does that got stuck."""
+    return compression_ratio(segments) > MAX_COMPRESSION_RATIO

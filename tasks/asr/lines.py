@@ -12,11 +12,11 @@ from schemas.results import LyricLine, Word
 from tasks.asr.hearing import HeardWord
 
 #: A pause this long ends a line; after a comma or at the end of a phrase, a shorter one does.
-PAUSE_SEC, BREATH_SEC = 1.0, 0.2
+PAUSE_SEC, BREATH_SEC = 0.6, 0.1
 #: A line of fewer words does not end at a comma or with a phrase, unless there is a pause.
 MIN_WORDS = 3
 #: What is longer is cut.
-MAX_WORDS, MAX_LINE_SEC, MAX_CHARACTERS = 14, 12.0, 60
+MAX_WORDS, MAX_LINE_SEC, MAX_CHARACTERS = 14, 12.0, 52
 
 _SENTENCE_END = (".", "!", "?", "。", "！", "？", "…")
 _CLAUSE_END = (",", ";", ":", "，", "、", "–", "—", "-")
@@ -41,7 +41,13 @@ def _ends_line(line: Sequence[HeardWord], after: HeardWord, new_phrase: bool) ->
         return True
     if len(line) < MIN_WORDS:
         return False
-    return new_phrase or (text.endswith(_CLAUSE_END) and pause >= BREATH_SEC)
+    return new_phrase or (pause >= BREATH_SEC and (text.endswith(_CLAUSE_END) or _opens_sentence(after.text)))
+
+
+def _opens_sentence(text: str) -> bool:
+    """Whether a word is written large; in English, "I" always is."""
+    letters = text.strip().lstrip("\"'“‘¿¡(")
+    return letters[:1].isupper() and letters.split("'")[0].split("’")[0] != "I"
 
 
 def _cut_long(words: list[HeardWord]) -> list[list[HeardWord]]:

@@ -40,7 +40,7 @@ def passages_of(voice_activity: Sequence[TimeSpan], duration_sec: float) -> tupl
         passages.append(Passage(max(earliest, start - PAD_SEC), end))
     return tuple(
         Passage(this.start, min(duration_sec, this.end + PAD_SEC, after.start if after else duration_sec))
-        for this, after in zip(passages, [*passages[1:], None], strict=True)
+        for this, after in zip(passages, [*passages[1:], None], strict=False)
     )
 
 

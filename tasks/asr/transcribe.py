@@ -16,6 +16,7 @@ from tasks.asr.lines import lines_of
 from tasks.asr.listening import Sound
 from tasks.asr.openai_whisper_engine import OpenAIWhisper
 from tasks.asr.passages import Passage, passages_of
+from tasks.asr.timing import sharpened
 from tasks.asr.voice_activity import frame_levels, speech_probabilities, voice_in_mix, voice_in_stem
 from tasks.common import models
 from tasks.common.audio import read_mono
@@ -60,7 +61,8 @@ def transcribe_lyrics(source: SongSource, stems: StemSet | None, plan: StepPlan,
         return heard
 
     hearing, report = run_chain(plan, ctx, {"faster-whisper": run, "openai-whisper": run})
-    lines = lines_of(trusted_phrases(hearing.segments, voice, source.duration_sec))
+    phrases = trusted_phrases(hearing.segments, voice, source.duration_sec)
+    lines = lines_of(sharpened(phrases, None if sound.vocals is None else frame_levels(sound.vocals)))
     return Lyrics(
         report=report,
         language=hearing.language if lines else None,

@@ -1,0 +1,104 @@
+"""What is dropped from what was heard, and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.results import TimeSpan
+from tasks.asr.guards import is_caption, trusted_phrases
+from tasks.asr.hearing import HeardSegment, HeardWord
+
+WHOLE_SONG = [TimeSpan(start=0.0, end=100.0)]
+
+
+def test_guards_agree_with_the_golden_cases(golden: Callable[[str], Any]) -> None:
+    for case in golden("guards"):
+        segments = [
+            HeardSegment(
+                entry["window"],
+                tuple(HeardWord(start, end, text, 0.8) for start, end, text in entry["words"]),
+                entry["no_speech_prob"],
+                entry["avg_logprob"],
+            )
+            for entry in case["segments"]
+        ]
+        voice = [TimeSpan(start=start, end=end) for start, end in case["voice_activity"]]
+        found = trusted_phrases(segments, voice, case["duration_sec"])
+        rounded = [[[round(word.start, 3), round(word.end, 3), word.text.strip()] for word in phrase] for phrase in found]
+        assert rounded == case["expected"], case["says"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thanks for watching!",
+        " Thank you so much for watching.",
+        "Please subscribe to my channel",
+        "Subtitles by the Amara.org community",
+        "Sous-titrage ST' 501",
+        "Untertitel der Amara.org-Community",
+        "[Music]",
+        "(upbeat music)",
+        "♪ ♪",
+        "Music playing",
+        "www.example.com",
+    ],
+)
+def test_captions_are_known(text: str) -> None:
+    assert is_caption(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thank you",
+        "Thank you for the music",
+        "I'm watching you",
+        "Let the music play",
+        "See you next summer",
+        "Copyright",
+        "Legend of the sea",
+    ],
+)
+def test_lyrics_that_only_sound_like_captions_stay(text: str) -> None:
+    assert not is_caption(text)
+
+
+def test_a_loop_is_cut_down(segment: Callable[..., HeardSegment]) -> None:
+    stuck = segment("and then " + "I'm out " * 60, step=0.4)
+    (phrase,) = trusted_phrases([stuck], WHOLE_SONG, 100.0)
+    assert "".join(word.text for word in phrase).strip() == "and then " + " ".join(["I'm out"] * 4)
+
+
+def test_a_loop_over_many_phrases_is_cut_down(segment: Callable[..., HeardSegment]) -> None:
+    stuck = [segment("never gonna shoot you", start=3.0 * index) for index in range(20)]
+    assert len(trusted_phrases(stuck, WHOLE_SONG, 100.0)) == 4
+
+
+def test_a_chorus_that_repeats_itself_stays_whole(segment: Callable[..., HeardSegment]) -> None:
+    chorus = segment("na na na na hey Jude take a sad song and make it better na na na na hey Jude")
+    (phrase,) = trusted_phrases([chorus], WHOLE_SONG, 100.0)
+    assert len(phrase) == 20
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 60), st.floats(-1, 20), st.sampled_from([" a", " b,", "...", " I'm", " 7"])), max_size=40),
+    st.lists(st.tuples(st.floats(0, 10), st.floats(0.1, 10)), max_size=5),
+)
+def test_whatever_is_heard_words_rise_do_not_overlap_and_stay_inside_the_song(
+    heard: list[tuple[float, float, str]], steps: list[tuple[float, float]]
+) -> None:
+    voice, now = [], 0.0
+    for pause, length in steps:
+        voice.append(TimeSpan(start=now + pause + 0.01, end=now + pause + length + 0.01))
+        now += pause + length + 0.01
+    words = tuple(HeardWord(start, max(0.0, start + length), text, 0.5) for start, length, text in heard)
+    found = [word for phrase in trusted_phrases([HeardSegment(0.0, words, 0.0, 0.0)], voice, 50.0) for word in phrase]
+    assert all(0 <= word.start < word.end <= 50.0 for word in found)
+    assert all(after.start >= before.end for before, after in pairwise(found))

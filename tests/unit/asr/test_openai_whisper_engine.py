@@ -1,0 +1,68 @@
+"""The engine on OpenAI's package, with a tiny network that was never trained."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+model_module = pytest.importorskip("whisper.model")
+
+from tasks.asr.openai_whisper_engine import OpenAIWhisper  # noqa: E402
+
+
+def write_checkpoint(folder: Path, vocabulary: int) -> Path:
+    """A checkpoint in OpenAI's format. 51864 tokens make it English only, 51865 a model of 99 languages."""
+    torch.manual_seed(0)
+    dims = model_module.ModelDimensions(80, 1500, 64, 2, 1, vocabulary, 448, 64, 2, 1)
+    network = model_module.Whisper(dims)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    folder.mkdir()
+    torch.save({"dims": vars(dims), "model_state_dict": network.state_dict()}, folder / "own.pt")
+    return folder
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.1, 5 * 16000).astype(np.float32)
+
+
+def test_an_english_checkpoint_knows_english(tmp_path: Path) -> None:
+    assert OpenAIWhisper(write_checkpoint(tmp_path / "model", 51864), "cpu").languages == ("en",)
+
+
+def test_a_multilingual_checkpoint_says_how_likely_each_language_is(tmp_path: Path, noise: np.ndarray) -> None:
+    engine = OpenAIWhisper(write_checkpoint(tmp_path / "model", 51865), "cpu")
+    assert len(engine.languages) == 99
+    assert {"en", "fr", "de", "es"} <= set(engine.languages)
+    probabilities = engine.language_probabilities(noise)
+    assert set(probabilities) == set(engine.languages)
+    assert sum(probabilities.values()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_decoding_answers_the_same_twice_inside_the_sound(tmp_path: Path, noise: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = OpenAIWhisper(write_checkpoint(tmp_path / "model", 51864), "cpu")
+    first, second = list(engine.decode(noise, "en")), list(engine.decode(noise, "en"))
+    assert first == second
+    assert all(0 <= word.start <= word.end <= 5.02 and 0 <= word.probability <= 1 for part in first for word in part.words)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
+        OpenAIWhisper(tmp_path, "cpu")
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (tmp_path / "touched",))  # type: ignore[return-value]
+
+    torch.save({"dims": {}, "model_state_dict": Attack()}, tmp_path / "own.pt")
+    with pytest.raises(pickle.UnpicklingError):
+        OpenAIWhisper(tmp_path, "cpu")
+    assert not (tmp_path / "touched").exists()

@@ -26,7 +26,7 @@ MIN_PULSE_GAIN = -0.05
 MIN_MEAN_CONFIDENCE = 0.12
 #: Nats that bars of three must lead bars of four by: some nine of ten songs are in four.
 LEAD_OF_THREE = 2.2
-#: Nats per beat that bars of five or seven must lead those by. Measured: 0.9 and more where they are right, below 0.25 in songs in four.
+#: Nats per beat that bars of five or seven must lead those by. Measured: 1.9 on a rendered piece in 5/4, at most 0.25 on songs in four.
 LEAD_OF_ODD = 0.5
 #: From this tempo on, bars of three may be the halves of bars of six eighths.
 SIX_EIGHT_MIN_BPM = 100.0

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-#: Albrecht and Shanahan (2013), from scores. On 11 annotated songs they found the key of 8, Krumhansl and Kessler's of 6 (see README.md).
+#: Albrecht and Shanahan (2013), from scores. On 8 short pieces they name the key that madmom's network hears in 6, Krumhansl and Kessler's
+#: profiles in 5; on 5 songs with annotated keys both are right in 4.
 MAJOR_PROFILE = np.array([0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081])
 MINOR_PROFILE = np.array([0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052])
 #: Turns correlations into probabilities: a lead of 0.1 is odds of 4 to 1.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,8 +44,7 @@ def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPla
 
     def hear(engine: Engine) -> Callable[[EngineChoice], Found]:
         def run(_: EngineChoice) -> Found:
-            with quiet():
-                found = engine(path, slowest, fastest, ctx.progress)
+            found = engine(path, slowest, fastest, ctx.progress)
             if len(found.grid.times) == 0:
                 ctx.warn("No steady pulse was found: there are no beats and no tempo")
             return found
@@ -106,11 +103,3 @@ def tempo_range(plan: StepPlan) -> tuple[float, float]:
     if not 0 < slowest < fastest:
         raise ValueError(f"min_bpm ({slowest:g}) must be positive and below max_bpm ({fastest:g})")
     return slowest, fastest
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the libraries' warnings to themselves: they concern nobody who reads the result."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

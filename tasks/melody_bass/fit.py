@@ -16,6 +16,8 @@ Indices = npt.NDArray[np.int_]
 
 #: Semitones from the decoded pitch within which a frame speaks for the note: the decoder's own cap.
 _NEAR: Final = 1.5
+#: Semitones from the note's median up to which a frame fits the note: a wide vibrato does.
+_FIT: Final = 1.0
 #: Semitones from the note's median from which a frame is bent, and from which it is a glitch of the tracker instead.
 _BENT: Final = 0.5
 _FARTHEST_BEND: Final = 3.0
@@ -53,7 +55,7 @@ def _note(segment: Segment, own: Indices, track: PitchTrack, midi: int, start: f
     span = np.arange(segment.start, segment.end)
     distance = np.abs(track.midi[span] - median)
     voiced = track.voiced[span]
-    fit = float(np.mean(distance[voiced] <= _BENT))
+    fit = float(np.mean(distance[voiced] <= _FIT))
     bent = span[_in_company(voiced & (distance > _BENT) & (distance <= _FARTHEST_BEND))]
     times = np.clip(bent * HOP_SEC, start, end)
     return Note(

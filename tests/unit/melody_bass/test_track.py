@@ -1,0 +1,110 @@
+"""The step: stems in, parts out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tasks.common import models
+from tasks.common.errors import EngineFailed, ModelUnavailable, OptionInvalid
+
+TUNE = [60, 62, 64, 64, 67, 65, 62, 59]
+
+
+@pytest.mark.parametrize("harmonics", [1, 8])
+@pytest.mark.parametrize("engine", ["swift-f0", "pyin"])
+def test_a_tune_comes_out_as_it_was_played(track, play, engine, harmonics):
+    part = track("melody", play(TUNE, harmonics=harmonics), [engine])
+    assert [note.midi for note in part.notes] == TUNE
+    np.testing.assert_allclose([note.start for note in part.notes], 0.4 * np.arange(8), atol=0.05)
+    np.testing.assert_allclose([note.end for note in part.notes], 0.4 * np.arange(8) + 0.36, atol=0.06)
+    assert (part.part, part.lowest_midi, part.highest_midi, part.polyphonic) == ("melody", 59, 67, False)
+    assert part.report.engine == engine
+
+
+@pytest.mark.parametrize("engine", ["swift-f0", "pyin"])
+def test_a_bass_line_comes_out_down_to_its_lowest_string(track, play, engine):
+    line = [28, 28, 40, 33, 23, 35, 43, 31]
+    part = track("bass", play(line, note_sec=0.5), [engine])
+    assert [note.midi for note in part.notes] == line
+    assert part.part == "bass"
+
+
+def test_a_filtered_bass_line_comes_out_too(track, play):
+    line = [28, 33, 40, 35, 31, 28]
+    assert [note.midi for note in track("bass", play(line, note_sec=0.5, harmonics=1)).notes] == line
+
+
+def test_a_song_out_of_tune_is_rounded_to_its_own_tuning(track, play):
+    part = track("melody", play([pitch + 0.4 for pitch in TUNE]))
+    assert [note.midi for note in part.notes] == TUNE
+    np.testing.assert_allclose([note.cents for note in part.notes], 40, atol=12)
+
+
+@pytest.mark.parametrize("engine", ["swift-f0", "pyin"])
+@pytest.mark.parametrize("part", ["melody", "bass"])
+def test_silence_holds_no_notes(track, part, engine):
+    found = track(part, np.zeros(44100), [engine])
+    assert found.notes == ()
+    assert found.lowest_midi is None
+    assert found.highest_midi is None
+    assert (found.polyphonic, found.polyphonic_share) == (False, 0.0)
+
+
+def test_leakage_far_below_the_mix_holds_no_notes(track, play):
+    assert track("melody", play(TUNE, level=0.001), mix=play(TUNE, level=0.2)).notes == ()
+
+
+def test_noise_holds_no_notes(track):
+    assert track("melody", 0.1 * np.random.default_rng(0).standard_normal(2 * 44100)).notes == ()
+
+
+def test_two_voices_are_flagged_and_said(track, play):
+    part = track("melody", play(TUNE, gap=0.0) + 0.7 * play([pitch - 5 for pitch in TUNE], gap=0.0))
+    assert part.polyphonic
+    assert part.polyphonic_share > 0.5
+    assert any("several pitches at once" in warning for warning in part.report.warnings)
+
+
+def test_the_range_is_an_option(track, play):
+    part = track("melody", play(TUNE), min_midi=61, max_midi=72)
+    assert {note.midi for note in part.notes} == {62, 64, 65, 67}
+
+
+@pytest.mark.parametrize("options", [{"min_midi": 70, "max_midi": 60}, {"min_midi": 5}, {"max_midi": 70.5}])
+def test_a_senseless_range_is_refused(track, play, options):
+    with pytest.raises(OptionInvalid, match="range of the melody"):
+        track("melody", play([60]), **options)
+
+
+def test_pyin_takes_over_where_the_network_is_missing(track, play, monkeypatch):
+    def missing(name):
+        raise ModelUnavailable(f"{name} is not here")
+
+    monkeypatch.setattr(models, "obtain", missing)
+    part = track("melody", play(TUNE), ["swift-f0", "pyin"])
+    assert [note.midi for note in part.notes] == TUNE
+    assert part.report.status == "degraded"
+    assert "swift-f0 is not here" in part.report.degraded_because[0]
+
+
+def test_all_engines_failing_is_one_error_that_names_them(track, play, monkeypatch):
+    from tasks.melody_bass import pyin_engine, swift_engine
+
+    def fail(*_args, **_kwargs):
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(swift_engine, "track_pitch", fail)
+    monkeypatch.setattr(pyin_engine, "track_pitch", fail)
+    with pytest.raises(EngineFailed, match=r"swift-f0: RuntimeError: no; pyin: RuntimeError: no"):
+        track("melody", play([60]), ["swift-f0", "pyin"])
+
+
+def test_the_same_stem_gives_the_same_part(track, play):
+    first, second = (track("melody", play(TUNE)) for _ in range(2))
+    assert first.content_hash() == second.content_hash()
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.2])
+def test_the_shortest_stems_are_no_trouble(track, seconds):
+    assert track("bass", 0.1 * np.ones(int(seconds * 44100))).notes == ()

@@ -188,6 +188,8 @@ def bars(document: Any) -> Problems:
             yield problem(("bars", place, "first_beat"), f"is {first}, a beat at {beat}, not at {span.start}", "BROKEN_REFERENCE")
         if count is not None and first + count > len(times):
             yield problem(("bars", place, "beats"), f"is {count}; there are {len(times) - first} beats left", "BROKEN_REFERENCE")
+    if not isinstance(at(document, "bars"), list):
+        return
     # A downbeat at the very end of the song has no bar after it.
     for missing in sorted(time for time in downbeats - started if time < duration_of(document) - TOLERANCE_SEC):
         yield problem(("bars",), f"have none that starts on the downbeat at {missing}", "NO_BAR")

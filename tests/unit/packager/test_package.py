@@ -1,0 +1,176 @@
+"""Writing a song's folder: whole, again, beside others, and not at all where the map is invalid."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from schemas.options import AnalysisOptions
+from schemas.results import AudioRef, SongSource, StemSet, StepName
+from schemas.song_map import SongMap
+from tasks.common.audio import WavWriter
+from tasks.common.errors import ArtifactMissing, AudioSilent, EngineFailed, RequiredStepFailed, SongMapInvalid, StorageError
+from tasks.common.step import StepContext
+from tasks.packager.outcomes import Outcome
+from tasks.packager.package import package
+from tasks.packager.validation import validate_file
+
+FILES = ["bass.wav", "drums.wav", "instrumental.wav", "other.wav", "vocals.wav"]
+Outcomes = dict[StepName, Outcome]
+
+
+def stored(ctx: StepContext, level: float) -> AudioRef:
+    with ctx.store.temporary_dir() as folder:
+        writer = WavWriter(folder / "x.wav", 44100, 2)
+        writer.write(np.full((2, 100), level, dtype=np.float32))
+        writer.close()
+        return ctx.store.add(writer.path, writer.ref())
+
+
+def stored_stems(ctx: StepContext, stems: StemSet, offset: float = 0.0) -> StemSet:
+    names = ("vocals", "drums", "bass", "other", "instrumental")
+    return stems.model_copy(update={name: stored(ctx, offset + 0.1 * place) for place, name in enumerate(names)})
+
+
+@pytest.fixture
+def run(outcomes: Outcomes, ctx: StepContext, tmp_path: Path, run_id: str) -> Any:
+    """Package the outcomes, some of them replaced, into tmp_path/out."""
+    ctx.flow_run = run_id
+    stems = outcomes["separation"]
+    assert isinstance(stems, StemSet)
+    outcomes["separation"] = stored_stems(ctx, stems)
+
+    def packaged(file_name: str = "song.mp3", options: AnalysisOptions | None = None, **replaced: Any) -> SongMap:
+        return package(outcomes | replaced, file_name, tmp_path / "out", options or AnalysisOptions(), ctx)
+
+    return packaged
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_song_folder_holds_a_valid_map_and_the_stems_and_nothing_else(run: Any, tmp_path: Path) -> None:
+    song_map = run()
+    folder = tmp_path / "out" / "song"
+    assert song_map.folder == folder
+    assert tree(tmp_path / "out") == sorted(["song/song_map.json", *(f"song/stems/{name}" for name in FILES)])
+    assert validate_file(folder / "song_map.json") == []
+    assert SongMap.from_json((folder / "song_map.json").read_bytes()).to_json() == song_map.to_json()
+    assert soundfile.read(folder / song_map.stems[1].path)[0][0, 0] == pytest.approx(0.1)
+
+
+def test_the_map_says_when_by_what_and_with_which_options(run: Any) -> None:
+    made = run(options=AnalysisOptions(language="de")).provenance
+    assert made.options.language == "de"
+    assert made.created.endswith("Z")
+    assert made.flow_run is not None
+
+
+def test_stems_that_are_there_already_are_not_written_again(run: Any) -> None:
+    folder = run().folder
+    before = {path.name: path.stat().st_ino for path in (folder / "stems").iterdir()}
+    run()
+    assert {path.name: path.stat().st_ino for path in (folder / "stems").iterdir()} == before
+
+
+def test_stems_that_changed_or_are_gone_are_written_again(run: Any, outcomes: Outcomes, ctx: StepContext) -> None:
+    folder = run().folder
+    good = (folder / "stems" / "vocals.wav").read_bytes()
+    (folder / "stems" / "vocals.wav").write_bytes(good[::-1])
+    (folder / "stems" / "drums.wav").unlink()
+    run()
+    assert (folder / "stems" / "vocals.wav").read_bytes() == good
+    assert (folder / "stems" / "drums.wav").is_file()
+    other: Any = outcomes["separation"]
+    song_map = run(separation=stored_stems(ctx, other, offset=0.05))
+    assert soundfile.read(folder / "stems" / "vocals.wav")[0][0, 0] == pytest.approx(0.05)
+    assert song_map.stems[0].sha256 != other.vocals.sha256
+
+
+def test_without_stems_only_the_map_is_written(run: Any) -> None:
+    song_map = run(options=AnalysisOptions(stems=False))
+    assert tree(song_map.folder) == ["song_map.json"]
+    assert {stem.path for stem in song_map.stems} == {None}
+
+
+def test_without_separation_only_the_map_is_written(run: Any) -> None:
+    song_map = run(separation=EngineFailed("nothing worked"), melody=None, bass=None)
+    assert tree(song_map.folder) == ["song_map.json"]
+    assert song_map.status == "partial"
+
+
+def test_another_song_of_the_same_name_gets_its_own_folder(run: Any, outcomes: Outcomes) -> None:
+    first = run()
+    source: Any = outcomes["ingest"]
+    audio = source.audio.model_copy(update={"sha256": "9" * 64})
+    second = run(ingest=SongSource(**(dict(source) | {"song_id": "9" * 16, "audio": audio})))
+    assert second.folder.name == "song-99999999"
+    assert SongMap.from_json((first.folder / "song_map.json").read_bytes()).id == first.id
+
+
+def with_overlap(outcomes: Outcomes) -> Any:
+    chords: Any = outcomes["chords"]
+    first = chords.chords[0].model_copy(update={"end": 1.0})
+    last = chords.chords[2].model_copy(update={"end_beat": 99})
+    return chords.model_copy(update={"chords": (first, chords.chords[1], last)})
+
+
+def test_an_invalid_map_is_not_written_but_the_results_and_the_report_are(run: Any, outcomes: Outcomes, tmp_path: Path) -> None:
+    with pytest.raises(SongMapInvalid) as caught:
+        run(chords=with_overlap(outcomes), asr=EngineFailed("nothing worked"))
+    folder = tmp_path / "out" / "song" / "invalid"
+    steps = [f"{step}.json" for step in outcomes if step != "asr"]
+    assert tree(tmp_path / "out" / "song") == sorted(f"invalid/{name}" for name in [*steps, "problems.txt", "report.json"])
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert [problem["json_path"] for problem in report["problems"]] == ["$.chords[1].start", "$.chords[2].end_beat"]
+    assert report["failed_steps"]["asr"].startswith("ENGINE_FAILED: nothing worked")
+    assert len(caught.value.problems) == 2
+    assert "$.chords[1].start" in str(caught.value)
+    assert str(folder) in str(caught.value)
+    assert (folder / "problems.txt").read_text(encoding="utf-8").splitlines() == list(caught.value.problems)
+
+
+def test_a_valid_map_takes_the_place_of_the_report(run: Any, outcomes: Outcomes) -> None:
+    with pytest.raises(SongMapInvalid):
+        run(chords=with_overlap(outcomes))
+    folder = run().folder
+    assert folder.name == "song"
+    assert not (folder / "invalid").exists()
+
+
+def test_an_invalid_map_leaves_the_earlier_one_as_it_was(run: Any, outcomes: Outcomes) -> None:
+    path = run().folder / "song_map.json"
+    before = path.read_bytes()
+    with pytest.raises(SongMapInvalid):
+        run(chords=with_overlap(outcomes))
+    assert path.read_bytes() == before
+
+
+def test_where_a_required_step_failed_nothing_is_written(run: Any, tmp_path: Path) -> None:
+    with pytest.raises(RequiredStepFailed):
+        run(beats_key=None)
+    with pytest.raises(AudioSilent):
+        run(ingest=AudioSilent("song.mp3 is silent"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_stems_that_vanished_from_the_store_are_a_storage_error_and_no_map_is_written(
+    run: Any, outcomes: Outcomes, ctx: StepContext
+) -> None:
+    stems: Any = outcomes["separation"]
+    ctx.store.path(stems.other).unlink()
+    with pytest.raises(ArtifactMissing):
+        run()
+    assert not (ctx.settings.data_dir.parent / "out" / "song" / "song_map.json").exists()
+
+
+def test_a_place_that_cannot_be_written_is_a_storage_error(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file where the folder should be", encoding="utf-8")
+    with pytest.raises(StorageError, match="out"):
+        run()

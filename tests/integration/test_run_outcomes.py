@@ -1,0 +1,191 @@
+"""How a run ends when steps succeed, fail, or were computed before: real flow, real cache, light engines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import analyze_song
+from schemas.options import AnalysisOptions, Step
+from tasks.common import errors
+from tasks.common.settings import get_settings
+from tasks.packager.validation import validate_file
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+SEPARATE = "tasks.separation.separate.separate_song"
+CHORDS = "tasks.chords.recognize.recognize_chords"
+BEATS = "tasks.beats_key.track.track_beats_and_key"
+
+#: No engine of this choice falls back to anything, so that nothing is degraded offline.
+AT_HAND = AnalysisOptions(engines={Step.separation: "spleeter", Step.asr: "faster-whisper:tiny.en"})
+
+
+def failing(error: Exception) -> Any:
+    def engine(*inputs: Any) -> Any:
+        raise error
+
+    return engine
+
+
+def test_a_run_writes_a_valid_map_and_the_stems(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:
+    song_map = analyze_song(short_song, AT_HAND, tmp_path / "out")
+    assert song_map.status == "complete"
+    assert {step.status for _, step in song_map.steps} == {"ok"}
+    assert song_map.title == "short song"
+    assert song_map.folder == tmp_path / "out" / "short song"
+    assert validate_file(song_map.folder / "song_map.json") == []
+    stems = {path.name for path in (song_map.folder / "stems").glob("*.wav")}
+    assert stems == {"vocals.wav", "drums.wav", "bass.wav", "other.wav", "instrumental.wav"}
+
+
+def test_a_second_run_is_answered_from_the_cache(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:
+    first = analyze_song(short_song, AT_HAND, tmp_path / "out")
+    copy = tmp_path / "renamed.wav"
+    copy.write_bytes(short_song.read_bytes())
+    second = analyze_song(copy, AT_HAND, tmp_path / "out")
+    assert {step.status for _, step in second.steps} == {"cached"}
+    assert second.id == first.id
+    assert second.chords == first.chords
+    assert set(light_engines["calls"].values()) == {1}
+
+
+def test_another_option_computes_only_the_steps_that_read_it(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:
+    analyze_song(short_song, AT_HAND, tmp_path / "out")
+    other = AT_HAND.model_copy(update={"language": "en"})
+    song_map = analyze_song(short_song, other, tmp_path / "out")
+    # The lyrics come out the same, so structure, which reads them, is answered from the cache.
+    assert [name for name, step in song_map.steps if not step.cached] == ["asr"]
+
+
+def test_a_hit_whose_files_are_gone_is_computed_again(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:
+    song_map = analyze_song(short_song, AT_HAND, tmp_path / "out")
+    drums = next(stem for stem in song_map.stems if stem.name == "drums")
+    (Path(get_settings().artifacts_url) / f"audio/{drums.sha256[:2]}/{drums.sha256}.wav").unlink()
+    again = analyze_song(short_song, AT_HAND, tmp_path / "out")
+    assert [name for name, step in again.steps if not step.cached] == ["separation"]
+
+
+def test_a_failed_step_leaves_a_partial_map_that_says_why(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:
+    light_engines[CHORDS] = failing(errors.EngineFailed("No engine of chords worked"))
+    state = analyze_song(short_song, AT_HAND, tmp_path / "out", return_state=True)
+    song_map = state.result()
+    assert (state.name, state.is_completed()) == ("Partial", True)
+    assert "chords failed" in str(state.message)
+    assert song_map.status == "partial"
+    assert song_map.chords == ()
+    assert (song_map.steps.chords.status, song_map.steps.chords.code) == ("failed", "ENGINE_FAILED")
+    assert song_map.sections
+    assert validate_file(song_map.folder / "song_map.json") == []
+
+
+def test_without_stems_what_can_goes_on_and_what_needs_them_is_skipped(
+    short_song: Path, light_engines: dict[str, Any], tmp_path: Path
+) -> None:
+    light_engines[SEPARATE] = failing(ValueError("broken"))
+    song_map = analyze_song(short_song, AT_HAND, tmp_path / "out")
+    assert song_map.status == "partial"
+    found = {name: step.status for name, step in song_map.steps}
+    assert found["separation"] == "failed"
+    assert found["melody"] == found["bass"] == "skipped"
+    assert found["asr"] == found["chords"] == found["structure"] == "ok"
+    assert song_map.stems == ()
+    assert not (tmp_path / "out" / "short song" / "stems").exists()
+
+
+def test_without_beats_there_is_no_map_but_finished_steps_are_kept(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:
+    good = light_engines[BEATS]
+    light_engines[BEATS] = failing(errors.EngineFailed("No engine of beats_key worked"))
+    with pytest.raises(errors.RequiredStepFailed, match="No engine of beats_key worked"):
+        analyze_song(short_song, AT_HAND, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    light_engines[BEATS] = good
+    song_map = analyze_song(short_song, AT_HAND, tmp_path / "out")
+    assert {"ingest", "separation", "asr", "melody", "bass"} <= {name for name, step in song_map.steps if step.cached}
+    assert light_engines["calls"]["separate_song"] == 1
+
+
+def test_bad_input_fails_the_run_with_its_own_error(tmp_path: Path, light_engines: dict[str, Any]) -> None:
+    (tmp_path / "song.mp3").write_text("no music")
+    with pytest.raises(errors.AudioNotAudio):
+        analyze_song(tmp_path / "song.mp3", AT_HAND, tmp_path / "out")
+    assert light_engines["calls"] == {}
+    assert not (tmp_path / "out").exists()
+
+
+def test_strict_fails_before_anything_heavy_if_an_engine_is_missing(
+    short_song: Path, light_engines: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(errors.StrictRunFailed, match="htdemucs"):
+        analyze_song(short_song, AnalysisOptions(strict=True), tmp_path / "out")
+    assert light_engines["calls"] == {}
+
+
+def test_strict_fails_a_run_with_a_failed_step(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:
+    light_engines[CHORDS] = failing(ValueError("broken"))
+    with pytest.raises(errors.StrictRunFailed, match="chords failed"):
+        analyze_song(short_song, AT_HAND.model_copy(update={"strict": True}), tmp_path / "out")
+
+
+def test_what_may_pass_is_tried_again_and_bad_input_is_not(
+    short_song: Path, light_engines: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks.chords.task import recognize_chords as task
+
+    monkeypatch.setattr(task, "retry_delay_seconds", 0)
+    good = light_engines[CHORDS]
+
+    def once_broken(*inputs: Any) -> Any:
+        if light_engines["calls"]["recognize_chords"] == 1:
+            raise errors.StorageError("the disk hiccuped")
+        return good(*inputs)
+
+    light_engines[CHORDS] = once_broken
+    assert analyze_song(short_song, AT_HAND, tmp_path / "out").status == "complete"
+    assert light_engines["calls"]["recognize_chords"] == 2
+
+
+def test_an_invalid_map_is_never_written_and_its_parts_are_kept(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:
+    good = light_engines[CHORDS]
+
+    def overlapping(*inputs: Any) -> Any:
+        chords = good(*inputs)
+        return chords.model_copy(update={"chords": (chords.chords[0], chords.chords[0])})
+
+    light_engines[CHORDS] = overlapping
+    with pytest.raises(errors.SongMapInvalid) as caught:
+        analyze_song(short_song, AT_HAND, tmp_path / "out")
+    assert any(problem.startswith("$.chords[1]") for problem in caught.value.problems)
+    folder = tmp_path / "out" / "short song"
+    assert not (folder / "song_map.json").exists()
+    assert "$.chords[1]" in (folder / "invalid" / "problems.txt").read_text()
+    assert json.loads((folder / "invalid" / "chords.json").read_text())["chords"]
+
+
+def test_songs_of_one_name_do_not_overwrite_each_other(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:
+    import soundfile
+
+    samples, rate = soundfile.read(short_song)
+    other = tmp_path / "other" / short_song.name
+    other.parent.mkdir()
+    soundfile.write(other, samples * 0.5, rate)
+    first = analyze_song(short_song, AT_HAND, tmp_path / "out")
+    second = analyze_song(other, AT_HAND, tmp_path / "out")
+    assert second.folder == tmp_path / "out" / f"short song-{second.id[:8]}"
+    assert json.loads((first.folder / "song_map.json").read_text())["id"] == first.id
+
+
+def test_a_run_is_named_after_its_song_and_shows_a_summary(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    song_map = analyze_song(short_song, AT_HAND, tmp_path / "out")
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(song_map.provenance.flow_run)
+        artifacts = client.request(
+            "POST", "/artifacts/latest/filter", json={"artifacts": {"key": {"any_": [f"song-{song_map.id}"]}}}
+        ).json()
+    assert run.name == "short song.wav"
+    assert "| key | A minor |" in artifacts[0]["data"]

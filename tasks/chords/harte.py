@@ -1,0 +1,114 @@
+"""Chord labels in Harte's syntax: taking them apart, putting them together, and writing them as a musician would.
+
+A label is `root:quality/bass`, `N` (no chord) or `X` (a chord that no label fits). The quality is a shorthand, degrees in brackets, or
+both: `A:min7`, `C:maj(9)`, `G:sus4(b7)`, `C:(1,5)`; none means a major triad. The bass is a degree above the root: `A:min7/b3`.
+
+Source: Harte, Sandler, Abdallah and Gómez, "Symbolic representation of musical chords" (ISMIR 2005).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.chords.spelling import degree_above
+
+NO_CHORD: Final = "N"
+UNKNOWN: Final = "X"
+
+_LABEL: Final = re.compile(
+    r"(?P<root>[A-G](?:b*|#*))"
+    r"(?::(?P<quality>(?:[a-z]+\d*|\d+)?(?:\((?:\*?[b#]*\d+)(?:,\*?[b#]*\d+)*\))?))?"
+    r"(?:/(?P<bass>[b#]*\d+))?"
+)
+
+#: What follows the root on a lead sheet. Other degrees in brackets follow their shorthand's. Alterations are ♭ and ♯, accidentals of roots
+#: b and #, so that Bb5 is a power chord on B flat and B(♭5) a chord on B.
+_DISPLAY: Final = {
+    "maj": "",
+    "min": "m",
+    "dim": "dim",
+    "aug": "aug",
+    "5": "5",
+    "(1,5)": "5",
+    "1": "(no3,5)",
+    "sus2": "sus2",
+    "sus4": "sus4",
+    "sus4(b7)": "7sus4",
+    "sus4(b7,9)": "9sus4",
+    "7": "7",
+    "maj7": "maj7",
+    "min7": "m7",
+    "minmaj7": "m(maj7)",
+    "dim7": "dim7",
+    "hdim7": "m7♭5",
+    "maj6": "6",
+    "min6": "m6",
+    "maj6(9)": "6/9",
+    "9": "9",
+    "maj9": "maj9",
+    "min9": "m9",
+    "maj(9)": "add9",
+    "min(9)": "m(add9)",
+    "7(b9)": "7♭9",
+    "7(#9)": "7♯9",
+    "11": "11",
+    "min11": "m11",
+    "maj11": "maj11",
+    "13": "13",
+    "maj13": "maj13",
+    "min13": "m13",
+}
+
+
+@dataclass(frozen=True)
+class HarteChord:
+    """A chord in its parts. root: note name. quality: shorthand with degrees, such as `min7`. bass: degree, None in root position."""
+
+    root: str
+    quality: str = "maj"
+    bass: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The chord in Harte's syntax."""
+        return f"{self.root}:{self.quality}" + (f"/{self.bass}" if self.bass else "")
+
+    @property
+    def bass_note(self) -> str | None:
+        """Name of the bass note, None in root position."""
+        return degree_above(self.root, self.bass) if self.bass else None
+
+    @property
+    def display(self) -> str:
+        """What a musician reads: `Am7/C`."""
+        return self.root + _quality_display(self.quality) + (f"/{self.bass_note}" if self.bass else "")
+
+
+def parse(label: str) -> HarteChord | None:
+    """Take a label apart; None for `N` and `X`. Raises ValueError where it is not in Harte's syntax."""
+    if label in (NO_CHORD, UNKNOWN):
+        return None
+    match = _LABEL.fullmatch(label)
+    if match is None or match["quality"] == "":
+        raise ValueError(f"{label!r} is not a chord in Harte's syntax")
+    bass = match["bass"]
+    return HarteChord(match["root"], match["quality"] or "maj", None if bass == "1" else bass)
+
+
+def display(label: str) -> str:
+    """What a musician reads for a label: `Am7/C`, `N.C.` for no chord, `X` for one that no label fits. Raises ValueError."""
+    chord = parse(label)
+    if chord is None:
+        return "N.C." if label == NO_CHORD else label
+    return chord.display
+
+
+def _quality_display(quality: str) -> str:
+    if quality in _DISPLAY:
+        return _DISPLAY[quality]
+    shorthand, _, degrees = quality.partition("(")
+    named = _DISPLAY.get(shorthand, shorthand)
+    pretty = degrees.rstrip(")").replace("*", "no").replace("b", "♭").replace("#", "♯")
+    return f"{named}({pretty})" if pretty else named

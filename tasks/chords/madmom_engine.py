@@ -1,0 +1,84 @@
+"""Major and minor chords by madmom: convolutional features and a conditional random field.
+
+Source: Korzeniowski and Widmer, "A fully convolutional deep auditory model for musical chord recognition" (MLSP 2016). madmom gives the
+best sequence alone; here the field's potentials are kept, so that its beliefs are known too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.beats_key.activations import quieten
+from tasks.chords.harte import NO_CHORD
+from tasks.chords.posteriors import ChangeCost, ChordPosteriors, normalise_rows
+from tasks.common import models
+from tasks.common.audio import SAMPLE_RATE, read_stereo
+from tasks.common.progress import Progress, silent
+
+HOP: Final = 4410  # 10 frames per second
+BLOCK_FRAMES: Final = 600
+#: More than the network's reach: 11 frames of padding and 3 of averaging.
+CONTEXT_FRAMES: Final = 20
+#: The field's classes: major, then minor, from A; then none.
+_ROOTS: Final = ("A", "Bb", "B", "C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab")
+LABELS: Final = (*(f"{root}:maj" for root in _ROOTS), *(f"{root}:min" for root in _ROOTS), NO_CHORD)
+
+
+@dataclass(frozen=True)
+class ChordNetwork:
+    """features: madmom's processor from a signal to (frames, 128). field: its conditional random field over the 25 classes."""
+
+    features: Any
+    field: Any
+
+
+def hear(path: Path, progress: Progress = silent) -> ChordPosteriors:
+    """Posteriors of a 44.1 kHz WAV file over the major and minor chords. Raises ModelUnavailable."""
+    import soundfile
+
+    network = load_network()
+    total = max(1, -(-soundfile.info(path).frames // HOP))
+    log_probs = np.empty((total, len(LABELS)), np.float32)
+    for start in range(0, total, BLOCK_FRAMES):
+        progress(start / total, "chord features")
+        stop, first = min(start + BLOCK_FRAMES, total), max(0, start - CONTEXT_FRAMES)
+        samples = read_stereo(path, start=first * HOP, frames=(min(stop + CONTEXT_FRAMES, total) - first) * HOP).mean(axis=0)
+        log_probs[start:stop] = _potentials(network, samples)[start - first : stop - first]
+    progress(1.0)
+    return ChordPosteriors(LABELS, normalise_rows(log_probs), HOP / SAMPLE_RATE, change_cost(network.field.A))
+
+
+def change_cost(transitions: npt.NDArray[np.float64]) -> ChangeCost:
+    """What the field itself charges for a change on average (nats), wherever it falls."""
+    classes = len(transitions)
+    stay = float(np.trace(transitions)) / classes
+    change = (float(transitions.sum()) - float(np.trace(transitions))) / (classes * (classes - 1))
+    return ChangeCost(downbeat=stay - change, beat=stay - change, between=stay - change)
+
+
+def load_network() -> ChordNetwork:
+    """madmom's feature network and field, loaded once per process. Raises ModelUnavailable."""
+    models.obtain("madmom")
+
+    def load() -> ChordNetwork:
+        from madmom.features.chords import CNNChordFeatureProcessor, CRFChordRecognitionProcessor
+
+        features = CNNChordFeatureProcessor()
+        quieten(features)
+        return ChordNetwork(features, CRFChordRecognitionProcessor().processors[0])
+
+    return models.load_once(("madmom", "chords"), load)
+
+
+def _potentials(network: ChordNetwork, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    from madmom.audio.signal import Signal
+
+    padded = np.pad(samples, (0, max(0, HOP - len(samples))))
+    features = np.asarray(network.features(Signal(padded, sample_rate=SAMPLE_RATE, num_channels=1)))
+    found: npt.NDArray[np.float32] = (features @ network.field.W + network.field.c).astype(np.float32)
+    return found

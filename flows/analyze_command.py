@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import threading
@@ -10,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
-from tasks.ingest.checks import refuse_early
 
 from flows.console import SongProgress, error_console, print_summary
 from flows.embedded_api import EmbeddedApi, quiet_prefect
@@ -18,6 +18,7 @@ from schemas.options import AnalysisOptions
 from tasks.common.errors import PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage import sweep_scratch
+from tasks.ingest.checks import refuse_early
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,13 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
     """Analyse the songs and return the exit code: 0, or 1 if any song failed, 130 if interrupted."""
     console = error_console()
     quiet_prefect()
-    _import_prefect_in_background()
     outcomes: list[Outcome] = []
     good: list[Path] = []
     for song in songs:
         try:
-            _refuse_bad_song(song, thorough=not good)
+            refuse_early(song, get_settings())
+            if not good:
+                _refuse_after_decoding(song)
             good.append(song)
         except PerformiaError as error:
             console.print(f"[red]{error.code}[/]: {error.what}. {error.what_to_do}.", soft_wrap=True)
@@ -77,27 +79,20 @@ def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Co
     return Outcome(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / "song_map.json"))
 
 
-def _refuse_bad_song(song: Path, thorough: bool) -> None:
-    """Raise the song's AudioError now, if it has one: before Prefect's API is started, where that takes longer than finding out.
+def _refuse_after_decoding(song: Path) -> None:
+    """Raise the song's AudioError now, if it has one: decoding tells sooner than Prefect's API starts.
 
-    thorough: decode the whole song too. For later songs the API is up, and the ingest step says the same as fast.
+    For later songs the API is up, and the ingest step says the same as fast.
     """
+    from tasks.common.step import local_context
     from tasks.ingest.ingest import ingest_song
 
-    from tasks.common.step import local_context
-
-    settings = get_settings()
-    refuse_early(song, settings)
-    if thorough:
-        sweep_scratch()
+    sweep_scratch()
+    # Importing Prefect takes as long as decoding a song: both at once. It is waited for, since Python must not exit in the middle of it.
+    importing = threading.Thread(target=importlib.import_module, args=("flows.song_analysis",))
+    importing.start()
+    try:
         with local_context() as ctx:
             ingest_song(song, ctx)
-
-
-def _import_prefect_in_background() -> None:
-    """Importing Prefect takes a second; decoding the first song takes another."""
-
-    def load() -> None:
-        import flows.song_analysis  # noqa: F401
-
-    threading.Thread(target=load, daemon=True).start()
+    finally:
+        importing.join()

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from schemas.options import AnalysisOptions, Quality, Step
-from tasks.common.errors import OptionInvalid, PerformiaError
+from tasks.common.errors import EngineUnknown, OptionInvalid, PerformiaError
 
 app = typer.Typer(
     help="Performia listens to a song and writes down everything a musician needs to perform it.",
@@ -120,11 +120,14 @@ def _options(**chosen: Any) -> AnalysisOptions:
 
 
 def _engines(chosen: list[str]) -> dict[Step, str]:
+    from tasks.common.planning import candidates
+
     engines: dict[Step, str] = {}
     for item in chosen:
         step, equals, name = item.partition("=")
         if not equals or not name or step not in Step.__members__:
             raise OptionInvalid(f"--engine {item}: not STEP=NAME", f"STEP is one of: {', '.join(Step)}")
+        candidates(Step(step), Quality.balanced, name)
         engines[Step(step)] = name
     return engines
 
@@ -146,7 +149,7 @@ def main() -> None:
         app()
     except PerformiaError as error:
         typer.echo(str(error), err=True)
-        sys.exit(2 if isinstance(error, OptionInvalid) else 1)
+        sys.exit(2 if isinstance(error, OptionInvalid | EngineUnknown) else 1)
 
 
 if __name__ == "__main__":

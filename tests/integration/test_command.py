@@ -86,7 +86,7 @@ def test_bad_songs_are_refused_plainly_and_nothing_is_left(tmp_path: Path, envir
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        (["analyze", "x.wav", "--engine", "chords=psychic"], 1, "ENGINE_UNKNOWN"),
+        (["analyze", "x.wav", "--engine", "chords=psychic"], 2, "ENGINE_UNKNOWN"),
         (["analyze", "x.wav", "--engine", "dancing=yes"], 2, "OPTION_INVALID"),
         (["analyze", "x.wav", "--language", "Klingon"], 2, "OPTION_INVALID"),
         (["analyze", "x.wav"], 1, "AUDIO_NOT_FOUND"),

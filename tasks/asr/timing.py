@@ -58,7 +58,7 @@ def _sharp(word: HeardWord, sung: np.ndarray[tuple[int], np.dtype[np.bool_]], ju
         return _between(word, float((first + heard[0]) * HOP_SEC), end)
     reach = jumps[first : min(last - 2, first + round(SEARCH_SEC / HOP_SEC))]
     if len(reach) == 0 or reach.max() < JUMP_DB:
-        return _later(replace(word, end=max(end, word.start + MIN_WORD_SEC)))
+        return _between(word, word.start + EARLY_SEC, end)
     return _between(word, float((first + int(np.argmax(reach))) * HOP_SEC), end)
 
 

@@ -17,7 +17,7 @@ from tasks.asr.openai_whisper_engine import OpenAIWhisper  # noqa: E402
 def write_checkpoint(folder: Path, vocabulary: int) -> Path:
     """A checkpoint in OpenAI's format. 51864 tokens make it English only, 51865 a model of 99 languages."""
     torch.manual_seed(0)
-    dims = model_module.ModelDimensions(80, 1500, 64, 2, 1, vocabulary, 448, 64, 2, 1)
+    dims = model_module.ModelDimensions(80, 1500, 64, 2, 1, vocabulary, 24, 64, 2, 1)
     network = model_module.Whisper(dims)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
@@ -42,14 +42,6 @@ def test_a_multilingual_checkpoint_says_how_likely_each_language_is(tmp_path: Pa
     probabilities = engine.language_probabilities(noise)
     assert set(probabilities) == set(engine.languages)
     assert sum(probabilities.values()) == pytest.approx(1.0, abs=1e-3)
-
-
-def test_decoding_answers_the_same_twice_inside_the_sound(tmp_path: Path, noise: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
-    engine = OpenAIWhisper(write_checkpoint(tmp_path / "model", 51864), "cpu")
-    first, second = list(engine.decode(noise, "en")), list(engine.decode(noise, "en"))
-    assert first == second
-    assert all(0 <= word.start <= word.end <= 5.02 and 0 <= word.probability <= 1 for part in first for word in part.words)
-    assert capsys.readouterr().out == ""
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:

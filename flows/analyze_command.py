@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.console import SongProgress, error_console, print_summary
+from flows.console import SongProgress, error_console, print_error, print_summary
 from flows.embedded_api import EmbeddedApi, quiet_prefect
 from schemas.options import AnalysisOptions
 from tasks.common.errors import PerformiaError
@@ -46,7 +46,7 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
                 _refuse_after_decoding(song)
             good.append(song)
         except PerformiaError as error:
-            console.print(f"[red]{error.code}[/]: {error.what}. {error.what_to_do}.", soft_wrap=True)
+            print_error(console, error)
             outcomes.append(Outcome(str(song), "failed", 0.0, code=error.code, error=str(error)))
     try:
         if good:
@@ -71,7 +71,7 @@ def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Co
     except PerformiaError as error:
         if debug:
             console.print_exception()
-        console.print(f"[red]{error.code}[/]: {error.what}. {error.what_to_do}.", soft_wrap=True)
+        print_error(console, error)
         return Outcome(str(song), "failed", round(time.monotonic() - started, 2), code=error.code, error=str(error))
     folder = song_map.folder
     assert folder is not None

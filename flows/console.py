@@ -7,9 +7,11 @@ import time
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from schemas.song_map import SongMap
 
+from schemas.song_map import SongMap
+from tasks.common.errors import PerformiaError
 from tasks.common.progress import StepEvent, listening
 
 #: The steps in the order they are shown, with what they are called on the screen.
@@ -51,7 +53,7 @@ class SongProgress:
         self._listening = listening(self._on_event)
 
     def __enter__(self) -> SongProgress:
-        self._console.print(f"[bold]{self._title}[/]")
+        self._console.print(f"[bold]{escape(self._title)}[/]")
         if self._live:
             self._progress.start()
         self._listening.__enter__()
@@ -71,10 +73,10 @@ class SongProgress:
             self._bars[event.step] = self._progress.add_task("", total=1.0, name=STEPS.get(event.step, event.step))
         bar = self._bars[event.step]
         if event.kind == "failed":
-            self._progress.update(bar, description=f"[red]{event.message[:80]}")
+            self._progress.update(bar, description=f"[red]{escape(event.message[:80])}")
             self._progress.stop_task(bar)
         else:
-            self._progress.update(bar, completed=event.fraction or 0.0, description=event.message)
+            self._progress.update(bar, completed=event.fraction or 0.0, description=escape(event.message))
 
     def _print(self, event: StepEvent) -> None:
         name = STEPS.get(event.step, event.step)
@@ -93,13 +95,20 @@ def print_summary(console: Console, song_map: SongMap, folder: str) -> None:
 
     console.print()
     for name, text in summary_lines(song_map):
-        console.print(f"[bold]{name:<10}[/] {text}", soft_wrap=True)
+        console.print(f"[bold]{name:<10}[/] {escape(text)}", soft_wrap=True)
     cached = [step for _, step in song_map.steps if step.cached]
     if cached and len(cached) == sum(1 for _, step in song_map.steps if step.status not in ("skipped", "failed")):
         console.print("[bold]cache     [/] every step was answered from the cache", soft_wrap=True)
-    console.print(f"[bold]files     [/] {folder}/song_map.json", soft_wrap=True)
+    console.print(f"[bold]files     [/] {escape(folder)}/song_map.json", soft_wrap=True)
     if song_map.stems:
-        console.print(f"           {folder}/stems/", soft_wrap=True)
+        console.print(f"           {escape(folder)}/stems/", soft_wrap=True)
     for name, step in song_map.steps:
-        for reason in step.reasons:
-            console.print(f"[yellow]{step.status:<10}[/] {name}: {reason}", soft_wrap=True)
+        if step.reasons:
+            instead = f"{step.engine} instead: " if step.status == "degraded" else ""
+            more = f" (and {len(step.reasons) - 1} more: see the map)" if len(step.reasons) > 1 else ""
+            console.print(f"[yellow]{step.status:<10}[/] {name}: {escape(instead + step.reasons[0])}{more}", soft_wrap=True)
+
+
+def print_error(console: Console, error: PerformiaError) -> None:
+    """A named error, on one line: its code, what happened, what to do."""
+    console.print(f"[red]{error.code}[/]: {escape(error.what)}. {escape(error.what_to_do)}.", soft_wrap=True)

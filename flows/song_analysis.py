@@ -13,10 +13,8 @@ Required are ingest, beats and package; any other step may fail, and the map is 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 from prefect import flow
-from pydantic import Field
 
 from flows.outcome import flow_run_name, refuse_if_strict, run_state
 from schemas.options import AnalysisOptions
@@ -34,19 +32,18 @@ from tasks.packager import package_song
 from tasks.separation import separate_stems
 from tasks.structure import detect_structure
 
-Song = Annotated[Path, Field(title="Song", description="Path of the audio file.", json_schema_extra={"position": 0})]
-Options = Annotated[AnalysisOptions, Field(title="Options", json_schema_extra={"position": 1})]
-OutputDir = Annotated[
-    Path | None,
-    Field(
-        title="Output folder", description="Where the song's folder is made. Empty: the data directory.", json_schema_extra={"position": 2}
-    ),
-]
 
+@flow(name="analyze-song", flow_run_name=flow_run_name)
+def analyze_song(song: Path, options: AnalysisOptions = AnalysisOptions(), output_dir: Path | None = None) -> SongMap:  # noqa: B008 (frozen)
+    """Audio file in, validated Song Map and stems out.
 
-@flow(name="analyze-song", flow_run_name=flow_run_name, description="Audio file in, validated Song Map and stems out.")
-def analyze_song(song: Song, options: Options = AnalysisOptions(), output_dir: OutputDir = None) -> SongMap:  # noqa: B008 (frozen)
-    """Analyse one song and return its Song Map. Raises a PerformiaError where a required step fails, or any step with `options.strict`."""
+    Args:
+        song: Path of the audio file.
+        options: How the song is analysed.
+        output_dir: Where the song's folder is made. Empty: the data directory.
+
+    Raises a PerformiaError where a required step fails, or any step with `options.strict`.
+    """
     sweep_scratch()
     plan = make_plan(options)
     refuse_if_strict(plan, options)

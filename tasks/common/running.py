@@ -64,7 +64,8 @@ def given(value: T | BaseException | None) -> T | None:
 
 def submit(task: Task[..., Any], *inputs: Any) -> Any:
     """Start a step as soon as its inputs are there, and return its future. Its result goes to Performia's cache."""
-    return cached(task).submit(*inputs)
+    # Outside a run, Prefect is drawing the graph: it records calls, not submissions, and runs neither.
+    return cached(task).submit(*inputs) if FlowRunContext.get() is not None else task(*inputs)
 
 
 def even_if_failed(future: Any) -> Any:

@@ -107,7 +107,7 @@ def _mp3_counts_frames(path: Path) -> bool:
 
 
 def _wav_declared(path: Path) -> float | None:
-    """Length (s) that a RIFF/WAVE header declares, which FFmpeg trims to the file's size; None for a streamed file: its header cannot know."""
+    """Length (s) that a RIFF/WAVE header declares, which FFmpeg trims to the file's size; None where a stream's header does not know."""
     with path.open("rb") as file:
         file.seek(12)
         byte_rate = 0

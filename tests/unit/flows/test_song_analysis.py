@@ -48,7 +48,14 @@ def test_the_parameters_render_as_a_form() -> None:
     schema = analyze_song.parameters
     assert list(schema.properties) == ["song", "options", "output_dir"]
     assert schema.required == ["song"]
-    assert all(entry.get("title") for entry in schema.properties.values())
+    assert [entry.get("description") for entry in schema.properties.values()] == [
+        "Path of the audio file.",
+        "How the song is analysed.",
+        "Where the song's folder is made. Empty: the data directory.",
+    ]
     options = schema.definitions["AnalysisOptions"]["properties"]
-    assert all(entry.get("title") for entry in options.values())
+    assert list(options) == ["quality", "language", "strict", "engines", "stems"]
+    assert all(entry.get("description") for entry in options.values())
+    # pydantic leaves a title out where it is the enum's own.
+    assert all(entry.get("title") or entry.get("$ref") for entry in options.values())
     assert schema.definitions["Quality"]["enum"] == ["fast", "balanced", "best"]

@@ -37,23 +37,14 @@ def annotate(score: Score, sung: list[SungLine], duration: float) -> Json:
         "bars": [{"number": n, **_span(start, end)} for n, (start, end) in enumerate(pairwise(bar_lines), 1)],
         "chords": _chords(score, duration),
         "sections": [
-            {**_span(bar_lines[part.start_bar], bar_lines[part.start_bar + part.bars]), "label": part.label}
-            for part in score.sections
+            {**_span(bar_lines[part.start_bar], bar_lines[part.start_bar + part.bars]), "label": part.label} for part in score.sections
         ],
         "lyrics": [_line(line) for line in sung],
         "melody": [
-            {**_span(note.note_start, note.note_end), "midi": note.midi, "syllable": note.text}
-            for line in sung
-            for note in line.syllables
+            {**_span(note.note_start, note.note_end), "midi": note.midi, "syllable": note.text} for line in sung for note in line.syllables
         ],
-        "bass": [
-            {**_span(score.time(note.start), score.time(note.start + note.length)), "midi": note.midi}
-            for note in part(score, BASS)
-        ],
-        "drums": [
-            {"time": _seconds(score.time(note.start)), "instrument": DRUM_NAMES[note.midi]}
-            for note in part(score, DRUMS)
-        ],
+        "bass": [{**_span(score.time(note.start), score.time(note.start + note.length)), "midi": note.midi} for note in part(score, BASS)],
+        "drums": [{"time": _seconds(score.time(note.start)), "instrument": DRUM_NAMES[note.midi]} for note in part(score, DRUMS)],
         "made_with": _made_with(),
     }
 
@@ -83,11 +74,7 @@ def _line(line: SungLine) -> Json:
         words[-1].append(syllable)
         if syllable.ends_word:
             words.append([])
-    sung = [
-        {**_span(word[0].start, word[-1].end), "text": "".join(syllable.text for syllable in word)}
-        for word in words
-        if word
-    ]
+    sung = [{**_span(word[0].start, word[-1].end), "text": "".join(syllable.text for syllable in word)} for word in words if word]
     return {"start": sung[0]["start"], "end": sung[-1]["end"], "text": line.text, "words": sung}
 
 

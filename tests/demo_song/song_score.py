@@ -171,11 +171,7 @@ def _chord_spans(bars: tuple[str, ...]) -> tuple[ChordSpan, ...]:
 
 
 def _line(words: str, ipa: str, start: int, rhythm: tuple[tuple[int, int], ...], tune: tuple[int, ...]) -> LyricLine:
-    texts = [
-        (part, n == len(parts))
-        for parts in (word.split("-") for word in words.split())
-        for n, part in enumerate(parts, 1)
-    ]
+    texts = [(part, n == len(parts)) for parts in (word.split("-") for word in words.split()) for n, part in enumerate(parts, 1)]
     phones = [part for word in ipa.split() for part in word.split(".")]
     if not len(texts) == len(phones) == len(rhythm) == len(tune):
         raise ValueError(f"syllables, phonemes, rhythm and tune do not match: {words!r}")

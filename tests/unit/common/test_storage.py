@@ -1,0 +1,94 @@
+"""The artifact store: content-addressed, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from schemas.results import AudioRef
+from tasks.common import storage
+from tasks.common.audio import WavWriter, read_stereo
+from tasks.common.errors import ArtifactMissing, StorageError
+from tasks.common.storage import ArtifactStore, atomic_write, copy_atomic, sweep_scratch
+
+SAMPLES = np.linspace(-0.5, 0.5, 2000, dtype=np.float32).reshape(2, 1000)
+
+
+def put(store: ArtifactStore, samples: np.ndarray = SAMPLES) -> AudioRef:
+    with store.temporary_dir() as folder:
+        with WavWriter(folder / "a.wav") as out:
+            out.write(samples)
+        return store.add(out.path, out.ref())
+
+
+@pytest.fixture(params=["local", "remote"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+    url = str(tmp_path / "store") if request.param == "local" else f"memory://{tmp_path.name}"
+    return ArtifactStore(url, tmp_path / "scratch")
+
+
+def test_what_is_added_is_found_by_its_content(store: ArtifactStore) -> None:
+    ref = put(store)
+    assert store.exists(ref)
+    np.testing.assert_array_equal(read_stereo(store.path(ref)), SAMPLES)
+    assert (ref.frames, ref.channels, ref.sample_rate) == (1000, 2, 44100)
+
+
+def test_the_same_sound_is_kept_once(store: ArtifactStore, tmp_path: Path) -> None:
+    assert put(store) == put(store)
+    assert put(store) != put(store, SAMPLES * 0.5)
+    assert list((tmp_path / "scratch").glob("*-*")) == []
+
+
+def test_what_is_not_there_is_a_named_error(store: ArtifactStore) -> None:
+    missing = AudioRef(sha256="0" * 64, sample_rate=44100, channels=2, frames=10)
+    assert not store.exists(missing)
+    with pytest.raises(ArtifactMissing):
+        store.path(missing)
+
+
+def test_a_failing_disk_is_a_transient_named_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ArtifactStore(str(tmp_path / "store"), tmp_path / "scratch")
+    monkeypatch.setattr(storage.shutil, "move", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(StorageError, match="No space left on device") as caught:
+        put(store)
+    assert caught.value.transient
+    assert not list((tmp_path / "store").rglob("*.wav"))
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "map.json"
+    atomic_write(path, b"old")
+    monkeypatch.setattr(storage.os, "replace", lambda *args: (_ for _ in ()).throw(OSError("broken")))
+    with pytest.raises(OSError, match="broken"):
+        atomic_write(path, b"new")
+    with pytest.raises(OSError, match="broken"):
+        copy_atomic(path, tmp_path / "copy.json")
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["map.json"]
+
+
+def test_a_temporary_directory_goes_with_its_block_whatever_happens(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path / "store"), tmp_path / "scratch")
+
+    def fail_inside() -> None:
+        with store.temporary_dir() as folder:
+            (folder / "half.wav").touch()
+            raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"):
+        fail_inside()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_leavings_of_dead_processes_are_swept_and_those_of_living_ones_kept(tmp_path: Path) -> None:
+    dead, living, other = tmp_path / "999999999-a", tmp_path / f"{os.getpid()}-b", tmp_path / "copies-c"
+    for folder in (dead, living, other):
+        folder.mkdir()
+    sweep_scratch(tmp_path)
+    assert not dead.exists()
+    assert living.exists()
+    assert other.exists()

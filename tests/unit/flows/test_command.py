@@ -1,0 +1,124 @@
+"""The command's own logic: options, progress, summary, models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from flows import cli
+from flows.console import SongProgress, print_error, print_summary
+from tasks.common.errors import AudioSilent
+from tasks.common.progress import StepEvent, publish
+
+RUNNER = CliRunner()
+
+
+def test_help_names_the_commands() -> None:
+    result = RUNNER.invoke(cli.app, ["--help"])
+    assert result.exit_code == 0
+    assert all(name in result.output for name in ("analyze", "validate", "schema", "models"))
+
+
+def test_help_does_not_import_prefect_or_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, flows.cli; print(sorted({'prefect', 'torch', 'librosa', 'numpy'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert run.stdout.strip() == "[]"
+
+
+def test_models_are_listed_with_their_licences() -> None:
+    rows = {row["name"]: row for row in json.loads(RUNNER.invoke(cli.app, ["models", "list", "--json"]).output)}
+    assert rows["madmom"]["licence"] == "CC BY-NC-SA 4.0"
+    assert rows["madmom"]["here"] == "wheel"
+    assert rows["htdemucs"]["here"] == ""
+    table = RUNNER.invoke(cli.app, ["models", "list"]).output
+    assert all(name in table for name in rows)
+
+
+def test_models_are_located_and_verified() -> None:
+    where = RUNNER.invoke(cli.app, ["models", "where", "swift-f0", "htdemucs"])
+    assert where.exit_code == 1
+    assert "(wheel)" in where.output
+    assert "htdemucs: not here" in where.output
+    assert RUNNER.invoke(cli.app, ["models", "verify", "swift-f0"]).output == "swift-f0: ok\n"
+    assert RUNNER.invoke(cli.app, ["models", "verify", "htdemucs"]).exit_code == 1
+
+
+def test_fetching_what_cannot_be_fetched_says_why_and_fails() -> None:
+    result = RUNNER.invoke(cli.app, ["models", "fetch", "swift-f0"])
+    assert result.exit_code == 0
+    assert RUNNER.invoke(cli.app, ["models", "fetch", "no-such-model"]).exit_code == 1
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "chords=", "=x", "dance=x", "chords=psychic"])
+def test_a_bad_engine_choice_is_refused(bad: str) -> None:
+    from tasks.common.errors import EngineUnknown, OptionInvalid
+
+    with pytest.raises((OptionInvalid, EngineUnknown)):
+        cli._engines([bad])
+
+
+def test_engine_choices_are_read() -> None:
+    assert cli._engines(["chords=madmom", "asr=faster-whisper:tiny"]) == {"chords": "madmom", "asr": "faster-whisper:tiny"}
+
+
+def events(*steps: tuple[str, Any, str]) -> None:
+    for kind, fraction, message in steps:
+        publish(StepEvent("run", "separation", kind, fraction, message))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_a_terminal_and_in_a_file(terminal: bool, tmp_path: Path) -> None:
+    with (tmp_path / "out.txt").open("w+") as file:
+        console = Console(file=file, force_terminal=terminal, width=100, highlight=False)
+        with SongProgress(console, "a [strange] song.mp3"):
+            events(("started", None, ""), ("progress", 0.5, "segment 1 of 2"), ("finished", 1.0, "cached"))
+            publish(StepEvent("run", "chords", "failed", None, "[/broken markup]"))
+        file.seek(0)
+        shown = file.read()
+    assert "a [strange] song.mp3" in shown
+    assert "separate stems" in shown
+    assert "cached" in shown
+    assert ("FAILED" in shown) is not terminal
+
+
+def test_an_error_is_one_plain_line(tmp_path: Path) -> None:
+    with (tmp_path / "out.txt").open("w+") as file:
+        print_error(Console(file=file, width=60), AudioSilent("[x] is silent"))
+        file.seek(0)
+        assert file.read() == "AUDIO_SILENT: [x] is silent. Check the recording: no sample is above -80 dBFS.\n"
+
+
+def test_the_summary_shows_tags_as_they_are(tmp_path: Path) -> None:
+    from schemas.song_map import SongMap
+
+    golden = next((Path(__file__).parents[1] / "packager" / "golden").glob("song_map*.json"))
+    song_map = SongMap.from_json(golden.read_bytes())
+    song_map = song_map.model_copy(update={"title": "[/x] The [Band]"})
+    with (tmp_path / "out.txt").open("w+") as file:
+        print_summary(Console(file=file, width=100), song_map, "/out/song")
+        file.seek(0)
+        shown = file.read()
+    assert "[/x] The [Band]" in shown
+    assert "/out/song/song_map.json" in shown
+
+
+def test_validate_reads_files(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text("{}")
+    result = RUNNER.invoke(cli.app, ["validate", str(tmp_path / "bad.json"), "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.output)[str(tmp_path / "bad.json")]
+
+
+def test_the_readme_lists_every_error() -> None:
+    from tasks.common.errors import all_errors
+
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    assert [error.code for error in all_errors() if f"| `{error.code}` |" not in readme] == []

@@ -102,7 +102,9 @@ def _levelled(signal: Samples) -> Samples:
     usable = signal[: len(signal) // _HOP * _HOP].reshape(-1, _HOP)
     if not len(usable):
         return signal
-    loud = float(np.percentile(np.sqrt(np.mean(np.square(usable), axis=1)), 95))
+    level = np.sqrt(np.mean(np.square(usable), axis=1))
+    # A part that plays for a moment only is measured by its loudest moment, less 10 dB, and not by the leakage around it.
+    loud = max(float(np.percentile(level, 95)), float(level.max()) * 10 ** (-10 / 20))
     return signal * np.float32(_TARGET_RMS / loud) if loud > 0 else signal
 
 

@@ -108,3 +108,10 @@ def test_the_same_stem_gives_the_same_part(track, play):
 @pytest.mark.parametrize("seconds", [0.01, 0.2])
 def test_the_shortest_stems_are_no_trouble(track, seconds):
     assert track("bass", 0.1 * np.ones(int(seconds * 44100))).notes == ()
+
+
+@pytest.mark.parametrize("engine", ["swift-f0", "pyin"])
+def test_a_part_that_plays_for_a_moment_is_found(track, play, engine):
+    rest = 1e-4 * np.random.default_rng(2).standard_normal(20 * 44100)
+    part = track("melody", np.concatenate([rest, play([60, 64]), rest]), [engine])
+    assert [note.midi for note in part.notes] == [60, 64]

@@ -16,7 +16,8 @@ from tasks.asr.hearing import MIN_AVG_LOGPROB, HeardSegment, HeardWord, is_loop,
 #: Captions of the videos that Whisper was trained on; as a whole phrase, none of them is a line of a song.
 _CAPTIONS = re.compile(
     r"""^(
-        thank(s|\ you)(\ (so|very)\ much)?\ for\ (watching|listening|viewing)(\ .{0,30})? |
+        (.{0,40}\ )?thank(s|\ you)(\ (so|very)\ much)?\ for\ (watching|viewing)(\W.{0,30})? |
+        thank(s|\ you)(\ (so|very)\ much)?\ for\ listening | (this\ is\ )?the\ end\ of\ (the|this)\ video |
         (please\ )?(like\ and\ |like,?\ (comment\ )?and\ )?(don't\ forget\ to\ )?subscribe(\ to\ (my|our|the|this)\ channel)? |
         see\ you\ (in\ the\ )?next\ (video|time) |
         (sub|cap)(titles?|tions?|titled|tioned)\ (made\ |provided\ |created\ )?by\ .* | transcri(bed|ption)\ by\ .* | translated\ by\ .* |

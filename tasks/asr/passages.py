@@ -35,7 +35,7 @@ def passages_of(voice_activity: Sequence[TimeSpan], duration_sec: float) -> tupl
     edges = [edge for group in groups for edge in _cut_long(group)]
     passages: list[Passage] = []
     for start, end in edges:
-        # Padding stops halfway to a neighbour: passages never share sound, so no word is heard twice.
+        # Padding ends where the neighbour begins: passages never share sound, so no word is heard twice.
         earliest = passages[-1].end if passages else 0.0
         passages.append(Passage(max(earliest, start - PAD_SEC), end))
     return tuple(

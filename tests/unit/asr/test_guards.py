@@ -39,6 +39,7 @@ def test_guards_agree_with_the_golden_cases(golden: Callable[[str], Any]) -> Non
     [
         "Thanks for watching!",
         " Thank you so much for watching.",
+        "This is the end of the video, thank you so much for watching, bye",
         "Please subscribe to my channel",
         "Subtitles by the Amara.org community",
         "Sous-titrage ST' 501",

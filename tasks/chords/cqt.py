@@ -19,6 +19,8 @@ Spectrogram = npt.NDArray[np.float32]
 BLOCK_SEC = 60.0
 #: More than the longest filter's half (1.1 s for F#0 with 36 bins per octave) and the resampling of the lower octaves.
 CONTEXT_SEC = 2.5
+#: Shorter sound is followed by silence: less than one window would be left of it at the rate of the lowest octave.
+_SHORTEST_SEC = 4.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ def cqt(samples: Samples, shape: CqtShape, progress: Progress = silent, block_se
         progress(start / frames, "spectrogram")
         stop, first = min(start + block, frames), max(0, start - context)
         part = samples[first * shape.hop : (stop + context) * shape.hop]
+        part = np.pad(part, (0, max(0, int(_SHORTEST_SEC * shape.sample_rate) - len(part))))
         found = librosa.hybrid_cqt(
             part,
             sr=shape.sample_rate,

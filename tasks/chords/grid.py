@@ -16,13 +16,13 @@ from schemas.results import Beat
 BETWEEN, BEAT, DOWNBEAT = 0, 1, 2
 
 #: Step of the grid where there are no beats: short against the shortest chords of songs, long against a frame.
-STEP_SEC: Final = 0.1
+STEP_SEC: Final = 0.05
 #: A gap between beats longer than so many beats has lost the pulse (a free passage), and is filled.
 _LOST_AFTER_BEATS: Final = 2.5
 #: A beat nearer to the start or end of the song than this share of a beat is no place for a change.
 _EDGE_SHARE: Final = 0.5
-#: Without beats, what counts as flicker: half a second, a beat at 120 bpm.
-_SHORTEST_WITHOUT_BEATS_SEC: Final = 0.5
+#: Without beats, what counts as flicker: less than a beat at 200 bpm.
+_SHORTEST_WITHOUT_BEATS_SEC: Final = 0.3
 #: Share of the usual beat below which a chord is flicker. Beats are uneven by some percent; half beats are not chords.
 _SHORTEST_SHARE: Final = 0.75
 

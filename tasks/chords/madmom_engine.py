@@ -6,6 +6,8 @@ best sequence alone; here the field's potentials are kept, so that its beliefs a
 
 from __future__ import annotations
 
+import io
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +20,7 @@ from tasks.chords.harte import NO_CHORD
 from tasks.chords.posteriors import ChangeCost, ChordPosteriors, normalise_rows
 from tasks.common import models
 from tasks.common.audio import SAMPLE_RATE, read_stereo
+from tasks.common.errors import ModelCorrupt
 from tasks.common.progress import Progress, silent
 
 HOP: Final = 4410  # 10 frames per second
@@ -27,6 +30,15 @@ CONTEXT_FRAMES: Final = 20
 #: The field's classes: major, then minor, from A; then none.
 _ROOTS: Final = ("A", "Bb", "B", "C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab")
 LABELS: Final = (*(f"{root}:maj" for root in _ROOTS), *(f"{root}:min" for root in _ROOTS), NO_CHORD)
+
+_FIELD_FILE: Final = "chords/2016/chords_cnncrf.pkl"
+#: All that the field's pickle is made of.
+_ALLOWED: Final = {
+    ("madmom.ml.crf", "ConditionalRandomField"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+}
 
 
 @dataclass(frozen=True)
@@ -62,17 +74,32 @@ def change_cost(transitions: npt.NDArray[np.float64]) -> ChangeCost:
 
 
 def load_network() -> ChordNetwork:
-    """madmom's feature network and field, loaded once per process. Raises ModelUnavailable."""
-    models.obtain("madmom")
+    """madmom's feature network and field, loaded once per process. Raises ModelUnavailable, ModelCorrupt."""
+    folder = models.obtain("madmom")
 
     def load() -> ChordNetwork:
-        from madmom.features.chords import CNNChordFeatureProcessor, CRFChordRecognitionProcessor
+        from madmom.features.chords import CNNChordFeatureProcessor
 
         features = CNNChordFeatureProcessor()
         quieten(features)
-        return ChordNetwork(features, CRFChordRecognitionProcessor().processors[0])
+        return ChordNetwork(features, load_field(folder / _FIELD_FILE))
 
     return models.load_once(("madmom", "chords"), load)
+
+
+def load_field(file: Path) -> Any:
+    """Unpickle a conditional random field, and nothing else. Raises ModelCorrupt."""
+    try:
+        return _FieldUnpickler(io.BytesIO(file.read_bytes()), encoding="latin1").load()
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise ModelCorrupt(f"{file} is not a chord model: {error}") from error
+
+
+class _FieldUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return super().find_class(module, name)
 
 
 def _potentials(network: ChordNetwork, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -51,7 +51,7 @@ def measure(song: Path) -> dict[str, Any]:
         cached = analyse(song, Path(folder), environment)
         song_map = json.loads(Path(cold["song_map"]).read_text(encoding="utf-8"))
     return {
-        "song": song.stem,
+        "song": song_map["title"],
         "duration_sec": round(song_map["duration_sec"], 1),
         "cold_sec": cold["wall_sec"],
         "cached_sec": cached["wall_sec"],

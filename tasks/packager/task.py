@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from schemas.options import AnalysisOptions
@@ -61,9 +61,15 @@ def package_song(
 
 
 def _show_in_ui(song_map: SongMap) -> None:
-    """A summary of the song on the run's page. Best effort: the map is written already."""
+    """A summary of the song and links to its files on the run's page. Best effort: the map is written already."""
     try:
-        assert song_map.folder is not None
-        create_markdown_artifact(summary_markdown(song_map, song_map.folder), key=f"song-{song_map.id}", description=song_map.title)
+        folder = song_map.folder
+        assert folder is not None
+        create_markdown_artifact(summary_markdown(song_map, folder), key=f"song-{song_map.id}", description=song_map.title)
+        map_uri = (folder / "song_map.json").resolve().as_uri()
+        create_link_artifact(map_uri, link_text="Song Map", key=f"song-map-{song_map.id}", description=song_map.title)
+        if song_map.stems:
+            stems_uri = (folder / "stems").resolve().as_uri()
+            create_link_artifact(stems_uri, link_text="Stems", key=f"stems-{song_map.id}", description=song_map.title)
     except Exception:
-        logger.warning("could not create the summary artifact", exc_info=True)
+        logger.warning("could not create the artifacts", exc_info=True)

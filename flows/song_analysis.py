@@ -10,8 +10,7 @@ A step starts as soon as its own inputs are there; nothing else orders the run. 
 Required are ingest, beats and package; any other step may fail, and the map is then partial and says why.
 """
 
-from __future__ import annotations
-
+# No postponed annotations here: Prefect resolves the parameters' types from a copy of the function that does not know this module's names.
 from pathlib import Path
 
 from prefect import flow

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import pytest
+
 from flows import analyze_song
 
 ROOT = Path(__file__).parents[3]
@@ -59,3 +61,15 @@ def test_the_parameters_render_as_a_form() -> None:
     # pydantic leaves a title out where it is the enum's own.
     assert all(entry.get("title") or entry.get("$ref") for entry in options.values())
     assert schema.definitions["Quality"]["enum"] == ["fast", "balanced", "best"]
+
+
+def test_a_served_run_understands_what_the_form_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.flows import load_flow_from_entrypoint
+
+    monkeypatch.chdir(ROOT)
+    flow = load_flow_from_entrypoint("flows/song_analysis.py:analyze_song")
+    sent = {"song": "song.mp3", "options": {"quality": "fast", "language": "en", "engines": {"chords": "madmom"}}, "output_dir": None}
+    understood = flow.validate_parameters(sent)
+    assert understood["song"] == Path("song.mp3")
+    assert understood["options"].quality == "fast"
+    assert understood["options"].engines == {"chords": "madmom"}

@@ -75,7 +75,7 @@ def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Co
         return Outcome(str(song), "failed", round(time.monotonic() - started, 2), code=error.code, error=str(error))
     folder = song_map.folder
     assert folder is not None
-    print_summary(console, song_map, str(folder))
+    print_summary(console, song_map, os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder))
     return Outcome(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / "song_map.json"))
 
 

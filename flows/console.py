@@ -104,7 +104,8 @@ def print_summary(console: Console, song_map: SongMap, folder: str) -> None:
         console.print(f"           {escape(folder)}/stems/", soft_wrap=True)
     for name, step in song_map.steps:
         if step.reasons:
-            instead = f"{step.engine} instead: " if step.status == "degraded" else ""
+            models = ", ".join(model.name for model in step.models)
+            instead = f"{step.engine}{f' ({models})' if models else ''} instead: " if step.status == "degraded" else ""
             more = f" (and {len(step.reasons) - 1} more: see the map)" if len(step.reasons) > 1 else ""
             console.print(f"[yellow]{step.status:<10}[/] {name}: {escape(instead + step.reasons[0])}{more}", soft_wrap=True)
 

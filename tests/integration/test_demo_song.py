@@ -86,7 +86,7 @@ def test_chords_are_right_and_change_on_beats(song_map: SongMap, demo_truth: dic
 def test_sections_begin_where_they_do_and_repeat_what_they_repeat(song_map: SongMap, demo_truth: dict[str, Any]) -> None:
     truth = intervals(demo_truth["sections"])
     _, _, f = mir_eval.segment.detection(truth, intervals(song_map.sections), window=3.0)
-    assert f >= 0.75
+    assert f >= 0.9
     labels = [section.label for section in song_map.sections]
     assert labels.count("verse") == labels.count("chorus") == 2
     assert len(song_map.levels.repeats) == 2
@@ -100,7 +100,7 @@ def test_most_words_are_understood_and_timed(song_map: SongMap, demo_truth: dict
     reference = plain(" ".join(line["text"] for line in demo_truth["lyrics"]))
     found = plain(" ".join(line.text for line in song_map.lyrics))
     # Whisper tiny.en: between 0.10 and 0.27 for tiny changes of the voice, so this says that most is understood and no more.
-    assert jiwer.wer(reference, found) <= 0.4
+    assert jiwer.wer(reference, found) <= 0.35
     sung = [word for line in demo_truth["lyrics"] for word in line["words"]]
     heard = [word for line in song_map.lyrics for word in line.words]
     matcher = SequenceMatcher(None, [plain(word["text"]) for word in sung], [plain(word.text) for word in heard], autojunk=False)
@@ -113,7 +113,7 @@ def test_nothing_is_sung_in_intro_and_outro(song_map: SongMap) -> None:
     assert all(word.start >= 9.0 and word.end <= 78.5 for line in song_map.lyrics for word in line.words)
 
 
-@pytest.mark.parametrize(("part", "least"), [("melody", 0.6), ("bass", 0.5)])
+@pytest.mark.parametrize(("part", "least"), [("melody", 0.65), ("bass", 0.8)])
 def test_notes_are_found_by_onset_and_pitch(song_map: SongMap, demo_truth: dict[str, Any], part: str, least: float) -> None:
     truth, found = demo_truth[part], getattr(song_map.performance, part)
     _, _, f, _ = mir_eval.transcription.precision_recall_f1_overlap(

@@ -7,10 +7,10 @@ from typing import Any
 
 from prefect.runtime import flow_run
 from prefect.states import Completed
-from schemas.song_map import SongMap
 
 from schemas.options import AnalysisOptions
 from schemas.plan import AnalysisPlan
+from schemas.song_map import SongMap
 from tasks.common.errors import StrictRunFailed
 
 

@@ -59,6 +59,31 @@ def prefect_api() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def source_from() -> Any:
+    """source_from(ref): an ingested song whose decode is `ref`, with nothing known of its file."""
+    from schemas.results import AudioRef, Loudness, SongSource, StepReport, Tags
+
+    def make(ref: AudioRef) -> SongSource:
+        return SongSource(
+            report=StepReport(step="ingest"),
+            song_id=ref.sha256[:16],
+            audio=ref,
+            duration_sec=ref.duration_sec,
+            tags=Tags(),
+            loudness=Loudness(integrated_lufs=-14.0, peak_dbfs=-1.0),
+            file_sha256="f" * 64,
+            file_bytes=1000,
+            container="wav",
+            codec="pcm_f32le",
+            decoder="test",
+            original_sample_rate=44100,
+            original_channels=2,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def demo_song() -> Path:
     return DEMO / "demo_song.ogg"
 

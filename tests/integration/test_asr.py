@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from schemas.plan import EngineChoice, StepPlan
-from schemas.results import AudioRef, Loudness, Lyrics, SongSource, StemSet, StepReport, Tags
+from schemas.results import AudioRef, Lyrics, SongSource, StemSet
 from tasks.asr.guards import plain
 from tasks.asr.transcribe import transcribe_lyrics
 from tasks.common import models
@@ -43,30 +43,11 @@ def ctx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StepContext]:
     reset_settings()
 
 
-def source_of(audio: np.ndarray, ctx: StepContext) -> SongSource:
+def stored(audio: np.ndarray, ctx: StepContext) -> AudioRef:
     with ctx.store.temporary_dir() as folder:
         with WavWriter(folder / "mix.wav") as out:
             out.write(audio)
-        ref = ctx.store.add(out.path, out.ref())
-    return source_from(ref)
-
-
-def source_from(ref: AudioRef) -> SongSource:
-    return SongSource(
-        report=StepReport(step="ingest"),
-        song_id=ref.sha256[:16],
-        audio=ref,
-        duration_sec=ref.duration_sec,
-        tags=Tags(),
-        loudness=Loudness(integrated_lufs=None, peak_dbfs=0.0),
-        file_sha256="0" * 64,
-        file_bytes=1,
-        container="ogg",
-        codec="vorbis",
-        decoder="test",
-        original_sample_rate=44100,
-        original_channels=2,
-    )
+        return ctx.store.add(out.path, out.ref())
 
 
 def separate(source: SongSource, ctx: StepContext) -> StemSet:
@@ -80,9 +61,9 @@ def plan(engine: str, model: str) -> StepPlan:
 
 
 @pytest.fixture(scope="module")
-def excerpt(ctx: StepContext) -> tuple[SongSource, StemSet]:
+def excerpt(ctx: StepContext, source_from: Callable[[AudioRef], SongSource]) -> tuple[SongSource, StemSet]:
     audio, _ = soundfile.read(DEMO, dtype="float32", always_2d=True, frames=round(END * 44100))
-    source = source_of(np.ascontiguousarray(np.broadcast_to(audio, (len(audio), 2)).T), ctx)
+    source = source_from(stored(np.ascontiguousarray(np.broadcast_to(audio, (len(audio), 2)).T), ctx))
     return source, separate(source, ctx)
 
 
@@ -121,7 +102,9 @@ def test_the_voice_is_found_where_it_sings(lyrics: Lyrics, sung: list[dict[str, 
     assert lyrics.voice_activity[0].start > sung[0]["start"] - 1.0
 
 
-def test_the_song_without_its_voice_has_no_lyrics(excerpt: tuple[SongSource, StemSet], ctx: StepContext) -> None:
+def test_the_song_without_its_voice_has_no_lyrics(
+    excerpt: tuple[SongSource, StemSet], ctx: StepContext, source_from: Callable[[AudioRef], SongSource]
+) -> None:
     karaoke = source_from(excerpt[1].instrumental)
     found = transcribe_lyrics(karaoke, separate(karaoke, ctx), plan("faster-whisper", "whisper-tiny.en"), ctx)
     assert (found.lines, found.language, found.voice_activity) == ((), None, ())

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from schemas.plan import EngineChoice, StepPlan
-from schemas.results import BeatsKey, Loudness, SongSource, StepReport, Tags
+from schemas.results import AudioRef, BeatsKey, SongSource
 from tasks.beats_key.activations import beat_activations, beat_features, downbeat_networks
 from tasks.beats_key.track import track_beats_and_key
 from tasks.common.audio import WavWriter, read_mono
@@ -49,7 +49,7 @@ def wav(tmp_path: Path) -> Callable[[npt.NDArray[np.floating]], Path]:
 
 
 @pytest.fixture
-def track(tmp_path: Path) -> Track:
+def track(tmp_path: Path, source_from: Callable[[AudioRef], SongSource]) -> Track:
     def run(samples: npt.NDArray[np.floating], engine: str = "madmom") -> BeatsKey:
         fractions: list[float] = []
         ctx = StepContext(
@@ -61,21 +61,7 @@ def track(tmp_path: Path) -> Track:
             with WavWriter(folder / "song.wav") as out:
                 out.write(np.broadcast_to(np.atleast_2d(samples), (2, samples.shape[-1])).astype(np.float32))
             ref = ctx.store.add(out.path, out.ref())
-        source = SongSource(
-            report=StepReport(step="ingest"),
-            song_id=ref.sha256[:16],
-            audio=ref,
-            duration_sec=ref.duration_sec,
-            tags=Tags(),
-            loudness=Loudness(integrated_lufs=None, peak_dbfs=0.0),
-            file_sha256="",
-            file_bytes=0,
-            container="",
-            codec="",
-            decoder="",
-            original_sample_rate=44100,
-            original_channels=2,
-        )
+        source = source_from(ref)
         result = track_beats_and_key(source, None, StepPlan(step="beats_key", chain=(EngineChoice(engine=engine),)), ctx)
         assert fractions == sorted(fractions)
         return result

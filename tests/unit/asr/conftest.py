@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from schemas.plan import EngineChoice, StepPlan
-from schemas.results import AudioRef, Loudness, ModelUse, SongSource, StemSet, StepReport, Tags
+from schemas.results import AudioRef, ModelUse, SongSource, StemSet, StepReport
 from tasks.asr.hearing import HeardSegment, HeardWord
 from tasks.common import models
 from tasks.common.audio import Samples, WavWriter
@@ -85,26 +85,12 @@ def _put(ctx: StepContext, samples: Samples) -> AudioRef:
 
 
 @pytest.fixture
-def song(ctx: StepContext) -> Callable[[Samples, Samples], tuple[SongSource, StemSet]]:
+def song(ctx: StepContext, source_from: Callable[[AudioRef], SongSource]) -> Callable[[Samples, Samples], tuple[SongSource, StemSet]]:
     """A stored song and its stems from voice and accompaniment, (samples,) each at 44.1 kHz."""
 
     def make(voice: Samples, accompaniment: Samples) -> tuple[SongSource, StemSet]:
         mix, vocals, rest = _put(ctx, voice + accompaniment), _put(ctx, voice), _put(ctx, accompaniment)
-        source = SongSource(
-            report=StepReport(step="ingest"),
-            song_id=mix.sha256[:16],
-            audio=mix,
-            duration_sec=mix.duration_sec,
-            tags=Tags(),
-            loudness=Loudness(integrated_lufs=-14.0, peak_dbfs=-1.0),
-            file_sha256="0" * 64,
-            file_bytes=1,
-            container="wav",
-            codec="pcm_f32le",
-            decoder="test",
-            original_sample_rate=44100,
-            original_channels=2,
-        )
+        source = source_from(mix)
         report = StepReport(step="separation")
         stems = StemSet(report=report, vocals=vocals, drums=rest, bass=rest, other=rest, instrumental=rest, residual_db=-100.0)
         return source, stems

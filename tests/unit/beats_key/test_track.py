@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from schemas.plan import EngineChoice, StepPlan
-from schemas.results import AudioRef, Loudness, SongSource, StepReport, Tags
+from schemas.results import AudioRef, SongSource, StepReport
 from tasks.beats_key import track
 from tasks.beats_key.grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
@@ -29,27 +29,13 @@ def ctx(tmp_path: Path) -> StepContext:
 
 
 @pytest.fixture
-def make_source(ctx: StepContext) -> Callable[[np.ndarray], SongSource]:
+def make_source(ctx: StepContext, source_from: Callable[[AudioRef], SongSource]) -> Callable[[np.ndarray], SongSource]:
     def make(samples: np.ndarray) -> SongSource:
         with ctx.store.temporary_dir() as folder, WavWriter(folder / "song.wav") as out:
             out.write(np.stack([samples, samples]).astype(np.float32))
             out.close()
             ref: AudioRef = ctx.store.add(out.path, out.ref())
-        return SongSource(
-            report=StepReport(step="ingest"),
-            song_id=ref.sha256[:16],
-            audio=ref,
-            duration_sec=ref.duration_sec,
-            tags=Tags(),
-            loudness=Loudness(integrated_lufs=None, peak_dbfs=0.0),
-            file_sha256="",
-            file_bytes=0,
-            container="",
-            codec="",
-            decoder="",
-            original_sample_rate=44100,
-            original_channels=2,
-        )
+        return source_from(ref)
 
     return make
 

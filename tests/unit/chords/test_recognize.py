@@ -127,27 +127,13 @@ def test_naming_agrees_with_the_golden_file() -> None:
 
 
 @pytest.fixture
-def source(ctx: StepContext, triads: Path) -> r.SongSource:
+def source(ctx: StepContext, triads: Path, source_from: Callable[[r.AudioRef], r.SongSource]) -> r.SongSource:
     sound = read_stereo(triads)
     with ctx.store.temporary_dir() as folder:
         with WavWriter(folder / "song.wav") as out:
             out.write(sound)
         ref = ctx.store.add(out.path, out.ref())
-    return r.SongSource(
-        report=r.StepReport(step="ingest"),
-        song_id=ref.sha256[:16],
-        audio=ref,
-        duration_sec=ref.duration_sec,
-        tags=r.Tags(),
-        loudness=r.Loudness(integrated_lufs=-14.0, peak_dbfs=-1.0),
-        file_sha256="f" * 64,
-        file_bytes=1000,
-        container="wav",
-        codec="pcm",
-        decoder="test",
-        original_sample_rate=44100,
-        original_channels=2,
-    )
+    return source_from(ref)
 
 
 def a_plan(*engines: str) -> StepPlan:

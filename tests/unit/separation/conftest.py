@@ -13,7 +13,7 @@ from demucs import states
 from demucs.htdemucs import HTDemucs
 
 from schemas.plan import EngineChoice, StepPlan
-from schemas.results import AudioRef, Loudness, SongSource, StepReport, Tags
+from schemas.results import AudioRef, SongSource
 from tasks.common import models
 from tasks.common.audio import Samples, WavWriter
 from tasks.common.settings import get_settings, reset_settings
@@ -46,7 +46,7 @@ def ctx(tmp_path: Path) -> StepContext:
 
 
 @pytest.fixture
-def song(ctx: StepContext) -> Callable[[Samples], SongSource]:
+def song(ctx: StepContext, source_from: Callable[[AudioRef], SongSource]) -> Callable[[Samples], SongSource]:
     """Put samples (2, frames) into the store as a decoded song."""
 
     def ingest(samples: Samples) -> SongSource:
@@ -54,21 +54,7 @@ def song(ctx: StepContext) -> Callable[[Samples], SongSource]:
             with WavWriter(folder / "mix.wav") as out:
                 out.write(samples)
             ref = ctx.store.add(out.path, out.ref())
-        return SongSource(
-            report=StepReport(step="ingest"),
-            song_id=ref.sha256[:16],
-            audio=ref,
-            duration_sec=ref.duration_sec,
-            tags=Tags(),
-            loudness=Loudness(integrated_lufs=None, peak_dbfs=0.0),
-            file_sha256="",
-            file_bytes=0,
-            container="",
-            codec="",
-            decoder="",
-            original_sample_rate=44100,
-            original_channels=2,
-        )
+        return source_from(ref)
 
     return ingest
 

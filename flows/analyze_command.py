@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -19,6 +20,8 @@ from tasks.common.errors import PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage import sweep_scratch
 from tasks.ingest.checks import refuse_early
+
+_IMPORTING = "import of the flow"
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
         os._exit(130)
     if as_json:
         print(json.dumps([asdict(outcome) for outcome in outcomes], indent=1, ensure_ascii=False))
-    return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
+    return _leave(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
 
 
 def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Console, debug: bool) -> Outcome:
@@ -88,11 +91,16 @@ def _refuse_after_decoding(song: Path) -> None:
     from tasks.ingest.ingest import ingest_song
 
     sweep_scratch()
-    # Importing Prefect takes as long as decoding a song: both at once. It is waited for, since Python must not exit in the middle of it.
-    importing = threading.Thread(target=importlib.import_module, args=("flows.song_analysis",))
-    importing.start()
-    try:
-        with local_context() as ctx:
-            ingest_song(song, ctx)
-    finally:
-        importing.join()
+    # Importing Prefect takes as long as decoding a song: both at once.
+    threading.Thread(target=importlib.import_module, args=("flows.song_analysis",), name=_IMPORTING, daemon=True).start()
+    with local_context() as ctx:
+        ingest_song(song, ctx)
+
+
+def _leave(code: int) -> int:
+    """End with this code. Python cannot end in order while a thread imports, and a refused song is not worth the wait."""
+    if any(thread.name == _IMPORTING for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code

@@ -124,7 +124,7 @@ class ModelDownloadFailed(ModelError):
 
 class EngineUnknown(PerformiaError):
     code = "ENGINE_UNKNOWN"
-    todo = "`performia models list` shows the engines of each step"
+    todo = "The README names the engines of each step"
 
 
 class EngineFailed(PerformiaError):

@@ -17,6 +17,7 @@ import soundfile
 import soxr
 
 from schemas.results import AudioRef
+from tasks.common.errors import StorageError
 
 Samples = npt.NDArray[np.float32]
 
@@ -61,6 +62,8 @@ class WavWriter:
     with WavWriter(path, 44100, 2) as out:
         out.write(block)        # (channels, frames)
     ref = store.add(out.path, out.ref())
+
+    Raises StorageError where the disk is full or the file cannot be made.
     """
 
     def __init__(self, path: Path, sample_rate: int = SAMPLE_RATE, channels: int = 2):
@@ -69,11 +72,17 @@ class WavWriter:
         self.channels = channels
         self.frames = 0
         self._hash = hashlib.sha256()
-        self._file = soundfile.SoundFile(path, "w", samplerate=sample_rate, channels=channels, format="WAV", subtype="FLOAT")
+        try:
+            self._file = soundfile.SoundFile(path, "w", samplerate=sample_rate, channels=channels, format="WAV", subtype="FLOAT")
+        except soundfile.LibsndfileError as error:
+            raise StorageError(f"Could not write {path.name}: {error}") from error
 
     def write(self, block: Samples) -> None:
         interleaved = np.ascontiguousarray(block.T, dtype="<f4")
-        self._file.write(interleaved)
+        try:
+            self._file.write(interleaved)
+        except soundfile.LibsndfileError as error:
+            raise StorageError(f"Could not write {self.path.name}; is the disk full?") from error
         self._hash.update(interleaved.data)
         self.frames += block.shape[-1]
 

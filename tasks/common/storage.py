@@ -2,7 +2,7 @@
 
 A store is a directory or any fsspec URL. A file appears under its final name only when it is whole (temporary file, then rename), and is
 never changed afterwards, so that a reader needs no lock and writing the same content twice is harmless. On a remote store, files are copied
-into a local directory when they are read.
+into a local directory when they are read; an upload that broke off is too small for its reference, and counts as missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def sha256_file(path: Path) -> str:
 
 
 def atomic_write(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees half of it, and that survives a power cut once this returns."""
+    """Write a file so that nobody ever sees half of it, not even after a power cut: its content is on the disk before its name is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -53,6 +53,17 @@ def copy_atomic(source: Path, target: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _move_atomic(source: Path, target: Path) -> None:
+    """Move a file so that nobody ever sees half of it, even to another disk: only a rename within the target's own is atomic."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        shutil.move(source, staged)
+        os.replace(staged, target)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
 class ArtifactStore:
     """Audio files by content.
 
@@ -63,7 +74,8 @@ class ArtifactStore:
     def __init__(self, url: str, scratch: Path):
         self.url = url
         self.scratch = scratch
-        self._root: Path | None = None if "://" in url else Path(url)
+        local = url.removeprefix("file://")
+        self._root: Path | None = None if "://" in local else Path(local)
 
     @staticmethod
     def key(ref: AudioRef) -> str:
@@ -73,7 +85,13 @@ class ArtifactStore:
         if self._root is not None:
             return (self._root / self.key(ref)).is_file()
         fs, base = self._remote()
-        return bool(fs.exists(f"{base}/{self.key(ref)}"))
+        try:
+            size: int = fs.size(f"{base}/{self.key(ref)}")
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StorageError(f"Could not look into the artifact store: {error}") from error
+        return size > 4 * ref.frames * ref.channels  # samples and a header
 
     def path(self, ref: AudioRef) -> Path:
         """Local path of a stored file, to read from. Raises ArtifactMissing."""
@@ -94,12 +112,7 @@ class ArtifactStore:
                 file.unlink()
                 return ref
             if self._root is not None:
-                target = self._root / self.key(ref)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                # Scratch and store may lie on different disks: only a rename within the store's own is atomic.
-                staged = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-                shutil.move(file, staged)
-                os.replace(staged, target)
+                _move_atomic(file, self._root / self.key(ref))
             else:
                 fs, base = self._remote()
                 fs.put_file(str(file), f"{base}/{self.key(ref)}")
@@ -112,7 +125,10 @@ class ArtifactStore:
     def temporary_dir(self) -> Iterator[Path]:
         """A private local directory for unfinished files, removed at the end whatever happens."""
         path = self.scratch / f"{os.getpid()}-{uuid.uuid4().hex}"
-        path.mkdir(parents=True)
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise StorageError(f"Could not make a folder for unfinished files: {error}") from error
         try:
             yield path
         finally:
@@ -133,6 +149,8 @@ class ArtifactStore:
             os.replace(temporary, local)
         except FileNotFoundError as error:
             raise ArtifactMissing(f"The artifact store lacks {self.key(ref)}") from error
+        except OSError as error:
+            raise StorageError(f"Could not fetch {self.key(ref)}: {error}") from error
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from tasks.common.audio import WavWriter, blocks, read_mono, read_stereo
+from tasks.common.errors import StorageError
 
 RNG = np.random.default_rng(0)
 SAMPLES = (RNG.normal(size=(2, 44100)) * 0.3).astype(np.float32)
@@ -60,4 +61,32 @@ def test_an_empty_file_gives_no_samples(tmp_path: Path) -> None:
     with WavWriter(tmp_path / "a.wav") as out:
         pass
     assert read_mono(out.path).shape == (0,)
+    assert read_mono(out.path, 16000).shape == (0,)
     assert list(blocks(out.path, 100)) == []
+
+
+def test_blocks_are_the_file_in_order(wav: Path) -> None:
+    parts = list(blocks(wav, 10_000))
+    assert [part.shape for part in parts] == [(2, 10_000)] * 4 + [(2, 4_100)]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), SAMPLES)
+
+
+def test_one_channel_is_written_with_or_without_its_axis(tmp_path: Path) -> None:
+    with WavWriter(tmp_path / "a.wav", 16000, 1) as out:
+        out.write(SAMPLES[0, :100])
+        out.write(SAMPLES[:1, 100:200])
+    np.testing.assert_array_equal(read_stereo(out.path), SAMPLES[:1, :200])
+    assert (out.ref().channels, out.ref().sample_rate, out.ref().frames) == (1, 16000, 200)
+
+
+def test_a_file_that_cannot_be_made_is_a_named_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError):
+        WavWriter(tmp_path / "none" / "a.wav")
+
+
+def test_a_full_disk_is_a_transient_named_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soundfile.SoundFile, "write", lambda *args: (_ for _ in ()).throw(soundfile.LibsndfileError(2)))
+    with WavWriter(tmp_path / "a.wav") as out, pytest.raises(StorageError, match="disk full") as caught:
+        out.write(SAMPLES)
+    assert caught.value.transient
+    assert out.frames == 0

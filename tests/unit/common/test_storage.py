@@ -59,6 +59,52 @@ def test_a_failing_disk_is_a_transient_named_error(tmp_path: Path, monkeypatch: 
     assert not list((tmp_path / "store").rglob("*.wav"))
 
 
+def test_a_move_to_another_disk_that_breaks_off_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage.shutil, "move", break_off)
+    with pytest.raises(StorageError):
+        put(ArtifactStore(str(tmp_path / "store"), tmp_path / "scratch"))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_an_upload_that_broke_off_counts_as_missing_and_is_done_again(tmp_path: Path) -> None:
+    store = ArtifactStore(f"memory://{tmp_path.name}-half", tmp_path / "scratch")
+    ref = put(store)
+    fs, base = store._remote()
+    fs.pipe_file(f"{base}/{store.key(ref)}", b"RIFF")
+    assert not store.exists(ref)
+    put(store)
+    assert store.exists(ref)
+    np.testing.assert_array_equal(read_stereo(store.path(ref)), SAMPLES)
+
+
+def test_a_file_url_is_a_directory(tmp_path: Path) -> None:
+    store = ArtifactStore(f"file://{tmp_path}/store", tmp_path / "scratch")
+    assert store.path(put(store)).is_relative_to(tmp_path / "store")
+
+
+@pytest.mark.parametrize("call", ["size", "get_file", "put_file"])
+def test_a_remote_store_that_fails_is_a_transient_named_error(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ArtifactStore(f"memory://{tmp_path.name}-{call}", tmp_path / "scratch")
+    ref = put(store)
+    fs, _ = store._remote()
+    monkeypatch.setattr(type(fs), call, lambda *args, **options: (_ for _ in ()).throw(ConnectionError("gone")))
+    with pytest.raises(StorageError, match="gone") as caught:
+        {"size": lambda: store.exists(ref), "get_file": lambda: store.path(ref), "put_file": lambda: put(store, SAMPLES * 0.3)}[call]()
+    assert caught.value.transient
+    assert not isinstance(caught.value, ArtifactMissing)
+    assert [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()] == []
+
+
+def test_scratch_that_cannot_be_made_is_a_named_error(tmp_path: Path) -> None:
+    (tmp_path / "scratch").touch()
+    with pytest.raises(StorageError), ArtifactStore(str(tmp_path / "store"), tmp_path / "scratch").temporary_dir():
+        pass
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "map.json"
     atomic_write(path, b"old")

@@ -16,12 +16,13 @@ from tasks.common.errors import (
     AudioTooLong,
     AudioUnreadable,
 )
-from tasks.common.settings import Settings
+from tasks.common.settings import Settings, get_settings
 from tasks.common.storage import sha256_file
 
 
 def file_identity(path: Path) -> str:
     """SHA-256 of the file's bytes: what stands for the file in the cache. Raises AudioError."""
+    refuse_path(path, get_settings())  # a pipe would never end
     try:
         return sha256_file(path)
     except OSError as error:
@@ -30,24 +31,29 @@ def file_identity(path: Path) -> str:
 
 def refuse_early(path: Path, settings: Settings) -> None:
     """Raise the AudioError of a song that cannot be analysed, as far as that shows without decoding it."""
-    refuse_path(path, settings)
     from tasks.ingest.container import opened
+    from tasks.ingest.decode import refuse_cut_off
+    from tasks.ingest.lengths import packets_end_sec
+
+    refuse_path(path, settings)
 
     with opened(path) as song:
         if song.declared_sec is not None and song.declared_sec > settings.max_duration_sec:
             raise too_long(path, song.declared_sec, settings)
+        if song.declared_sec is not None and (end := packets_end_sec(song.container, song.stream)) is not None:
+            refuse_cut_off(path, end, song.declared_sec)
 
 
 def refuse_path(path: Path, settings: Settings) -> None:
     """Raise the AudioError of a path that is not a readable regular file with content, inside the allowed folders."""
     if not path.name or "\0" in str(path):
         raise AudioPathRefused(f"{str(path)!r} is not the path of a file")
+    if settings.input_roots and not _inside(path, settings.input_roots):  # first: not even whether it exists is told
+        raise AudioPathRefused(f"{path} is outside the allowed folders")
     try:
         status = path.stat()
     except OSError as error:
         raise _named(path, error) from error
-    if settings.input_roots and not any(path.resolve().is_relative_to(root.resolve()) for root in settings.input_roots):
-        raise AudioPathRefused(f"{path} is outside the allowed folders")
     if stat.S_ISDIR(status.st_mode):
         raise AudioIsDirectory(f"{path} is a folder")
     if not stat.S_ISREG(status.st_mode):
@@ -60,6 +66,15 @@ def refuse_path(path: Path, settings: Settings) -> None:
 
 def too_long(path: Path, seconds: float, settings: Settings) -> AudioTooLong:
     return AudioTooLong(f"{path} lasts {seconds:.0f} s; the limit is {settings.max_duration_sec:.0f} s")
+
+
+def _inside(path: Path, roots: tuple[Path, ...]) -> bool:
+    """Whether a path, its links followed, lies in one of the folders."""
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError):  # a loop of links
+        return False
+    return any(real.is_relative_to(root.resolve()) for root in roots)
 
 
 def _named(path: Path, error: OSError) -> AudioError:

@@ -10,9 +10,10 @@ from schemas.results import SongSource, StepReport
 from tasks.common.audio import WavWriter
 from tasks.common.errors import AudioSilent, AudioTooShort
 from tasks.common.step import StepContext
-from tasks.ingest.checks import file_identity, refuse_path, too_long
+from tasks.ingest.checks import file_identity, refuse_early, too_long
 from tasks.ingest.container import opened
 from tasks.ingest.decode import Decoder
+from tasks.ingest.lengths import padding_sec
 from tasks.ingest.loudness import LoudnessMeter
 
 #: A song whose largest sample is below this is silent (-80 dBFS).
@@ -25,7 +26,7 @@ def ingest_song(path: Path, ctx: StepContext) -> SongSource:
     Raises an AudioError for anything that cannot be analysed, and then leaves nothing behind; StorageError.
     """
     started = time.perf_counter()
-    refuse_path(path, ctx.settings)
+    refuse_early(path, ctx.settings)
     meter = LoudnessMeter()
     with opened(path) as song, ctx.store.temporary_dir() as folder:
         decoder = Decoder(song, path, ctx.progress)
@@ -41,6 +42,8 @@ def ingest_song(path: Path, ctx: StepContext) -> SongSource:
             raise AudioSilent(f"{path} is silent")
         if decoder.damaged:
             ctx.warn(f"{decoder.damaged} of {decoder.packets} packets of the file are damaged and were left out")
+        if decoder.missing_sec > padding_sec(song.stream.codec_context.sample_rate):
+            ctx.warn(f"{decoder.missing_sec:.2f} s of the sound that the file declares are missing")
         ref = ctx.store.add(out.path, out.ref())
         return SongSource(
             report=StepReport(

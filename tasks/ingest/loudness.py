@@ -22,22 +22,21 @@ class LoudnessMeter:
 
     def __init__(self) -> None:
         import pyloudnorm
+        from scipy.signal import tf2sos
 
         meter = pyloudnorm.Meter(SAMPLE_RATE)
-        self._filters = [(f.b * f.passband_gain, f.a) for f in meter._filters.values()]
-        self._states = [np.zeros((2, max(len(a), len(b)) - 1)) for b, a in self._filters]
+        self._weighting = np.concatenate([tf2sos(f.b * f.passband_gain, f.a) for f in meter._filters.values()])
+        self._state = np.zeros((len(self._weighting), 2, 2))
         self._sub = int(_SUB_SEC * SAMPLE_RATE)
         self._rest = np.zeros((2, 0))
         self._energies: list[npt.NDArray[np.float64]] = []
         self._peak = 0.0
 
     def add(self, block: Samples) -> None:
-        from scipy.signal import lfilter
+        from scipy.signal import sosfilt
 
         self._peak = max(self._peak, float(np.abs(block).max(initial=0.0)))
-        weighted = block.astype(np.float64)
-        for index, (b, a) in enumerate(self._filters):
-            weighted, self._states[index] = lfilter(b, a, weighted, axis=1, zi=self._states[index])
+        weighted, self._state = sosfilt(self._weighting, block.astype(np.float64), axis=1, zi=self._state)
         weighted = np.concatenate([self._rest, weighted], axis=1)
         whole = weighted.shape[1] // self._sub * self._sub
         if whole:

@@ -23,6 +23,7 @@ class Settings(BaseSettings):
         default=None, description="Directory or fsspec URL of the artifact store. Default: data_dir/artifacts."
     )
     output_dir: Path | None = Field(default=None, description="Where songs are written when nothing else is said. Default: data_dir/songs.")
+    inbox_dir: Path | None = Field(default=None, description="The watched folder. Default: data_dir/inbox.")
     models_dir: Path | None = Field(default=None, description="A folder with model files of your own, looked into first.")
     offline: bool = Field(default=False, description="Never ask the network for anything.")
     hub_timeout_sec: float = Field(default=3.0, gt=0, description="After how long an unreachable model hub is given up, once a run.")
@@ -51,6 +52,10 @@ class Settings(BaseSettings):
     @property
     def scratch_dir(self) -> Path:
         return self.data_dir / "scratch"
+
+    @property
+    def inbox(self) -> Path:
+        return self.inbox_dir or self.data_dir / "inbox"
 
     @property
     def songs_dir(self) -> Path:

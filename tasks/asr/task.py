@@ -8,7 +8,7 @@ from schemas.plan import StepPlan
 from schemas.results import Lyrics, SongSource, StemSet
 from tasks.asr import transcribe as engine
 from tasks.common.caching import StepCache
-from tasks.common.resources import CPU_HEAVY
+from tasks.common.resources import CPU_HEAVY, GPU
 from tasks.common.running import announce, given, is_transient, running
 
 
@@ -19,7 +19,7 @@ from tasks.common.running import announce, given, is_transient, running
     retries=2,  # memory may be free again, a download may go through
     retry_delay_seconds=[5, 30],
     retry_condition_fn=is_transient,
-    tags=[CPU_HEAVY],
+    tags=[GPU, CPU_HEAVY],
     timeout_seconds=4 * 3600,
     on_completion=[announce],
     on_failure=[announce],

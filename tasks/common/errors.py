@@ -89,6 +89,11 @@ class AudioInvalidSamples(AudioError):
     todo = "The file holds NaN or infinite samples; export it again"
 
 
+class AudioChanged(AudioError):
+    code = "AUDIO_CHANGED"
+    todo = "The file was replaced or written to while it was analysed; run again when it stays as it is"
+
+
 class AudioPathRefused(AudioError):
     code = "AUDIO_PATH_REFUSED"
     todo = "Give a plain path to a file, inside the allowed folders where they are set"
@@ -178,6 +183,12 @@ class RequiredStepFailed(PerformiaError):
 class StrictRunFailed(PerformiaError):
     code = "STRICT_RUN_FAILED"
     todo = "Fetch the missing models or run without --strict"
+
+
+class ApiUnreachable(PerformiaError):
+    code = "API_UNREACHABLE"
+    todo = "Start it (`performia serve` does), or check PREFECT_API_URL; `performia doctor` looks at it"
+    transient = True
 
 
 class OptionInvalid(PerformiaError):

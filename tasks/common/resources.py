@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
+import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from tasks.common.settings import get_settings
@@ -11,7 +14,7 @@ from tasks.common.settings import get_settings
 if TYPE_CHECKING:
     import torch
 
-#: Tags of the tasks; `performia setup` makes a concurrency limit of each.
+#: Tags of the tasks, and names of the limits that `performia setup` makes; see `tasks.common.slots`.
 GPU: Final = "gpu"
 CPU_HEAVY: Final = "cpu-heavy"
 MEMORY_HEAVY: Final = "memory-heavy"
@@ -45,12 +48,26 @@ def best_device() -> str:
     return "cpu"
 
 
+def may_have_gpu() -> bool:
+    """Whether a step may run on a GPU here, without importing torch."""
+    chosen = get_settings().device
+    return may_have_cuda() or (chosen == "mps" if chosen else sys.platform == "darwin" and platform.machine() == "arm64")
+
+
 def may_have_cuda() -> bool:
     """Whether an NVIDIA GPU may be there, without importing torch: the driver is loaded, or the settings say so."""
     chosen = get_settings().device
     if chosen:
         return chosen.startswith("cuda")
     return os.path.exists("/proc/driver/nvidia/version") or os.name == "nt"
+
+
+def limits_of(tags: Collection[str]) -> tuple[str, ...]:
+    """The limits that a task with these tags takes a slot of here: one that may use a GPU needs the CPU only where there is none."""
+    needed = set(tags) & set(RESOURCE_TAGS)
+    if GPU in needed:
+        needed.discard(CPU_HEAVY if may_have_gpu() else GPU)
+    return tuple(sorted(needed))
 
 
 @functools.lru_cache(maxsize=1)

@@ -8,14 +8,16 @@ from typing import Any, TypeVar
 
 from prefect import Task, allow_failure
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.futures import PrefectFuture
 
 from schemas.results import StepName
 from tasks.common.caching import cached
 from tasks.common.errors import PerformiaError
 from tasks.common.progress import StepEvent, publish, reporter
+from tasks.common.resources import limits_of
 from tasks.common.settings import get_settings
+from tasks.common.slots import slots
 from tasks.common.step import StepContext
 from tasks.common.storage import ArtifactStore
 
@@ -30,13 +32,17 @@ def current_flow_run() -> str:
 
 @contextmanager
 def running(step: StepName) -> Iterator[StepContext]:
-    """The context of one execution of a step, whose progress goes to whoever listens."""
+    """The context of one execution of a step, whose progress goes to whoever listens. It holds the slots that the task's tags ask for."""
     run = current_flow_run()
     settings = get_settings()
+    task = TaskRunContext.get()
+    progress = reporter(run, step)
+    limits = limits_of(task.task.tags) if task is not None else ()
     publish(StepEvent(run, step, "started"))
-    yield StepContext(
-        store=ArtifactStore(settings.artifacts_url, settings.scratch_dir), settings=settings, progress=reporter(run, step), flow_run=run
-    )
+    with slots(limits, waiting=lambda: progress(0.0, f"waiting for a slot ({', '.join(limits)})")):
+        yield StepContext(
+            store=ArtifactStore(settings.artifacts_url, settings.scratch_dir), settings=settings, progress=progress, flow_run=run
+        )
 
 
 def announce(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> None:

@@ -7,7 +7,7 @@ from prefect import task
 from schemas.plan import StepPlan
 from schemas.results import SongSource, StemSet
 from tasks.common.caching import StepCache
-from tasks.common.resources import CPU_HEAVY, MEMORY_HEAVY
+from tasks.common.resources import CPU_HEAVY, GPU, MEMORY_HEAVY
 from tasks.common.running import announce, is_transient, running
 from tasks.separation import separate as engine
 
@@ -19,7 +19,7 @@ from tasks.separation import separate as engine
     retries=2,  # memory may be free again, a download may go through
     retry_delay_seconds=[5, 30],
     retry_condition_fn=is_transient,
-    tags=[CPU_HEAVY, MEMORY_HEAVY],
+    tags=[GPU, CPU_HEAVY, MEMORY_HEAVY],
     timeout_seconds=4 * 3600,
     on_completion=[announce],
     on_failure=[announce],

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import light_engines as light
 import numpy as np
 import pytest
 import soundfile
-
-from schemas import results as r
-from tasks.common.audio import WavWriter, read_stereo
 
 
 @pytest.fixture
@@ -27,89 +25,7 @@ def short_song(tmp_path: Path) -> Path:
 def light_engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[..., Any]]:
     """Replace every heavy step by one that answers at once. Change an entry of the returned dict to change a step; `calls` counts them."""
     calls: dict[str, int] = {}
-    engines: dict[str, Any] = {"calls": calls}
-
-    def report(step: str, ctx: Any, plan: Any) -> r.StepReport:
-        engine = plan.expected.engine if plan.expected else ""
-        return r.StepReport(step=step, engine=engine, seconds=0.01, flow_run=ctx.flow_run, degraded_because=())
-
-    def separate(source: r.SongSource, plan: Any, ctx: Any) -> r.StemSet:
-        mix = read_stereo(ctx.store.path(source.audio))
-        refs = {}
-        with ctx.store.temporary_dir() as folder:
-            for share, name in enumerate(("vocals", "drums", "bass", "other", "instrumental"), start=1):
-                with WavWriter(folder / f"{name}.wav") as out:
-                    out.write(mix * np.float32(share / 10))
-                refs[name] = ctx.store.add(out.path, out.ref())
-        return r.StemSet(report=report("separation", ctx, plan), residual_db=-120.0, **refs)
-
-    def transcribe(source: r.SongSource, stems: r.StemSet | None, plan: Any, ctx: Any) -> r.Lyrics:
-        word = r.Word(start=1.0, end=1.5, text="hello", confidence=0.9)
-        line = r.LyricLine(start=1.0, end=1.5, text="hello", confidence=0.9, words=(word,))
-        span = r.TimeSpan(start=0.9, end=1.6)
-        heard = "vocals" if stems else "mix"
-        return r.Lyrics(
-            report=report("asr", ctx, plan), language="en", language_confidence=0.9, lines=(line,), voice_activity=(span,), input=heard
-        )
-
-    def beats(source: r.SongSource, stems: r.StemSet | None, plan: Any, ctx: Any) -> r.BeatsKey:
-        grid = tuple(r.Beat(time=0.5 * i, position=i % 4 + 1, confidence=0.9) for i in range(8))
-        whole = r.MeterSpan(start=0.0, end=4.0, numerator=4, denominator=4, confidence=0.9)
-        key = r.KeySpan(start=0.0, end=4.0, tonic="A", mode="minor", confidence=0.8)
-        tempo = r.Tempo(bpm_global=120.0, confidence=0.9, curve=(r.TempoPoint(time=0.0, bpm=120.0),), candidates=())
-        return r.BeatsKey(
-            report=report("beats_key", ctx, plan),
-            beats=grid,
-            tempo=tempo,
-            meter=whole,
-            meter_changes=(whole,),
-            key_spans=(key,),
-            global_key=key,
-        )
-
-    def chords(source: r.SongSource, stems: Any, grid: r.BeatsKey | None, plan: Any, ctx: Any) -> r.Chords:
-        chord = r.Chord(
-            start=0.0,
-            end=4.0,
-            label="A:min",
-            display="Am",
-            root="A",
-            quality="min",
-            bass=None,
-            confidence=0.8,
-            start_beat=0 if grid else None,
-            end_beat=8 if grid else None,
-        )
-        return r.Chords(report=report("chords", ctx, plan), chords=(chord,))
-
-    def part(name: str) -> Callable[..., r.Part]:
-        def track(source: r.SongSource, stems: r.StemSet, plan: Any, ctx: Any) -> r.Part:
-            note = r.Note(start=1.0, end=1.5, midi=57, cents=3.0, confidence=0.7)
-            return r.Part(
-                report=report(name, ctx, plan),
-                part=name,
-                notes=(note,),
-                lowest_midi=57,
-                highest_midi=57,
-                polyphonic=False,
-                polyphonic_share=0.0,
-            )
-
-        return track
-
-    def structure(source: r.SongSource, grid: Any, stems: Any, chords: Any, lyrics: Any, plan: Any, ctx: Any) -> r.Structure:
-        section = r.Section(start=0.0, end=4.0, label="verse", index=1, group="A", confidence=0.5)
-        return r.Structure(report=report("structure", ctx, plan), sections=(section,), coarse=(section,), fine=(section,))
-
-    engines |= {
-        "tasks.separation.separate.separate_song": separate,
-        "tasks.asr.transcribe.transcribe_lyrics": transcribe,
-        "tasks.beats_key.track.track_beats_and_key": beats,
-        "tasks.chords.recognize.recognize_chords": chords,
-        "tasks.melody_bass.track.track_melody": part("melody"),
-        "tasks.melody_bass.track.track_bass": part("bass"),
-        "tasks.structure.detect.detect_structure": structure,
-    }
+    engines: dict[str, Any] = {"calls": calls, **light.ENGINES}
 
     def through(target: str) -> Callable[..., Any]:
         def call(*inputs: Any) -> Any:

@@ -1,0 +1,182 @@
+"""Slots of scarce resources: so many steps at once use the GPU, and no more, however many songs are analysed.
+
+A slot is one of a Prefect global concurrency limit named like the tag that a task carries (`gpu`, `cpu-heavy`, ...), so that it is seen and
+changed in the UI, and holds for all machines of one server. It is taken inside the task, after the cache look-up: Prefect's own tag limits
+are taken before it, so a cached step would wait for nothing.
+
+Prefect frees the slot of a killed process when its lease ends, a minute or two later. Here every lease is also a locked file of this
+machine: the kernel unlocks it with the process, and whoever waits next gives the slot back at once. One process a machine asks the server
+at short intervals, the others queue behind it, so a free slot is taken within half a second.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from filelock import FileLock, Timeout
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import MissingContextError
+from prefect.logging.loggers import get_logger, get_run_logger
+
+from tasks.common.errors import ApiUnreachable
+from tasks.common.settings import get_settings
+
+_LEASE_SEC: Final = 120.0
+_RENEW_SEC: Final = 30.0
+_POLL_SEC: Final = 0.3
+#: After how many refusals the leases of dead processes are looked for again.
+_LOOK_FOR_DEAD: Final = 5
+_GIVE_UP_SEC: Final = 120.0
+_ABSENT_SEC: Final = 30.0
+
+#: When a set of limits was last found absent, by server; it is not asked for again for a while.
+_absent: dict[tuple[str, ...], float] = {}
+_warned: set[str] = set()
+
+
+@contextmanager
+def slots(names: Sequence[str], waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold one slot of each of these limits. Waits as long as it takes; a limit that the server does not have limits nothing.
+
+    waiting: called once if no slot is free at once. Raises ApiUnreachable if the server cannot be asked for two minutes.
+    """
+    wanted = tuple(sorted(set(names)))
+    with ExitStack() as stack:
+        if wanted:
+            client = stack.enter_context(get_client(sync_client=True))
+            server = (str(client.api_url), *wanted)
+            if time.monotonic() - _absent.get(server, -_ABSENT_SEC) >= _ABSENT_SEC:
+                lease = _acquire(client, wanted, waiting)
+                if lease is None:
+                    _absent[server] = time.monotonic()
+                else:
+                    stack.callback(_release, client, lease)
+                    stack.enter_context(_renewed(lease))
+        yield
+
+
+class Lease:
+    """Slots held at the server, and the locked file that says that their holder lives."""
+
+    def __init__(self, lease_id: str, path: Path, lock: FileLock):
+        self.id = lease_id
+        self.path = path
+        self.lock = lock
+
+
+def slots_dir() -> Path:
+    return get_settings().data_dir / "slots"
+
+
+def free_dead_leases(client: SyncPrefectClient) -> int:
+    """Give back the slots of processes of this machine that died. Returns of how many."""
+    freed = 0
+    for path in slots_dir().glob("*.lease"):
+        lock = FileLock(path, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            continue
+        try:
+            client.release_concurrency_slots_with_lease(uuid.UUID(path.stem))
+            path.unlink(missing_ok=True)
+            freed += 1
+        except (httpx.HTTPError, ValueError):
+            continue  # asked again later; the lease also ends by itself
+        finally:
+            lock.release()
+    return freed
+
+
+def _acquire(client: SyncPrefectClient, names: tuple[str, ...], waiting: Callable[[], None]) -> Lease | None:
+    """The lease of one slot of each limit; None where the server has none of them."""
+    folder = slots_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    # First come, first served: only one thread of this machine asks for these slots at a time.
+    with FileLock(folder / f"{'+'.join(names)}.queue", thread_local=False):
+        refused = 0
+        unreachable_since: float | None = None
+        while True:
+            try:
+                response = client.increment_concurrency_slots_with_lease(list(names), 1, "concurrency", _LEASE_SEC)
+                return _hold(response.json(), names, folder)
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.LOCKED:
+                    raise
+                unreachable_since = None
+            except httpx.TransportError as error:
+                unreachable_since = unreachable_since or time.monotonic()
+                if time.monotonic() - unreachable_since > _GIVE_UP_SEC:
+                    raise ApiUnreachable(f"The Prefect server does not answer ({error!r})") from error
+            if refused == 0:
+                waiting()
+            if refused % _LOOK_FOR_DEAD == 0:
+                free_dead_leases(client)
+            refused += 1
+            time.sleep(_POLL_SEC)
+
+
+def _hold(response: dict[str, Any], names: tuple[str, ...], folder: Path) -> Lease | None:
+    found = {limit["name"] for limit in response["limits"]}
+    _warn_of_absent(set(names) - found)
+    if not found:
+        return None
+    path = folder / f"{response['lease_id']}.lease"
+    lock = FileLock(path, thread_local=False)
+    lock.acquire()
+    return Lease(response["lease_id"], path, lock)
+
+
+def _release(client: SyncPrefectClient, lease: Lease) -> None:
+    try:
+        client.release_concurrency_slots_with_lease(uuid.UUID(lease.id))
+        lease.path.unlink(missing_ok=True)
+    except httpx.HTTPError:
+        get_logger(__name__).warning("could not give a slot back; the next one to wait for it will", exc_info=True)
+    finally:
+        lease.lock.release()
+
+
+@contextmanager
+def _renewed(lease: Lease) -> Iterator[None]:
+    """Renew a lease while the block runs. A server that does not answer for a while is asked again: the work goes on."""
+    done = threading.Event()
+
+    def renew() -> None:
+        with get_client(sync_client=True) as client:
+            while not done.wait(_RENEW_SEC):
+                try:
+                    client.renew_concurrency_lease(uuid.UUID(lease.id), _LEASE_SEC)
+                except httpx.HTTPError as error:
+                    get_logger(__name__).warning("could not renew the lease of a slot: %r", error)
+
+    # The settings of this context (the server's address) go into the thread.
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(renew,), name="slot-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _warn_of_absent(names: set[str]) -> None:
+    new = names - _warned
+    if new:
+        _warned.update(new)
+        _logger().warning("The server has no limit named %s: nothing is limited. `performia setup` makes it.", ", ".join(sorted(new)))
+
+
+def _logger() -> Any:
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return get_logger(__name__)

@@ -99,6 +99,35 @@ class AudioPathRefused(AudioError):
     todo = "Give a plain path to a file, inside the allowed folders where they are set"
 
 
+# --- folders of songs ------------------------------------------------------------------------------------------------------------------
+
+
+class FolderError(PerformiaError):
+    """A folder of songs cannot be analysed."""
+
+    code = "FOLDER_ERROR"
+
+
+class FolderNotFound(FolderError):
+    code = "FOLDER_NOT_FOUND"
+    todo = "Check the path"
+
+
+class FolderIsFile(FolderError):
+    code = "FOLDER_IS_FILE"
+    todo = "Give the folder it lies in, or analyse the file with `performia analyze`"
+
+
+class FolderUnreadable(FolderError):
+    code = "FOLDER_UNREADABLE"
+    todo = "Check that you may read the folder"
+
+
+class FolderHasNoSongs(FolderError):
+    code = "FOLDER_HAS_NO_SONGS"
+    todo = "Put wav, flac, mp3, ogg, opus, m4a, aiff, mp4, webm or mkv files there, or check --pattern"
+
+
 # --- models and engines ----------------------------------------------------------------------------------------------------------------
 
 

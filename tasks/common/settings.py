@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     threads: int | None = Field(default=None, ge=1, description="Threads per heavy step. Default: the cores this process may use.")
     min_duration_sec: float = Field(default=1.0, gt=0)
     max_duration_sec: float = Field(default=1800.0, gt=0)
+    retention_days: float = Field(default=7.0, ge=0, description="`prune` deletes what nobody has used for so many days.")
     input_roots: tuple[Path, ...] = Field(default=(), description="If set, only files inside these folders are read.")
 
     @property

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ from prefect.locking.protocol import LockManager
 from prefect.transactions import IsolationLevel
 
 from schemas.plan import StepPlan
-from schemas.results import AudioRef, StepResult, digest_of
+from schemas.results import StepResult, digest_of
 from tasks.common.settings import get_settings
-from tasks.common.storage import ArtifactStore
+from tasks.common.storage import ArtifactStore, audio_refs
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +161,10 @@ class StepCache(CachePolicy):
 
 
 def drop_stale(record: Path, plan: StepPlan | None) -> None:
-    """Delete a stored result that must not be used: unreadable, naming audio that is gone, or made by a lesser engine than is at hand."""
+    """Delete a stored result that must not be used: unreadable, naming audio that is gone, or made by a lesser engine than is at hand.
+
+    Any other is about to be used, and its modification time says so: what nobody uses is pruned.
+    """
     try:
         result = json.loads(json.loads(record.read_bytes())["result"])
     except FileNotFoundError:
@@ -172,12 +176,15 @@ def drop_stale(record: Path, plan: StepPlan | None) -> None:
     if reason:
         logger.info("dropping the cached result %s: %s", record.name, reason)
         record.unlink(missing_ok=True)
+    else:
+        with suppress(OSError):
+            os.utime(record)
 
 
 def _why_stale(result: Any, plan: StepPlan | None) -> str:
     settings = get_settings()
     store = ArtifactStore(settings.artifacts_url, settings.scratch_dir)
-    if any(not store.exists(ref) for ref in _audio_refs(result)):
+    if any(not store.exists(ref) for ref in audio_refs(result)):
         return "its audio files are gone"
     engine = _find_engine(result)
     if plan is not None and plan.expected is not None and engine and engine != plan.expected.engine:
@@ -189,19 +196,6 @@ def _find_engine(result: Any) -> str:
     data = result.get("data", result) if isinstance(result, dict) else {}
     report = data.get("report", {}) if isinstance(data, dict) else {}
     return str(report.get("engine", "")) if isinstance(report, dict) else ""
-
-
-def _audio_refs(value: Any) -> Iterator[AudioRef]:
-    """Every audio reference in a JSON value."""
-    if isinstance(value, dict):
-        if set(value) == set(AudioRef.model_fields):
-            yield AudioRef(**value)
-        else:
-            for item in value.values():
-                yield from _audio_refs(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _audio_refs(item)
 
 
 def cached(task: Task[..., Any]) -> Task[..., Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,10 @@ from typing import Any
 
 from schemas.results import AudioRef
 from tasks.common.errors import ArtifactMissing, StorageError
+from tasks.common.last_use import modified, touch
+
+#: Nothing younger is pruned, unless a person says so.
+_YOUNG_SEC = 24 * 3600.0
 
 _CHUNK = 1 << 20
 
@@ -101,14 +106,14 @@ class ArtifactStore:
                 raise ArtifactMissing(f"The artifact store lacks {self.key(ref)}")
             return path
         local = self.scratch / "copies" / self.key(ref)
-        if not local.is_file():
+        if not touch(local, self.scratch / "copies"):
             self._download(ref, local)
         return local
 
     def add(self, file: Path, ref: AudioRef) -> AudioRef:
         """Move a finished WAV file (written in a `temporary_dir`) into the store under its reference, and return the reference."""
         try:
-            if self.exists(ref):
+            if self._use(ref):
                 file.unlink()
                 return ref
             if self._root is not None:
@@ -120,6 +125,17 @@ class ArtifactStore:
             return ref
         except OSError as error:
             raise StorageError(f"Could not store {file.name}: {error}") from error
+
+    def _use(self, ref: AudioRef) -> bool:
+        """Count a stored file as used now, so that it is not pruned while a run builds on it. False where it is to be stored."""
+        if self._root is not None:
+            return touch(self._root / self.key(ref), self._root)
+        if not self.exists(ref):
+            return False
+        # An object's time is that of its upload: an old one is uploaded again.
+        fs, base = self._remote()
+        written = modified(fs.info(f"{base}/{self.key(ref)}"))
+        return written is None or time.time() - written < _YOUNG_SEC
 
     @contextmanager
     def temporary_dir(self) -> Iterator[Path]:
@@ -153,6 +169,19 @@ class ArtifactStore:
             raise StorageError(f"Could not fetch {self.key(ref)}: {error}") from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def audio_refs(value: Any) -> Iterator[AudioRef]:
+    """Every audio reference in a JSON value."""
+    if isinstance(value, dict):
+        if set(value) == set(AudioRef.model_fields):
+            yield AudioRef(**value)
+        else:
+            for item in value.values():
+                yield from audio_refs(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from audio_refs(item)
 
 
 def sweep_scratch(scratch: Path | None = None) -> None:

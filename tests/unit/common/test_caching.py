@@ -131,6 +131,13 @@ def test_a_record_of_a_lesser_engine_is_dropped_once_the_better_one_is_at_hand()
     assert not record.exists()
 
 
+def test_a_record_that_is_used_is_as_young_as_its_last_use() -> None:
+    record = write_record({"report": {"engine": "good"}})
+    os.utime(record, (1.0, 1.0))
+    drop_stale(record, a_plan())
+    assert record.stat().st_mtime > time.time() - 60
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b'{"result": 3}', b"\xff\xfe", b"[]"])
 def test_an_unreadable_record_is_dropped(content: bytes) -> None:
     record = get_settings().results_dir / "chords-v1-abc"

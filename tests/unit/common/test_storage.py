@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,37 @@ def test_the_same_sound_is_kept_once(store: ArtifactStore, tmp_path: Path) -> No
     assert put(store) == put(store)
     assert put(store) != put(store, SAMPLES * 0.5)
     assert list((tmp_path / "scratch").glob("*-*")) == []
+
+
+def age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
+
+
+def test_what_is_stored_again_is_as_young_as_a_new_file(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path / "store"), tmp_path / "scratch")
+    path = store.path(put(store))
+    os.utime(path, (1.0, 1.0))
+    put(store)
+    assert age(path) < 60
+
+
+def test_an_old_object_of_a_remote_store_is_uploaded_again(tmp_path: Path) -> None:
+    store = ArtifactStore(f"memory://{tmp_path.name}-old", tmp_path / "scratch")
+    fs, base = store._remote()
+    object_ = f"{base}/{store.key(put(store))}"
+    uploaded = fs.store[object_].created
+    put(store)
+    assert fs.store[object_].created == uploaded
+    fs.store[object_].created = uploaded - datetime.timedelta(days=2)
+    put(store)
+    assert fs.store[object_].created >= uploaded
+
+
+def test_a_local_copy_that_is_read_is_as_young_as_its_last_use(tmp_path: Path) -> None:
+    store = ArtifactStore(f"memory://{tmp_path.name}-copy", tmp_path / "scratch")
+    ref = put(store)
+    os.utime(store.path(ref), (1.0, 1.0))
+    assert age(store.path(ref)) < 60
 
 
 def test_what_is_not_there_is_a_named_error(store: ArtifactStore) -> None:

@@ -191,11 +191,12 @@ def sweep_scratch(scratch: Path | None = None) -> None:
     folder = scratch or get_settings().scratch_dir
     for path in folder.glob("*-*"):
         owner = path.name.split("-")[0]
-        if owner.isdigit() and path.is_dir() and not _alive(int(owner)):
+        if owner.isdigit() and path.is_dir() and not is_alive(int(owner)):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,0 +1,164 @@
+"""The folders that retention looks through, on a disk or behind any fsspec URL: their files, when each was last used, and removing them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from tasks.common.errors import StorageError
+from tasks.common.last_use import GUARD, modified, remove_unused
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """name: path below the place. used: when it was last used (seconds since the epoch); None where the store does not say."""
+
+    name: str
+    size: int
+    used: float | None
+
+    def older_than(self, cutoff: float) -> bool:
+        return self.used is not None and self.used < cutoff
+
+
+class Place(Protocol):
+    """A folder of stored files."""
+
+    def files(self) -> Iterator[StoredFile]:
+        """Every file, in order of the names."""
+
+    def read(self, name: str) -> bytes:
+        """Content of a file. Raises FileNotFoundError."""
+
+    def remove(self, name: str, before: float) -> bool:
+        """Remove a file unless it was used since `before`; True if it was removed."""
+
+
+class Folder:
+    """A folder on a disk. Whoever uses one of its files meanwhile keeps it; see `tasks.common.last_use`."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def files(self) -> Iterator[StoredFile]:
+        for path in _walk(self.root):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            yield StoredFile(path.relative_to(self.root).as_posix(), status.st_size, status.st_mtime)
+
+    def read(self, name: str) -> bytes:
+        return (self.root / name).read_bytes()
+
+    def remove(self, name: str, before: float) -> bool:
+        return remove_unused(self.root / name, self.root, before)
+
+
+class RecordFolder(Folder):
+    """The folder of the step cache: a record goes under the lock of its step, so that nobody is about to read it, and the lock with it."""
+
+    def __init__(self, root: Path, locks: Path):
+        super().__init__(root)
+        self.locks = locks
+
+    def remove(self, name: str, before: float) -> bool:
+        path = self.root / name
+        lock = _try_lock(self.locks / f"{path.name}.lock")
+        if lock is None:
+            return False
+        try:
+            if path.stat().st_mtime >= before:
+                return False
+            path.unlink()
+            Path(lock.lock_file).unlink(missing_ok=True)
+        except FileNotFoundError:
+            return False
+        finally:
+            lock.release()
+        return True
+
+
+class LockFolder(Folder):
+    """The locks of the step cache. One goes while it is held here; who waits for it then notices and makes a new one (filelock does)."""
+
+    def remove(self, name: str, before: float) -> bool:
+        lock = _try_lock(self.root / name)
+        if lock is None:
+            return False
+        try:
+            (self.root / name).unlink()
+        except FileNotFoundError:
+            return False
+        finally:
+            lock.release()
+        return True
+
+
+class RemoteFolder:
+    """A folder behind an fsspec URL. An object's time is that of its last upload."""
+
+    def __init__(self, url: str):
+        import fsspec
+
+        self.fs, _, paths = fsspec.get_fs_token_paths(url)
+        self.base = paths[0].rstrip("/")
+
+    def files(self) -> Iterator[StoredFile]:
+        self.fs.invalidate_cache()
+        try:
+            found: dict[str, dict[str, Any]] = self.fs.find(self.base, detail=True)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"Could not look into {self.base}: {error}") from error
+        for path, info in sorted(found.items()):
+            yield StoredFile(path.removeprefix(f"{self.base}/"), int(info.get("size") or 0), modified(info))
+
+    def read(self, name: str) -> bytes:
+        content: bytes = self.fs.cat_file(f"{self.base}/{name}")
+        return content
+
+    def remove(self, name: str, before: float) -> bool:
+        path = f"{self.base}/{name}"
+        try:
+            written = modified(self.fs.info(path, refresh=True))
+            if written is None or written >= before:
+                return False
+            self.fs.rm_file(path)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StorageError(f"Could not delete {path}: {error}") from error
+        return True
+
+
+def place_at(url: str) -> Place:
+    """The folder that a path or an fsspec URL names."""
+    local = url.removeprefix("file://")
+    return RemoteFolder(url) if "://" in local else Folder(Path(local))
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """The files below a folder, in order; links are neither followed nor files."""
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(folder, name)
+            if name != GUARD and not path.is_symlink():
+                yield path
+
+
+def _try_lock(path: Path) -> FileLock | None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    return lock

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.life import LIFE, confine
 from flows.outcome import flow_run_name, refuse_if_strict, run_state
 from schemas.options import AnalysisOptions
 from schemas.song_map import SongMap
@@ -25,29 +26,38 @@ from tasks.common.planning import make_plan
 from tasks.common.running import even_if_failed, submit
 from tasks.common.storage import sweep_scratch
 from tasks.ingest import ingest_song
-from tasks.ingest.checks import file_identity
+from tasks.ingest.checks import file_identity, refuse_changed
 from tasks.melody_bass import track_bass, track_melody
 from tasks.packager import package_song
 from tasks.separation import separate_stems
 from tasks.structure import detect_structure
 
 
-@flow(name="analyze-song", flow_run_name=flow_run_name)
-def analyze_song(song: Path, options: AnalysisOptions = AnalysisOptions(), output_dir: Path | None = None) -> SongMap:  # noqa: B008 (frozen)
+@flow(name="analyze-song", flow_run_name=flow_run_name, **LIFE)
+def analyze_song(
+    song: Path,
+    options: AnalysisOptions = AnalysisOptions(),  # noqa: B008 (frozen)
+    output_dir: Path | None = None,
+    expected_sha256: str | None = None,
+) -> SongMap:
     """Audio file in, validated Song Map and stems out.
 
     Args:
         song: Path of the audio file.
         options: How the song is analysed.
         output_dir: Where the song's folder is made. Empty: the data directory.
+        expected_sha256: If given, a file with another SHA-256 is refused.
 
     Raises a PerformiaError where a required step fails, or any step with `options.strict`.
     """
+    confine(song, output_dir)
+    identity = file_identity(song)
+    refuse_changed(song, identity, expected_sha256)
     sweep_scratch()
     plan = make_plan(options)
     refuse_if_strict(plan, options)
 
-    source = submit(ingest_song, song, file_identity(song))
+    source = submit(ingest_song, song, identity)
     stems = submit(separate_stems, plan.separation, source)
     lyrics = submit(transcribe_lyrics, plan.asr, source, even_if_failed(stems))
     beats = submit(track_beats_and_key, plan.beats_key, source, even_if_failed(stems))

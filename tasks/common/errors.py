@@ -220,6 +220,21 @@ class ApiUnreachable(PerformiaError):
     transient = True
 
 
+class DeploymentMissing(PerformiaError):
+    code = "DEPLOYMENT_MISSING"
+    todo = "Start `performia serve`, or run `prefect deploy --all` and a worker"
+
+
+class OutputPathRefused(PerformiaError):
+    code = "OUTPUT_PATH_REFUSED"
+    todo = "Leave the folder empty, or name it in PERFORMIA_OUTPUT_ROOTS where Performia is served"
+
+
+class AllSongsFailed(PerformiaError):
+    code = "ALL_SONGS_FAILED"
+    todo = "The manifest says what to do about each"
+
+
 class OptionInvalid(PerformiaError):
     code = "OPTION_INVALID"
     todo = "`performia analyze --help` shows what is allowed"

@@ -32,7 +32,15 @@ class Settings(BaseSettings):
     min_duration_sec: float = Field(default=1.0, gt=0)
     max_duration_sec: float = Field(default=1800.0, gt=0)
     retention_days: float = Field(default=7.0, ge=0, description="`prune` deletes what nobody has used for so many days.")
-    input_roots: tuple[Path, ...] = Field(default=(), description="If set, only files inside these folders are read.")
+    input_roots: tuple[Path, ...] = Field(
+        default=(), description="If set, only files inside these folders are read. Served runs: default the inbox."
+    )
+
+    pending_limit_sec: float = Field(
+        default=120.0, gt=0, description="After how long a run that was to start, and did not, counts as dead."
+    )
+
+    output_roots: tuple[Path, ...] = Field(default=(), description="Folders that served runs may write into. Default: the output folder.")
 
     @property
     def artifacts_url(self) -> str:

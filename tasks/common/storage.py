@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import socket
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from tasks.common.last_use import modified, touch
 #: Nothing younger is pruned, unless a person says so.
 _YOUNG_SEC = 24 * 3600.0
 
-_CHUNK = 1 << 20
+#: A file still being written is younger than this.
+_ABANDONED_SEC = 3600.0
 
 
 def sha256_file(path: Path) -> str:
@@ -33,40 +35,76 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+#: Files of this process that are not whole yet.
+_unfinished: set[Path] = set()
+
+
+@contextmanager
+def unfinished(target: Path) -> Iterator[Path]:
+    """A hidden name beside `target` to write to, and then to rename: nobody ever sees half a file. Removed at the end if it is still there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = unfinished_name(target)
+    _unfinished.add(temporary)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+        _unfinished.discard(temporary)
+
+
+def unfinished_name(target: Path) -> Path:
+    """A hidden name beside `target` that says which process writes it: what a killed one left is told from what a living one writes."""
+    return target.with_name(f".{target.name}.{_host()}-{os.getpid()}-{uuid.uuid4().hex[:12]}.tmp")
+
+
+def discard_unfinished() -> None:
+    """Remove everything that this process has not finished: for one that must end at once."""
+    from tasks.common.settings import get_settings
+
+    for path in tuple(_unfinished):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+    for folder in get_settings().scratch_dir.glob(f"{os.getpid()}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_abandoned(folder: Path, pattern: str = ".*.tmp") -> None:
+    """Remove the unfinished files of processes of this machine that are gone; of other machines, those that nobody wrote to for an hour."""
+    for path in folder.glob(pattern):
+        host, _, rest = path.name.removesuffix(".tmp").rpartition(".")[2].partition("-")
+        pid = rest.partition("-")[0]
+        with suppress(OSError):
+            here = host == _host() and pid.isdigit()
+            if not is_alive(int(pid)) if here else time.time() - path.stat().st_mtime > _ABANDONED_SEC:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
 def atomic_write(path: Path, content: bytes) -> None:
     """Write a file so that nobody ever sees half of it, not even after a power cut: its content is on the disk before its name is."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
+    with unfinished(path) as temporary:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def copy_atomic(source: Path, target: Path) -> None:
     """Copy a file so that nobody ever sees half of it under its final name."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
+    with unfinished(target) as temporary:
         shutil.copyfile(source, temporary)
         os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _move_atomic(source: Path, target: Path) -> None:
     """Move a file so that nobody ever sees half of it, even to another disk: only a rename within the target's own is atomic."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
+    with unfinished(target) as staged:
         shutil.move(source, staged)
         os.replace(staged, target)
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 class ArtifactStore:
@@ -158,17 +196,14 @@ class ArtifactStore:
 
     def _download(self, ref: AudioRef, local: Path) -> None:
         fs, base = self._remote()
-        local.parent.mkdir(parents=True, exist_ok=True)
-        temporary = local.with_name(f".{local.name}.{uuid.uuid4().hex}.tmp")
         try:
-            fs.get_file(f"{base}/{self.key(ref)}", str(temporary))
-            os.replace(temporary, local)
+            with unfinished(local) as temporary:
+                fs.get_file(f"{base}/{self.key(ref)}", str(temporary))
+                os.replace(temporary, local)
         except FileNotFoundError as error:
             raise ArtifactMissing(f"The artifact store lacks {self.key(ref)}") from error
         except OSError as error:
             raise StorageError(f"Could not fetch {self.key(ref)}: {error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def audio_refs(value: Any) -> Iterator[AudioRef]:
@@ -185,10 +220,13 @@ def audio_refs(value: Any) -> Iterator[AudioRef]:
 
 
 def sweep_scratch(scratch: Path | None = None) -> None:
-    """Remove the temporary directories of processes that died without doing so."""
+    """Remove what processes that died left unfinished: temporary directories, and files in a local artifact store."""
     from tasks.common.settings import get_settings
 
     folder = scratch or get_settings().scratch_dir
+    store = get_settings().artifacts_url.removeprefix("file://")
+    if "://" not in store:
+        remove_abandoned(Path(store), "audio/*/.*.tmp")
     for path in folder.glob("*-*"):
         owner = path.name.split("-")[0]
         if owner.isdigit() and path.is_dir() and not is_alive(int(owner)):

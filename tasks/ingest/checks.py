@@ -7,7 +7,9 @@ import os
 import stat
 from pathlib import Path
 
+from tasks.common.confinement import is_inside
 from tasks.common.errors import (
+    AudioChanged,
     AudioEmpty,
     AudioError,
     AudioIsDirectory,
@@ -29,6 +31,12 @@ def file_identity(path: Path) -> str:
         raise _named(path, error) from error
 
 
+def refuse_changed(path: Path, identity: str, expected: str | None) -> None:
+    """Raise AudioChanged if the file is not the one that was asked for."""
+    if expected is not None and identity != expected:
+        raise AudioChanged(f"{path} is not the file it was")
+
+
 def refuse_early(path: Path, settings: Settings) -> None:
     """Raise the AudioError of a song that cannot be analysed, as far as that shows without decoding it."""
     from tasks.ingest.container import opened
@@ -48,8 +56,7 @@ def refuse_path(path: Path, settings: Settings) -> None:
     """Raise the AudioError of a path that is not a readable regular file with content, inside the allowed folders."""
     if not path.name or "\0" in str(path):
         raise AudioPathRefused(f"{str(path)!r} is not the path of a file")
-    if settings.input_roots and not _inside(path, settings.input_roots):  # first: not even whether it exists is told
-        raise AudioPathRefused(f"{path} is outside the allowed folders")
+    refuse_outside(path, settings)  # first: not even whether it exists is told
     try:
         status = path.stat()
     except OSError as error:
@@ -64,17 +71,14 @@ def refuse_path(path: Path, settings: Settings) -> None:
         raise AudioUnreadable(f"{path} may not be read")
 
 
+def refuse_outside(path: Path, settings: Settings) -> None:
+    """Raise AudioPathRefused where folders are set that songs must lie in, and a path is in none of them."""
+    if settings.input_roots and not is_inside(path, settings.input_roots):
+        raise AudioPathRefused(f"{path} is outside the allowed folders")
+
+
 def too_long(path: Path, seconds: float, settings: Settings) -> AudioTooLong:
     return AudioTooLong(f"{path} lasts {seconds:.0f} s; the limit is {settings.max_duration_sec:.0f} s")
-
-
-def _inside(path: Path, roots: tuple[Path, ...]) -> bool:
-    """Whether a path, its links followed, lies in one of the folders."""
-    try:
-        real = path.resolve()
-    except (OSError, RuntimeError):  # a loop of links
-        return False
-    return any(real.is_relative_to(root.resolve()) for root in roots)
 
 
 def _named(path: Path, error: OSError) -> AudioError:

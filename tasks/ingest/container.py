@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.results import Tags
-from tasks.common.errors import AudioNotAudio, AudioNoTrack, AudioTruncated, AudioUnreadable
+from tasks.common.errors import AudioError, AudioNotAudio, AudioNoTrack, AudioTruncated, AudioUnreadable
 from tasks.ingest.lengths import declared_sec
 
 #: Containers that may carry sound beside a picture. In any other format, FFmpeg takes text, pictures and noise for a video.
@@ -41,6 +41,15 @@ class OpenSong:
     stream: Any
     declared_sec: float | None
     tags: Tags
+
+
+def declared_length(path: Path) -> float | None:
+    """How long a file says it is (s), without decoding it. None where it does not say, or is no song."""
+    try:
+        with opened(path) as song:
+            return song.declared_sec
+    except AudioError:
+        return None
 
 
 @contextmanager

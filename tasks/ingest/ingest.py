@@ -10,7 +10,7 @@ from schemas.results import SongSource, StepReport
 from tasks.common.audio import WavWriter
 from tasks.common.errors import AudioSilent, AudioTooShort
 from tasks.common.step import StepContext
-from tasks.ingest.checks import file_identity, refuse_early, too_long
+from tasks.ingest.checks import file_identity, refuse_changed, refuse_early, too_long
 from tasks.ingest.container import opened
 from tasks.ingest.decode import Decoder
 from tasks.ingest.lengths import padding_sec
@@ -20,9 +20,10 @@ from tasks.ingest.loudness import LoudnessMeter
 SILENCE_PEAK = 1e-4
 
 
-def ingest_song(path: Path, ctx: StepContext) -> SongSource:
+def ingest_song(path: Path, ctx: StepContext, identity: str | None = None) -> SongSource:
     """Decode a song to 44.1 kHz stereo into the store, and read what the file says of itself.
 
+    identity: SHA-256 of the file's bytes when it was asked for; a file that is another one by the end of the decode is refused.
     Raises an AudioError for anything that cannot be analysed, and then leaves nothing behind; StorageError.
     """
     started = time.perf_counter()
@@ -44,6 +45,8 @@ def ingest_song(path: Path, ctx: StepContext) -> SongSource:
             ctx.warn(f"{decoder.damaged} of {decoder.packets} packets of the file are damaged and were left out")
         if decoder.missing_sec > padding_sec(song.stream.codec_context.sample_rate):
             ctx.warn(f"{decoder.missing_sec:.2f} s of the sound that the file declares are missing")
+        file_sha256 = file_identity(path)
+        refuse_changed(path, file_sha256, identity)
         ref = ctx.store.add(out.path, out.ref())
         return SongSource(
             report=StepReport(
@@ -58,7 +61,7 @@ def ingest_song(path: Path, ctx: StepContext) -> SongSource:
             duration_sec=ref.duration_sec,
             tags=song.tags,
             loudness=meter.result(),
-            file_sha256=file_identity(path),
+            file_sha256=file_sha256,
             file_bytes=path.stat().st_size,
             container=song.container.format.name,
             codec=song.stream.codec_context.codec.canonical_name,

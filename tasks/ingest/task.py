@@ -26,4 +26,4 @@ from tasks.ingest import ingest as engine
 def ingest_song(song: Path, identity: str) -> SongSource:
     """Decode the song to 44.1 kHz stereo. `identity` is the SHA-256 of the file's bytes and stands for it in the cache key."""
     with running("ingest") as ctx:
-        return engine.ingest_song(song, ctx)
+        return engine.ingest_song(song, ctx, identity)

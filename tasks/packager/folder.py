@@ -12,13 +12,12 @@ import json
 import os
 import re
 import shutil
-import time
 import unicodedata
-import uuid
 from pathlib import Path
 from typing import Final
 
 from tasks.common.errors import StorageError
+from tasks.common.storage import remove_abandoned, unfinished_name
 
 MAP_NAME: Final = "song_map.json"
 INVALID_FOLDER: Final = "invalid"
@@ -29,8 +28,6 @@ _MAX_NAME_BYTES: Final = 120
 _RESERVED: Final = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "123456789¹²³")}
 #: Invisible, but parts of words and emoji: the joiners.
 _KEPT_FORMATS: Final = "\u200c\u200d"
-#: A file still being written is younger than this.
-_ABANDONED_SEC: Final = 3600.0
 
 
 def claim_folder(out_dir: Path, file_name: str, song_id: str) -> Path:
@@ -42,7 +39,8 @@ def claim_folder(out_dir: Path, file_name: str, song_id: str) -> Path:
     name = safe_name(Path(file_name).stem)
     for folder in (out_dir / name, out_dir / f"{name}-{song_id[:8]}", out_dir / f"{name}-{song_id}"):
         if _owner(folder) == song_id or (_is_free(folder) and _claim(folder, song_id)) or _owner(folder) == song_id:
-            _remove_abandoned(folder)
+            for place, pattern in ((out_dir, ".*.tmp"), (folder, ".*.tmp"), (folder, "*/.*.tmp")):
+                remove_abandoned(place, pattern)
             return folder
     raise StorageError(
         f"Every folder for the song in {out_dir} is taken, the last being {folder}", "Move it, or give another output folder"
@@ -94,7 +92,7 @@ def _id_in(file: Path) -> str | None:
 def _claim(folder: Path, song_id: str) -> bool:
     """Put a folder with a claim in place, unless somebody else was faster."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    prepared = folder.with_name(f".{uuid.uuid4().hex}.tmp")
+    prepared = unfinished_name(folder)
     prepared.mkdir()
     try:
         (prepared / f"{_CLAIM}{song_id}").touch()
@@ -108,10 +106,3 @@ def _claim(folder: Path, song_id: str) -> bool:
     finally:
         shutil.rmtree(prepared, ignore_errors=True)
     return True
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove the unfinished files of runs that were killed."""
-    for file in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
-        if file.is_file() and time.time() - file.stat().st_mtime > _ABANDONED_SEC:
-            file.unlink(missing_ok=True)

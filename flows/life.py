@@ -1,0 +1,54 @@
+"""What every flow shares: how its run is known to be alive, how it ends when it is cancelled, and where a served run may read and write."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+from prefect.runtime import deployment
+
+from tasks.common import liveness
+from tasks.common.confinement import refuse_input, refuse_output
+from tasks.common.settings import get_settings
+from tasks.common.storage import discard_unfinished
+
+
+def is_served() -> bool:
+    """Whether this run was started by a deployment, and not by a person's own code or command."""
+    return bool(deployment.id)
+
+
+def confine(source: Path | None, output_dir: Path | None) -> None:
+    """Raise AudioPathRefused or OutputPathRefused where a served run asks for files or folders outside the allowed folders."""
+    if is_served():
+        refuse_input(source, get_settings())
+        refuse_output(output_dir, get_settings())
+
+
+def started(flow: Any, flow_run: Any, state: Any) -> None:
+    """Flow hook: note that the run is alive, and end at once when it is cancelled."""
+    liveness.mark_running(flow, flow_run, state)
+    if is_served() and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end_now)
+
+
+def _end_now(number: int, frame: Any) -> None:
+    """Cancelled. Native code in worker threads cannot be interrupted, and Python would wait for it; nothing of ours is left behind.
+
+    The kernel frees the locks; the runner, which sent the signal, tells the server. Slots are given back by the next to wait for one.
+    """
+    discard_unfinished()
+    os._exit(128 + number)
+
+
+#: For the decorator of every flow: `@flow(..., **LIFE)`.
+LIFE: Final[dict[str, Any]] = {
+    "on_running": [started],
+    "on_completion": [liveness.mark_ended],
+    "on_failure": [liveness.mark_ended],
+    "on_crashed": [liveness.mark_ended],
+    "on_cancellation": [liveness.mark_ended],
+}

@@ -1,0 +1,147 @@
+"""Which runs live: each holds a locked file while it runs, and the kernel unlocks it with the process.
+
+Prefect learns late or never that a process was killed: the run stays `Running`. Whoever looks after the runs of this machine (the folder
+watch, `performia serve`) calls `reap_dead_runs`, which ends such runs at the server. Runs of other machines are left to the automation that
+`performia setup` makes, which waits for their heartbeats.
+"""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from filelock import FileLock, Timeout
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelled, Crashed
+
+from tasks.common.settings import get_settings
+from tasks.common.slots import free_dead_leases
+
+#: The flows of this project, by Prefect's name.
+FLOWS: Final = ("analyze-song", "analyze-folder", "watch-folder", "prune")
+_UNDER_WAY: Final = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+
+_held: dict[str, FileLock] = {}
+_guard = threading.Lock()
+
+
+@dataclass(frozen=True)
+class DeadRun:
+    """A run whose process is gone, ended at the server."""
+
+    id: str
+    name: str
+    was: str
+
+
+def mark_running(flow: Any, flow_run: Any, state: Any) -> None:
+    """Flow hook: the run lives as long as this process."""
+    path = _file(str(flow_run.id))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _guard:
+        if path.name not in _held:
+            lock = FileLock(path, thread_local=False)
+            lock.acquire(timeout=1)
+            _held[path.name] = lock
+
+
+def mark_ended(flow: Any, flow_run: Any, state: Any) -> None:
+    """Flow hook: the run has ended in order."""
+    path = _file(str(flow_run.id))
+    with _guard:
+        lock = _held.pop(path.name, None)
+    if lock is not None:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
+def reap_dead_runs(pending_limit_sec: float | None = None) -> list[DeadRun]:
+    """End the runs of this machine whose process died, give back their slots, and return them.
+
+    pending_limit_sec: after how long a run that was to start, and did not, counts as dead; default: the setting.
+    """
+    limit = get_settings().pending_limit_sec if pending_limit_sec is None else pending_limit_sec
+    with get_client(sync_client=True) as client:
+        dead = [*_reap_marked(client), *_reap_pending(client, limit)]
+        free_dead_leases(client)
+    return dead
+
+
+def _file(run: str) -> Path:
+    return get_settings().data_dir / "runs" / f"{run}.run"
+
+
+def _alive(run: str) -> bool:
+    """Whether a process of this machine says that it runs this run."""
+    path = _file(run)
+    with _guard:
+        if path.name in _held:
+            return True
+    if not path.exists():
+        return False
+    probe = FileLock(path, thread_local=False)
+    try:
+        probe.acquire(timeout=0)
+    except Timeout:
+        return True
+    probe.release()
+    return False
+
+
+def _reap_marked(client: SyncPrefectClient) -> Iterable[DeadRun]:
+    """Runs that were marked here and whose process is gone."""
+    for path in sorted(_file("").parent.glob("*.run")):
+        try:
+            run = UUID(path.stem)
+        except ValueError:
+            continue
+        if _alive(path.stem):
+            continue
+        try:
+            state = client.read_flow_run(run).state
+        except ObjectNotFound:
+            state = None
+        if state is not None and state.type in _UNDER_WAY:
+            yield _end(client, run)
+        path.unlink(missing_ok=True)
+
+
+def _reap_pending(client: SyncPrefectClient, limit_sec: float) -> Iterable[DeadRun]:
+    """Runs that were to start long ago and never did: their process died before it could say anything, or whoever was to start it."""
+    long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=limit_sec)
+    runs = client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=list(FLOWS))),
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING]))),
+    )
+    for run in runs:
+        if run.state is not None and run.state.timestamp < long_ago and not _alive(str(run.id)):
+            yield _end(client, run.id)
+
+
+def _end(client: SyncPrefectClient, run: UUID) -> DeadRun:
+    """Crashed, or cancelled where that was asked for; and so are its tasks."""
+    found = client.read_flow_run(run)
+    was = found.state.name if found.state is not None and found.state.name else ""
+    cancelling = found.state is not None and found.state.type is StateType.CANCELLING
+    ended: Any = Cancelled(message="Cancelled; the process is gone.") if cancelling else Crashed(message="The process died.")
+    tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
+    for task in tasks:
+        if task.state is None or not task.state.is_final():
+            client.set_task_run_state(task.id, ended, force=True)
+    client.set_flow_run_state(run, ended, force=True)
+    return DeadRun(str(run), found.name, was)

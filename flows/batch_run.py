@@ -1,0 +1,253 @@
+"""One run over a folder of songs: which of them need analysis, how each went, and what is written down of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.context import SyncClientContext
+from prefect.states import Cancelled, Completed
+
+from flows.batch_artifacts import FolderArtifacts
+from flows.outcome import refuse_if_strict
+from flows.song_analysis import analyze_song
+from flows.song_pool import in_parallel
+from schemas.batch import BatchSummary, SongEntry
+from schemas.options import AnalysisOptions
+from schemas.plan import AnalysisPlan
+from tasks.asr import transcribe_lyrics
+from tasks.beats_key import track_beats_and_key
+from tasks.chords import recognize_chords
+from tasks.common.batch_entries import failed_entry, map_entry, recipe_of, skipped_entry, summarize
+from tasks.common.errors import AllSongsFailed, FolderHasNoSongs, StorageError
+from tasks.common.manifest import Manifest
+from tasks.common.memory import GIB, MemoryBudget, default_at_once, default_budget_bytes, song_bytes
+from tasks.common.planning import make_plan
+from tasks.common.settings import get_settings
+from tasks.common.song_files import SongFile, SongFolder, find_songs
+from tasks.ingest import ingest_song
+from tasks.ingest.checks import refuse_outside
+from tasks.ingest.container import declared_length
+from tasks.melody_bass import track_bass, track_melody
+from tasks.packager.folder import safe_name
+from tasks.separation import separate_stems
+from tasks.structure import detect_structure
+
+logger = logging.getLogger(__name__)
+
+_STEPS = (
+    ingest_song,
+    separate_stems,
+    transcribe_lyrics,
+    track_beats_and_key,
+    recognize_chords,
+    track_melody,
+    track_bass,
+    detect_structure,
+)
+
+
+class BatchWatcher:
+    """Whoever wants to see how a batch goes overrides these. They are called from the threads of the songs too."""
+
+    def began(self, songs: list[SongFile], kept: list[SongEntry], found: SongFolder, at_once: int) -> None:
+        """songs: to be analysed; kept: finished by an earlier start."""
+
+    def song_started(self, song: SongFile, run: str) -> None:
+        """run: id of its flow run, by which the events of its steps are known."""
+
+    def song_ended(self, song: SongFile, entry: SongEntry) -> None: ...
+
+    def ended(self, summary: BatchSummary) -> None: ...
+
+
+_watcher: ContextVar[BatchWatcher] = ContextVar("batch-watcher")
+
+
+@contextmanager
+def watched_by(watcher: BatchWatcher) -> Iterator[None]:
+    """Batches that start while the block runs tell this watcher how they go."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+@task(name="song", task_run_name="{name}", cache_policy=NO_CACHE)  # what is worth caching is cached inside
+def one_song(name: str, analyse: Callable[[], SongEntry]) -> SongEntry:
+    """One song of a batch, as a task of the folder's run.
+
+    Within a task, the song's own run gets an identity of its own. Prefect else knows it by its place in the order of starting, and would
+    take it for another song's when a folder's run is run again.
+    """
+    return analyse()
+
+
+@dataclass
+class BatchRun:
+    """Everything about one run over a folder. Made by `prepare`."""
+
+    folder: Path
+    options: AnalysisOptions
+    output_dir: Path
+    found: SongFolder
+    recipe: str
+    budget_bytes: int
+    at_once: int
+    manifest: Manifest
+    watcher: BatchWatcher
+    kept: list[SongEntry] = field(default_factory=list)
+    entries: list[SongEntry] = field(default_factory=list)
+    _under_way: dict[str, SongFile] = field(default_factory=dict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def prepare(
+        cls,
+        folder: Path,
+        options: AnalysisOptions,
+        output_dir: Path | None,
+        at_once: int | None,
+        memory_budget_gib: float | None,
+        patterns: tuple[str, ...],
+        recursive: bool,
+    ) -> BatchRun:
+        """Look for the songs and the manifest. Raises FolderError, and StorageError where the manifest cannot be written."""
+        refuse_outside(folder, get_settings())
+        folder = folder.absolute()
+        target = (output_dir or get_settings().songs_dir).absolute()
+        found = find_songs(folder, patterns, recursive, leave_out=(target,))
+        if not found.songs:
+            seen = f" ({len(found.skipped)} files could not be looked at)" if found.skipped else ""
+            raise FolderHasNoSongs(f"{folder} has no songs{seen}")
+        plan = make_plan(options)
+        refuse_if_strict(plan, options)
+        budget = int(memory_budget_gib * GIB) if memory_budget_gib else default_budget_bytes()
+        manifest = Manifest(target)
+        manifest.write()
+        watcher = _watcher.get(BatchWatcher())
+        return cls(folder, options, target, found, _recipe(options, plan), budget, at_once or default_at_once(budget), manifest, watcher)
+
+    def run(self) -> BatchSummary:
+        """Analyse what is not finished yet."""
+        started = time.monotonic()
+        artifacts = FolderArtifacts(self.folder)
+        waiting = self._sort_out()
+        self.watcher.began(waiting, self.kept, self.found, self.at_once)
+        total = len(self.found.songs)
+        artifacts.show_progress(len(self.kept), total)
+        try:
+            budget = MemoryBudget(self.budget_bytes, self.at_once)
+            for entry in in_parallel(waiting, self._analyse, _bytes_needed, budget, tick=self._save):
+                self.entries.append(entry)
+                self.manifest.put(entry)
+                self._save()
+                artifacts.show_progress(len(self.kept) + len(self.entries), total)
+        except BaseException:  # stopped by a person or by the system: what is finished stays finished
+            with suppress(StorageError):
+                self.manifest.write()
+            self._cancel_songs()
+            raise
+        self.manifest.write()
+        summary = self._summary(time.monotonic() - started)
+        self.watcher.ended(summary)
+        artifacts.show_table(summary, [*self.entries, *self.kept, *map(skipped_entry, self.found.skipped)])
+        return summary
+
+    def _sort_out(self) -> list[SongFile]:
+        """The songs that need analysis; the others are kept."""
+        waiting = []
+        for song in self.found.songs:
+            entry = self.manifest.finished(song, self.recipe)
+            if entry is None:
+                waiting.append(song)
+            else:
+                self.kept.append(entry)
+        for skipped in self.found.skipped:
+            self.manifest.put(skipped_entry(skipped))
+        return waiting
+
+    def _analyse(self, song: SongFile) -> SongEntry:
+        """Run the analysis of one song; it may fail in any way. Called in the song's thread."""
+        started = time.monotonic()
+        try:
+            # A connection of its own: what happens to one song's does not happen to the others'.
+            with SyncClientContext():
+                entry = one_song(song.path.name, lambda: self._map(song, started))
+        except Exception as error:
+            logger.info("%s failed", song.path, exc_info=True)
+            entry = failed_entry(song, error, time.monotonic() - started, self.recipe)
+        with self._guard:
+            self._under_way = {run: other for run, other in self._under_way.items() if other is not song}
+        self.watcher.song_ended(song, entry)
+        return entry
+
+    def _map(self, song: SongFile, started: float) -> SongEntry:
+        def tell(flow: Any, flow_run: Any, state: Any) -> None:
+            with self._guard:
+                self._under_way[str(flow_run.id)] = song
+            self.watcher.song_started(song, str(flow_run.id))
+
+        told = analyze_song.with_options(on_running=[*analyze_song.on_running_hooks, tell])
+        song_map = told(song.path, self.options, self._target(song))
+        return map_entry(song, song_map, self.output_dir, time.monotonic() - started, self.recipe)
+
+    def _target(self, song: SongFile) -> Path:
+        """The folder that gets the song's: the song's own, below the output folder, with names that every file system takes."""
+        return self.output_dir.joinpath(*(safe_name(part) for part in song.path.relative_to(self.folder).parent.parts))
+
+    def _save(self) -> None:
+        try:
+            self.manifest.write_if_due()
+        except StorageError as error:  # the next song tries again; only the last word must be written
+            logger.warning("%s", error)
+
+    def _cancel_songs(self) -> None:
+        """Say at the server that the songs under way were stopped: their threads end with the process."""
+        with self._guard:
+            runs = list(self._under_way)
+        with suppress(Exception), get_client(sync_client=True) as client:
+            for run in runs:
+                client.set_flow_run_state(UUID(run), Cancelled(message="The folder's run was stopped."), force=True)
+
+    def _summary(self, seconds: float) -> BatchSummary:
+        start = BatchSummary(
+            folder=str(self.folder),
+            output_dir=str(self.output_dir),
+            manifest=str(self.manifest.path),
+            songs=len(self.found.songs),
+            skipped=len(self.found.skipped),
+            at_once=self.at_once,
+            memory_budget_gib=round(self.budget_bytes / GIB, 2),
+        )
+        return summarize(start, self.entries, self.kept, seconds)
+
+
+def end_state(summary: BatchSummary) -> Any:
+    """The summary, or a state named Partial that carries it where songs failed. Raises AllSongsFailed."""
+    if summary.failed == summary.songs:
+        raise AllSongsFailed(f"None of the {summary.songs} songs in {summary.folder} could be analysed; {summary.manifest} says why")
+    if summary.failed or summary.partial:
+        message = f"{summary.failed} of {summary.songs} songs failed, {summary.partial} are partial"
+        return Completed(name="Partial", message=message, data=summary)
+    return summary
+
+
+def _recipe(options: AnalysisOptions, plan: AnalysisPlan) -> str:
+    return recipe_of(options, plan, {step.cache_policy.step: step.cache_policy.version for step in _STEPS})
+
+
+def _bytes_needed(song: SongFile) -> int:
+    return song_bytes(declared_length(song.path))

@@ -9,7 +9,9 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from pydantic import Field
 
+from flows.life import LIFE, confine
 from flows.retention_report import show_in_ui
+from tasks.common.liveness import reap_dead_runs
 from tasks.common.progress import part_of, reporter
 from tasks.common.retention import DAY_SEC, PruneReport, Retention, time_text
 from tasks.common.retention_runs import oldest_current_run, prune_runs
@@ -17,7 +19,7 @@ from tasks.common.running import current_flow_run
 from tasks.common.settings import get_settings
 
 
-@flow(name="prune")
+@flow(name="prune", **LIFE)
 def prune(
     older_than_days: Annotated[float, Field(ge=0, le=36500)] | None = None,
     dry_run: bool = False,
@@ -34,11 +36,14 @@ def prune(
         outputs: Folders with Song Maps that are kept, beside the output folder of the settings.
         keep_all_audio_of_maps: Keep all audio of the kept Song Maps, so that none of their steps is ever computed again.
 
-    Raises ApiUnreachable, StorageError.
+    Raises ApiUnreachable, StorageError, OutputPathRefused.
     """
+    for folder in outputs or ():
+        confine(None, folder)
     settings = get_settings()
     days = settings.retention_days if older_than_days is None else older_than_days
     progress = reporter(current_flow_run(), "prune")
+    reap_dead_runs()  # a run whose process died would hold everything since its start
     with get_client(sync_client=True) as client:
         cutoff, notes = time.time() - days * DAY_SEC, []
         current = oldest_current_run(client, besides=current_flow_run())

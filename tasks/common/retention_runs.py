@@ -25,11 +25,9 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
 from tasks.common.errors import ApiUnreachable
+from tasks.common.liveness import FLOWS
 from tasks.common.progress import Progress, silent
 from tasks.common.retention import Pruned, time_text
-
-#: No run of another flow on the same server is looked at.
-FLOW_NAMES: Final = ("analyze-song", "analyze-folder", "watch-folder", "prune")
 
 _ENDED: Final = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
 #: How far the clocks of the server and of this machine may be apart.
@@ -77,7 +75,7 @@ def prune_runs(client: SyncPrefectClient, cutoff: float, dry_run: bool, progress
 
 
 def _ours() -> FlowFilter:
-    return FlowFilter(name=FlowFilterName(any_=list(FLOW_NAMES)))
+    return FlowFilter(name=FlowFilterName(any_=list(FLOWS)))
 
 
 def _all_runs(client: SyncPrefectClient, chosen: FlowRunFilter) -> Iterator[FlowRun]:

@@ -23,6 +23,7 @@ from prefect.client.schemas.filters import (
     LogFilter,
     LogFilterFlowRunId,
 )
+from prefect.states import Running
 
 from flows import analyze_song
 from flows.retention import prune
@@ -191,6 +192,18 @@ def test_what_a_running_analysis_uses_stays_whatever_its_age(
     assert report.totals()["audio"][0] == 6  # the other song's
     assert "short song.wav has been running since then" in report.notes[0]
     assert [song_map.status for song_map in ended] == ["complete"]
+
+
+def test_a_run_whose_process_died_holds_nothing(short_song: Path, client: SyncPrefectClient, fast_forward: Callable[[float], None]) -> None:
+    analyze_song(short_song, AT_HAND)
+    fast_forward(8)
+    dead = client.create_flow_run(ended_run, state=Running())
+    mark = get_settings().data_dir / "runs" / f"{dead.id}.run"
+    mark.parent.mkdir(exist_ok=True)
+    mark.touch()
+    report = prune(older_than_days=0)
+    assert not any("has been running" in note for note in report.notes)
+    assert cache_files() == {}
 
 
 @flow(name="analyze-song")

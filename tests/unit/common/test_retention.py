@@ -318,9 +318,12 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tasks.common.caching import KernelLockManager
 locks, inside = KernelLockManager(), Path(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
 for turn in range(20):
     assert locks.acquire_lock(sys.argv[3], f"holder {turn}", acquire_timeout=60)
     inside.mkdir()  # fails if somebody else is inside
+    time.sleep(0.01)
     inside.rmdir()
     locks.release_lock(sys.argv[3], f"holder {turn}")
 print("ok")
@@ -331,7 +334,14 @@ def test_removing_locks_never_lets_two_in(tmp_path: Path) -> None:
     """Two processes take turns with a lock whose file a third removes again and again."""
     folder = get_settings().locks_dir
     command = [sys.executable, "-c", HAMMER, str(ROOT), str(tmp_path / "inside"), KEY]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)
+    ]
+    assert [process.stdout.readline() for process in both if process.stdout] == ["ready\n", "ready\n"]
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     removed = 0
     while any(process.poll() is None for process in both):
         removed += LockFolder(folder).remove(f"{KEY}.lock", time.time() + 60)

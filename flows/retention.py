@@ -7,6 +7,7 @@ from typing import Annotated
 
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.life import LIFE, confine
@@ -19,7 +20,15 @@ from tasks.common.running import current_flow_run
 from tasks.common.settings import get_settings
 
 
-@flow(name="prune", **LIFE)
+def flow_run_name() -> str:
+    """What is asked for, so that a dry run is told from a real one in the UI."""
+    parameters = flow_run.parameters or {}
+    days = parameters.get("older_than_days")
+    age = f"unused for {get_settings().retention_days if days is None else days:g} days"
+    return f"{age} (dry run)" if parameters.get("dry_run") else age
+
+
+@flow(name="prune", flow_run_name=flow_run_name, **LIFE)
 def prune(
     older_than_days: Annotated[float, Field(ge=0, le=36500)] | None = None,
     dry_run: bool = False,

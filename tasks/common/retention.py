@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 from schemas.results import Frozen
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.retention_maps import KeptMaps
-from tasks.common.retention_places import Folder, LockFolder, Place, RecordFolder, StoredFile, place_at
+from tasks.common.retention_places import Folder, LockFolder, Place, RecordFolder, StoredFile, place_at, try_lock
 from tasks.common.settings import Settings
 from tasks.common.storage import audio_refs, is_alive
 
@@ -143,10 +143,13 @@ class Retention:
         return KeptMaps((self.settings.songs_dir, *self.outputs), self.all_audio_of_maps)
 
     def _copies(self, progress: Progress) -> Iterator[Pruned]:
-        return self._old_files("copy", Folder(self.settings.scratch_dir / "copies"))
+        return self._old_files("copy", Folder(self.settings.scratch_dir / "copies"), self.cutoff)
 
     def _logs(self, progress: Progress) -> Iterator[Pruned]:
-        return self._old_files("log", Folder(self.settings.data_dir / "logs"))
+        if _is_held(self.settings.data_dir / "serve.lock"):
+            return iter(())  # `performia serve` writes to its log, though maybe not for days
+        # The log of this very command is young.
+        return self._old_files("log", Folder(self.settings.data_dir / "logs"), min(self.cutoff, time.time() - _QUIET_SEC))
 
     def _locks(self, progress: Progress) -> Iterator[Pruned]:
         place = LockFolder(self.settings.locks_dir)
@@ -155,9 +158,9 @@ class Retention:
             if lock and file.older_than(self.cutoff) and not (self.settings.results_dir / lock[1]).exists() and self._remove(place, file):
                 yield _item("lock", file)
 
-    def _old_files(self, kind: Kind, place: Place) -> Iterator[Pruned]:
+    def _old_files(self, kind: Kind, place: Place, cutoff: float) -> Iterator[Pruned]:
         for file in place.files():
-            if file.older_than(self.cutoff) and self._remove(place, file):
+            if file.older_than(cutoff) and self._remove(place, file):
                 yield _item(kind, file)
 
     def _scratch(self, progress: Progress) -> Iterator[Pruned]:
@@ -180,6 +183,13 @@ class Retention:
 def record_places(settings: Settings) -> tuple[Place, ...]:
     """Where the records of the step cache are."""
     return (RecordFolder(settings.results_dir, settings.locks_dir),)
+
+
+def _is_held(path: Path) -> bool:
+    lock = try_lock(path) if path.exists() else None
+    if lock is not None:
+        lock.release()
+    return path.exists() and lock is None
 
 
 def time_text(seconds: float) -> str:

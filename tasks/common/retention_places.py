@@ -69,7 +69,7 @@ class RecordFolder(Folder):
 
     def remove(self, name: str, before: float) -> bool:
         path = self.root / name
-        lock = _try_lock(self.locks / f"{path.name}.lock")
+        lock = try_lock(self.locks / f"{path.name}.lock")
         if lock is None:
             return False
         try:
@@ -88,7 +88,7 @@ class LockFolder(Folder):
     """The locks of the step cache. One goes while it is held here; who waits for it then notices and makes a new one (filelock does)."""
 
     def remove(self, name: str, before: float) -> bool:
-        lock = _try_lock(self.root / name)
+        lock = try_lock(self.root / name)
         if lock is None:
             return False
         try:
@@ -154,7 +154,8 @@ def _walk(root: Path) -> Iterator[Path]:
                 yield path
 
 
-def _try_lock(path: Path) -> FileLock | None:
+def try_lock(path: Path) -> FileLock | None:
+    """Hold a lock, if nobody does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, thread_local=False)
     try:

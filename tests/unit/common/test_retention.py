@@ -312,6 +312,15 @@ def test_a_lock_that_somebody_holds_stays_and_an_unused_one_goes() -> None:
     lock.release()
 
 
+def test_the_log_of_a_service_that_runs_stays() -> None:
+    log = a_file(get_settings().data_dir / "logs" / "prefect-server.log", 100)
+    serving = FileLock(get_settings().data_dir / "serve.lock", thread_local=False)
+    with serving:
+        assert kinds(prune()) == []
+    assert kinds(prune()) == ["log"]
+    assert not log.exists()
+
+
 HAMMER = """
 import sys, time
 from pathlib import Path
@@ -334,9 +343,7 @@ def test_removing_locks_never_lets_two_in(tmp_path: Path) -> None:
     """Two processes take turns with a lock whose file a third removes again and again."""
     folder = get_settings().locks_dir
     command = [sys.executable, "-c", HAMMER, str(ROOT), str(tmp_path / "inside"), KEY]
-    both = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)
-    ]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
     assert [process.stdout.readline() for process in both if process.stdout] == ["ready\n", "ready\n"]
     for process in both:
         assert process.stdin is not None

@@ -44,6 +44,31 @@ def analyze(
 
 
 @app.command()
+def serve(
+    inbox: Annotated[Path | None, typer.Option(help="The watched folder.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder that gets one folder a song; it mirrors the inbox.")] = None,
+    root: Annotated[list[Path] | None, typer.Option(help="A further folder that runs may read songs from. May be repeated.")] = None,
+    at_once: Annotated[int | None, typer.Option(min=1, help="How many songs are analysed at once.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's API and UI, on loopback.")] = 4200,
+) -> None:
+    """Run as a service: songs dropped into the inbox become Song Maps; everything shows in the Prefect UI."""
+    from flows.serve_command import ServeOptions
+    from flows.serve_command import serve as serve_all
+
+    raise typer.Exit(serve_all(ServeOptions(inbox, output, tuple(root or ()), at_once, port)))
+
+
+@app.command()
+def setup(
+    limit: Annotated[list[str] | None, typer.Option(metavar="NAME=SLOTS", help="Slots of a limit, such as gpu=2.")] = None,
+) -> None:
+    """Make what a Prefect server lacks: limits, the work pool, the automation against dead runs, storage blocks."""
+    from flows.setup_command import setup as set_up
+
+    raise typer.Exit(set_up(limit or []))
+
+
+@app.command()
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="SONG_MAP...", help="Song Maps to check.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,

@@ -4,11 +4,15 @@ Prefect can start such a server itself, but that one outlives a command that is 
 watches a pipe from its parent: when the parent ends, however it ends, the pipe closes and the server stops after finishing what it is
 writing. A Prefect server that the user has configured (`PREFECT_API_URL` or the active profile) is used instead.
 
+`performia serve` runs the same server for as long as it serves, with the UI and all services, on a known port; commands that find it
+running use it.
+
 Run as a module it is the server: `python -m flows.embedded_api PORT`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -36,11 +40,24 @@ def quiet_prefect() -> None:
         os.environ.setdefault(name, value)
 
 
-class EmbeddedApi:
-    """with EmbeddedApi(log): flows run against a private API on loopback, unless the user has configured one."""
+#: What a server of one machine needs to come back after a crash as it was, and to hand slots over without long pauses.
+_LASTING = {
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
+}
 
-    def __init__(self, log: Path):
+
+class EmbeddedApi:
+    """with EmbeddedApi(log): flows run against a private API on loopback, unless the user configured one or `performia serve` runs one.
+
+    port: the port to listen on; any that is free if not given. lasting: with the UI, the scheduler and all other services.
+    """
+
+    def __init__(self, log: Path, port: int | None = None, lasting: bool = False):
         self.log = log
+        self.port = port
+        self.lasting = lasting
+        self.url = ""
         self._server: subprocess.Popen[bytes] | None = None
         self._settings = ExitStack()
 
@@ -49,18 +66,31 @@ class EmbeddedApi:
         from filelock import FileLock
         from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-        if PREFECT_API_URL.value():
+        self.url = PREFECT_API_URL.value() or ""
+        if self.url:
+            return self
+        if not self.lasting and (serving := serving_url()):
+            self.url = serving
+            self._settings.enter_context(temporary_settings({PREFECT_API_URL: serving}))
             return self
         home = Path(PREFECT_HOME.value())
         home.mkdir(parents=True, exist_ok=True)
         # Two commands that start at once must not both migrate a new database.
         with FileLock(home / ".performia-start.lock"):
-            url = self._start()
-        self._settings.enter_context(temporary_settings({PREFECT_API_URL: url}))
+            self.url = self._start()
+        self._settings.enter_context(temporary_settings({PREFECT_API_URL: self.url}))
         return self
+
+    def revive(self) -> bool:
+        """Start the server again if it has died. Returns whether it had."""
+        if self._server is None or self._server.poll() is None:
+            return False
+        self._start()
+        return True
 
     def __exit__(self, *_: object) -> None:
         if self._server is None:
+            self._settings.close()
             return
         _flush_events()
         assert self._server.stdin is not None
@@ -75,10 +105,11 @@ class EmbeddedApi:
     def _start(self) -> str:
         import httpx
 
-        port = _free_port()
+        self.port = port = self.port or _free_port()
         url = f"http://127.0.0.1:{port}/api"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
+        private = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+        with self.log.open("ab" if self.lasting else "wb") as log:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "flows.embedded_api", str(port)],
                 stdin=subprocess.PIPE,
@@ -86,7 +117,7 @@ class EmbeddedApi:
                 stderr=log,
                 # Out of the terminal's process group: Ctrl-C is for the command, which then stops the server in order.
                 start_new_session=True,
-                env={**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"},
+                env={**_LASTING, **os.environ, **({} if self.lasting else private)},
             )
         deadline = time.monotonic() + _START_SEC
         while time.monotonic() < deadline:
@@ -98,6 +129,28 @@ class EmbeddedApi:
             except httpx.HTTPError:
                 time.sleep(0.05)
         raise RuntimeError(f"Prefect's API did not start within {_START_SEC:.0f} s; {self.log} says why")
+
+
+def serving_file() -> Path:
+    """Where `performia serve` says which API it runs; a lock beside it says that it still does."""
+    from tasks.common.settings import get_settings
+
+    return get_settings().data_dir / "serve.json"
+
+
+def serving_url() -> str | None:
+    """The API that a running `performia serve` of this data directory runs."""
+    from filelock import FileLock, Timeout
+
+    file = serving_file()
+    try:
+        url = json.loads(file.read_text(encoding="utf-8"))["api_url"]
+        FileLock(file.with_suffix(".lock"), thread_local=False).acquire(timeout=0).lock.release()
+    except Timeout:
+        return str(url)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None
 
 
 def _flush_events() -> None:

@@ -235,6 +235,16 @@ class AllSongsFailed(PerformiaError):
     todo = "The manifest says what to do about each"
 
 
+class AlreadyServing(PerformiaError):
+    code = "ALREADY_SERVING"
+    todo = "Stop that one first, or set another PERFORMIA_DATA_DIR"
+
+
+class PortTaken(PerformiaError):
+    code = "PORT_TAKEN"
+    todo = "Choose another with --port, or set PREFECT_API_URL to use the Prefect server that runs there"
+
+
 class OptionInvalid(PerformiaError):
     code = "OPTION_INVALID"
     todo = "`performia analyze --help` shows what is allowed"

@@ -1,0 +1,71 @@
+"""What `performia setup` makes on a Prefect server: limits, the work pool, the automation against zombies, storage blocks. Idempotent."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Final
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+
+from deployments.definitions import WORK_POOL
+from deployments.limits import make_limits
+
+ZOMBIES: Final = "Performia: end runs whose process is gone"
+#: Runs report every so often that they live; three reports missed mean that they do not.
+HEARTBEAT_SEC: Final = 30
+_SILENT_SEC: Final = 3 * HEARTBEAT_SEC + 30
+
+
+def install(client: SyncPrefectClient, limits: dict[str, int]) -> list[str]:
+    """Make what is missing, and say what was changed. What a person has changed stays as it is."""
+    return [*make_limits(client, limits), *_make_pool(client), *_make_automation(client)]
+
+
+def _make_pool(client: SyncPrefectClient) -> list[str]:
+    """The pool that `prefect.yaml` deploys to: every run is a process of the worker's machine."""
+    try:
+        client.read_work_pool(WORK_POOL)
+    except ObjectNotFound:
+        template = _process_template()
+        client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process", base_job_template=template))
+        return [f"work pool {WORK_POOL}: process"]
+    return []
+
+
+def _process_template() -> dict[str, Any]:
+    from prefect.workers.process import ProcessWorker
+
+    template: dict[str, Any] = ProcessWorker.get_default_base_job_template()
+    template["variables"]["properties"]["env"]["default"] = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SEC)}
+    return template
+
+
+def zombie_automation() -> AutomationCore:
+    """Ends a run as crashed when its heartbeats stop. See Prefect's page "How to detect and respond to zombie flows"."""
+    return AutomationCore(
+        name=ZOMBIES,
+        description="A run that reports no more has lost its process. It is ended as crashed; the folder watch takes its song up again.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={f"prefect.flow-run.{name}" for name in ("heartbeat", "Completed", "Partial", "Failed", "Cancelled", "Crashed")},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=datetime.timedelta(seconds=_SILENT_SEC),
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No heartbeat: the process is gone.")],
+    )
+
+
+def _make_automation(client: SyncPrefectClient) -> list[str]:
+    if client.read_automations_by_name(ZOMBIES):
+        return []
+    client.create_automation(zombie_automation())
+    return [f"automation {ZOMBIES!r}"]

@@ -1,0 +1,227 @@
+"""`performia serve`: one process that runs everything a machine needs, and looks after it.
+
+    Prefect's API and UI (unless one is configured) ── limits, automation ── dead runs ended ── all deployments served ── songs come out
+
+It is started once. What dies is started again: the API, the runner, runs whose process was killed. When it is itself killed and started
+again, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.markup import escape
+
+from flows.console import error_console
+from flows.embedded_api import EmbeddedApi, quiet_prefect, serving_file
+from tasks.common.errors import AlreadyServing, PortTaken
+from tasks.common.settings import get_settings, reset_settings
+from tasks.common.storage import atomic_write
+
+PORT: Final = 4200
+_LOOK_AFTER_SEC: Final = 10.0
+_RESTART_SEC: Final = 3.0
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What a person may say when serving."""
+
+    inbox: Path | None = None
+    output: Path | None = None
+    roots: tuple[Path, ...] = ()
+    at_once: int | None = None
+    port: int = PORT
+
+
+def serve(options: ServeOptions) -> int:
+    """Serve all deployments until interrupted. Returns the exit code. Raises AlreadyServing, PortTaken."""
+    console = error_console()
+    _set_environment(options)
+    with ExitStack() as stack:
+        settings = get_settings()
+        stack.enter_context(_only_one(serving_file().with_suffix(".lock")))
+        for folder in (settings.inbox, settings.songs_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        own_server = not _configured_api()
+        if own_server:
+            _refuse_taken_port(options.port)
+        api = stack.enter_context(EmbeddedApi(settings.data_dir / "logs" / "prefect-server.log", options.port, lasting=True))
+        atomic_write(serving_file(), f'{{"api_url": "{api.url}", "pid": {os.getpid()}}}\n'.encode())
+        stack.callback(serving_file().unlink, missing_ok=True)
+        os.environ["PREFECT_API_URL"] = api.url  # for the runs
+        for change in prepare(own_server):
+            console.print(escape(change))
+        _greet(console, api.url)
+        try:
+            _run(console, api, options, own_server)
+        except KeyboardInterrupt:
+            console.print("\nStopped. What is under way is taken up at the next start.")
+    return 0
+
+
+def prepare(own_server: bool) -> list[str]:
+    """Make what the server lacks, end what died, and say what was done."""
+    from prefect.client.orchestration import get_client
+
+    from deployments.installation import install
+    from deployments.limits import free_lost_slots
+    from tasks.common.liveness import reap_dead_runs
+
+    done = [f"ended the run {run.name!r}, whose process had died" for run in reap_dead_runs()]
+    with get_client(sync_client=True) as client:
+        if own_server:
+            done += [f"made {change}" for change in install(client, {})]
+        done += free_lost_slots(client)
+    return done
+
+
+def deployments(at_once: int | None) -> list[Any]:
+    """The deployments to serve, each with its flow found by module."""
+    import importlib
+
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+    from prefect.types.entrypoint import EntrypointType
+
+    from deployments.definitions import DEFINITIONS
+
+    served = []
+    for definition in DEFINITIONS:
+        module, _, name = definition.flow.rpartition(".")
+        limit = at_once if at_once and definition.name == "analyze-song" else definition.concurrency_limit
+        served.append(
+            getattr(importlib.import_module(module), name).to_deployment(
+                definition.name,
+                interval=definition.interval_sec,
+                cron=definition.cron,
+                parameters=dict(definition.parameters),
+                description=definition.description,
+                tags=list(definition.tags),
+                concurrency_limit=ConcurrencyLimitConfig(
+                    limit=limit, collision_strategy=ConcurrencyLimitStrategy(definition.collision_strategy)
+                ),
+                entrypoint_type=EntrypointType.MODULE_PATH,
+            )
+        )
+    return served
+
+
+def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: bool) -> None:
+    """Run Prefect's runner, and start it again when it fails: without an API it gives up after a while."""
+    import anyio
+    from prefect.runner import Runner
+
+    from deployments.installation import HEARTBEAT_SEC
+
+    stopping = threading.Event()
+    threading.Thread(target=_look_after, args=(console, api, stopping), name="look-after", daemon=True).start()
+    try:
+        while True:
+            runner = Runner(
+                name="performia",
+                query_seconds=2,
+                heartbeat_seconds=HEARTBEAT_SEC,
+                limit=None,  # the deployments have limits of their own
+                pause_on_shutdown=not own_server,
+            )
+            try:
+                anyio.run(_serve_once, runner, deployments(options.at_once))
+                return
+            except Exception as error:
+                console.print(f"[yellow]the runner stopped and is started again: {escape(repr(error)[:300])}")
+                time.sleep(_RESTART_SEC)
+    finally:
+        stopping.set()
+
+
+async def _serve_once(runner: Any, served: list[Any]) -> None:
+    for deployment in served:
+        await runner.aadd_deployment(deployment)
+    await runner.start()
+
+
+def _look_after(console: Console, api: EmbeddedApi, stopping: threading.Event) -> None:
+    """Every few seconds: is the API alive, and are the runs?"""
+    from tasks.common.liveness import reap_dead_runs
+
+    while not stopping.wait(_LOOK_AFTER_SEC):
+        try:
+            if api.revive():
+                console.print("[yellow]Prefect's API had died and was started again")
+            for run in reap_dead_runs():
+                console.print(f"[yellow]ended the run {escape(run.name)!r}, whose process had died")
+        except Exception as error:
+            console.print(f"[yellow]could not look after the runs: {escape(repr(error)[:300])}")
+
+
+def _set_environment(options: ServeOptions) -> None:
+    """What the command says goes into the environment, from which this process and all runs read it."""
+    for name, value in (("PERFORMIA_INBOX_DIR", options.inbox), ("PERFORMIA_OUTPUT_DIR", options.output)):
+        if value is not None:
+            os.environ[name] = str(value.absolute())
+    reset_settings()
+    settings = get_settings()
+    if options.roots:
+        import json
+
+        roots = dict.fromkeys((settings.inbox.absolute(), *settings.input_roots, *(root.absolute() for root in options.roots)))
+        os.environ["PERFORMIA_INPUT_ROOTS"] = json.dumps([str(root) for root in roots])
+        reset_settings()
+    os.environ["PERFORMIA_DATA_DIR"] = str(settings.data_dir.absolute())
+    auth = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+    if auth:  # the runs and this process must give what the server asks for
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", auth)
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
+    quiet_prefect()
+
+
+def _configured_api() -> str:
+    from prefect.settings import PREFECT_API_URL
+
+    return PREFECT_API_URL.value() or ""
+
+
+class _only_one:
+    """One `performia serve` a data directory."""
+
+    def __init__(self, path: Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(path, thread_local=False)
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise AlreadyServing(f"`performia serve` runs already with the data directory {get_settings().data_dir}") from None
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _refuse_taken_port(port: int) -> None:
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise PortTaken(f"Port {port} cannot be listened on: {error.strerror}") from error
+
+
+def _greet(console: Console, url: str) -> None:
+    settings = get_settings()
+    ui = url.removesuffix("/api")
+    console.print(f"[bold]inbox     [/] {escape(str(settings.inbox))}   songs put here are analysed", soft_wrap=True)
+    console.print(f"[bold]songs     [/] {escape(str(settings.songs_dir))}", soft_wrap=True)
+    console.print(f"[bold]UI        [/] {escape(ui)}", soft_wrap=True)
+    console.print(f"[bold]for Prefect's own commands[/] export PREFECT_API_URL={escape(url)}", soft_wrap=True)
+    console.print("Ctrl-C stops.", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -31,8 +32,14 @@ def confine(source: Path | None, output_dir: Path | None) -> None:
 def started(flow: Any, flow_run: Any, state: Any) -> None:
     """Flow hook: note that the run is alive, and end at once when it is cancelled."""
     liveness.mark_running(flow, flow_run, state)
+    logging.getLogger("prefect.task_runs").addFilter(_says_something)
     if is_served() and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end_now)
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    """Prefect warns for every task in a thread that its timeout cannot interrupt it: eight times a song."""
+    return not record.getMessage().startswith("Timeout of ")
 
 
 def _end_now(number: int, frame: Any) -> None:

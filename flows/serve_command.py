@@ -8,6 +8,7 @@ again, it goes on where it was.
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 import time
@@ -27,7 +28,7 @@ from tasks.common.settings import get_settings, reset_settings
 from tasks.common.storage import atomic_write
 
 PORT: Final = 4200
-_LOOK_AFTER_SEC: Final = 10.0
+_LOOK_AFTER_SEC: Final = 5.0
 _RESTART_SEC: Final = 3.0
 
 
@@ -122,7 +123,8 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
     from deployments.installation import HEARTBEAT_SEC
 
     stopping = threading.Event()
-    threading.Thread(target=_look_after, args=(console, api, stopping), name="look-after", daemon=True).start()
+    context = contextvars.copy_context()  # which knows the API's address
+    threading.Thread(target=context.run, args=(_look_after, console, api, stopping), name="look-after", daemon=True).start()
     try:
         while True:
             runner = Runner(

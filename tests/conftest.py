@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,3 +96,19 @@ def demo_truth() -> dict[str, Any]:
     """The demo song's exact annotations."""
     truth: dict[str, Any] = json.loads((DEMO / "demo_song.json").read_text(encoding="utf-8"))
     return truth
+
+
+@pytest.fixture(scope="session")
+def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Prefect home whose database is made: a first start takes long to make it. Copied, never used."""
+    home = tmp_path_factory.mktemp("prefect-database")
+    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+    subprocess.run(command, env={**os.environ, "PREFECT_HOME": str(home)}, check=True, capture_output=True)
+    return home
+
+
+@pytest.fixture
+def prefect_home(tmp_path: Path, prefect_database: Path) -> Path:
+    """A Prefect home of this test's own, with a database."""
+    shutil.copytree(prefect_database, tmp_path / "prefect")
+    return tmp_path / "prefect"

@@ -14,6 +14,7 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.batch_run import BatchRun, end_state
+from flows.life import LIFE, confine
 from schemas.batch import BatchSummary
 from schemas.options import AnalysisOptions
 
@@ -24,7 +25,7 @@ def flow_run_name() -> str:
     return folder.name or str(folder)
 
 
-@flow(name="analyze-folder", flow_run_name=flow_run_name)
+@flow(name="analyze-folder", flow_run_name=flow_run_name, **LIFE)
 def analyze_folder(
     folder: Path,
     options: AnalysisOptions = AnalysisOptions(),  # noqa: B008 (frozen)
@@ -47,6 +48,7 @@ def analyze_folder(
 
     Raises FolderNotFound, FolderIsFile, FolderUnreadable, FolderHasNoSongs; AllSongsFailed where no song could be analysed.
     """
+    confine(folder, output_dir)
     batch = BatchRun.prepare(folder, options, output_dir, at_once, memory_budget_gib, patterns, recursive)
     summary = batch.run()
     ended: BatchSummary = end_state(summary)

@@ -1,0 +1,87 @@
+"""`performia analyze-folder`: all songs of a folder in one process, and a second start that goes on where the first was stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.console import error_console, print_error
+from flows.embedded_api import EmbeddedApi, quiet_prefect
+from schemas.batch import BatchSummary
+from schemas.options import AnalysisOptions
+from tasks.common.errors import AllSongsFailed, FolderHasNoSongs, PerformiaError
+from tasks.common.settings import get_settings
+from tasks.common.song_files import find_songs
+from tasks.common.storage import discard_unfinished
+
+
+def analyze_folder_command(
+    folder: Path,
+    output: Path,
+    options: AnalysisOptions,
+    *,
+    at_once: int | None = None,
+    memory_gib: float | None = None,
+    patterns: Sequence[str] = (),
+    recursive: bool = True,
+    as_json: bool = False,
+    debug: bool = False,
+) -> int:
+    """Analyse the folder and return the exit code: 0, or 1 if any song failed, 130 if interrupted."""
+    console = error_console()
+    quiet_prefect()
+    finished: list[str] = []
+    try:
+        # Before anything slow starts: a wrong folder is refused at once.
+        if not find_songs(folder, patterns, recursive, leave_out=(output,)).songs:
+            raise FolderHasNoSongs(f"{folder} has no songs")
+        with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log"):
+            summary = _analyze(console, folder, output, options, at_once, memory_gib, tuple(patterns), recursive, finished)
+    except PerformiaError as error:
+        if debug:
+            console.print_exception()
+        print_error(console, error)
+        return 1
+    except KeyboardInterrupt:
+        # Native code in worker threads cannot be interrupted; what is finished is written, and the API has been stopped in order.
+        discard_unfinished()
+        console.print(f"\nStopped{f' after {finished[0]} songs' if finished else ''}. The same command goes on from there.")
+        os._exit(130)
+    if as_json:
+        print(summary.model_dump_json(indent=1))
+    return 1 if summary.failed else 0
+
+
+def _analyze(
+    console: Console,
+    folder: Path,
+    output: Path,
+    options: AnalysisOptions,
+    at_once: int | None,
+    memory_gib: float | None,
+    patterns: tuple[str, ...],
+    recursive: bool,
+    finished: list[str],
+) -> BatchSummary:
+    """Run the flow and show how it goes. finished: gets how many songs are done, if it is stopped."""
+    from prefect.exceptions import TerminationSignal
+
+    from flows.batch import analyze_folder
+    from flows.batch_console import BatchProgress, print_batch_summary
+    from flows.batch_run import watched_by
+
+    with BatchProgress(console, folder) as progress, watched_by(progress):
+        try:
+            analyze_folder(folder, options, output.absolute(), at_once, memory_gib, patterns, recursive)
+        except AllSongsFailed:
+            pass  # each has been shown, and the table follows
+        except (KeyboardInterrupt, TerminationSignal) as stop:
+            finished.append(f"{progress.finished} of {progress.total}")
+            raise KeyboardInterrupt from stop
+    summary = progress.summary
+    assert summary is not None
+    print_batch_summary(console, summary)
+    return summary

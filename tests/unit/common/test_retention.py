@@ -421,6 +421,23 @@ def test_a_remote_store_is_pruned_by_the_time_of_upload(tmp_path: Path, monkeypa
     assert kinds(prune()) == ["copy"]
 
 
+def test_records_in_a_results_store_go_and_hold_audio_as_those_here_do(tmp_path: Path) -> None:
+    url = f"memory://{tmp_path.name}-results"
+
+    class Cluster(Settings):
+        results_store: str = url
+
+    held, free = put(0.1, 100), put(0.2, 100)
+    place = RemoteFolder(url)
+    for name, ref in (("ingest-v1-a", held), ("ingest-v1-b", free)):
+        place.fs.pipe_file(f"{place.base}/{name}", a_record(name, 0, ref).read_bytes())
+        (get_settings().results_dir / name).unlink()
+    place.fs.store[f"{place.base}/ingest-v1-b"].created -= datetime.timedelta(days=8)
+    gone = Retention(Cluster(), time.time() - 7 * DAY_SEC).prune()
+    assert [(item.kind, item.name) for item in gone] == [("record", "ingest-v1-b"), ("audio", ArtifactStore.key(free))]
+    assert stored() == {held.sha256}
+
+
 @pytest.mark.parametrize(
     ("info", "when"),
     [

@@ -32,7 +32,7 @@ from tasks.chords import recognize_chords
 from tasks.common.batch_entries import failed_entry, map_entry, recipe_of, skipped_entry, summarize
 from tasks.common.errors import AllSongsFailed, FolderHasNoSongs, StorageError
 from tasks.common.manifest import Manifest
-from tasks.common.memory import GIB, MemoryBudget, default_at_once, default_budget_bytes, song_bytes
+from tasks.common.memory import GIB, MemoryBudget, base_bytes, default_at_once, default_budget_bytes, return_free_memory, song_bytes
 from tasks.common.planning import make_plan
 from tasks.common.settings import get_settings
 from tasks.common.song_files import SongFile, SongFolder, find_songs
@@ -105,6 +105,7 @@ class BatchRun:
     found: SongFolder
     recipe: str
     budget_bytes: int
+    base_bytes: int
     at_once: int
     manifest: Manifest
     watcher: BatchWatcher
@@ -135,10 +136,21 @@ class BatchRun:
         plan = make_plan(options)
         refuse_if_strict(plan, options)
         budget = int(memory_budget_gib * GIB) if memory_budget_gib else default_budget_bytes()
+        base = base_bytes(plan)
         manifest = Manifest(target)
         manifest.write()
-        watcher = _watcher.get(BatchWatcher())
-        return cls(folder, options, target, found, _recipe(options, plan), budget, at_once or default_at_once(budget), manifest, watcher)
+        return cls(
+            folder=folder,
+            options=options,
+            output_dir=target,
+            found=found,
+            recipe=_recipe(options, plan),
+            budget_bytes=budget,
+            base_bytes=base,
+            at_once=at_once or default_at_once(budget, base),
+            manifest=manifest,
+            watcher=_watcher.get(BatchWatcher()),
+        )
 
     def run(self) -> BatchSummary:
         """Analyse what is not finished yet."""
@@ -149,8 +161,9 @@ class BatchRun:
         total = len(self.found.songs)
         artifacts.show_progress(len(self.kept), total)
         try:
-            budget = MemoryBudget(self.budget_bytes, self.at_once)
+            budget = MemoryBudget(self.budget_bytes - self.base_bytes, self.at_once)
             for entry in in_parallel(waiting, self._analyse, _bytes_needed, budget, tick=self._save):
+                return_free_memory()
                 self.entries.append(entry)
                 self.manifest.put(entry)
                 self._save()

@@ -121,9 +121,10 @@ class Service:
         return str(run["id"])
 
     def look(self, **parameters: Any) -> dict[str, Any]:
-        """Let the folder watch look once, now, and return its run when it has ended."""
-        run = self.run("watch-folder/watch-folder", **parameters)
-        return self.ended(run)
+        """Let the folder watch look once, now, and return its run when it has ended. While another look is under way, a new one is cancelled."""
+        while (ended := self.ended(self.run("watch-folder/watch-folder", **parameters)))["state_type"] == "CANCELLED":
+            time.sleep(1)
+        return ended
 
     def ended(self, run: str, timeout: float = 120) -> dict[str, Any]:
         """A run when it has ended."""

@@ -69,6 +69,37 @@ def setup(
 
 
 @app.command()
+def prune(
+    older_than: Annotated[
+        float | None,
+        typer.Option("--older-than", min=0, max=36500, metavar="DAYS", help="Days since the last use. Default: PERFORMIA_RETENTION_DAYS."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing; list what would go, and how many bytes.")] = False,
+    outputs: Annotated[
+        list[Path] | None,
+        typer.Option("--outputs", metavar="DIR", help="A further folder with Song Maps that are kept. May be repeated."),
+    ] = None,
+    keep_all_audio: Annotated[bool, typer.Option("--keep-all-audio", help="Keep all audio that a kept Song Map names.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Delete run records, cached results, decoded songs and stems that nobody has used for some days."""
+    from flows.prune_command import prune_now
+
+    _set_up_logging(False)
+    raise typer.Exit(prune_now(older_than, dry_run, outputs or [], keep_all_audio, sure=yes, as_json=as_json))
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+    """Check the installation: packages, models, disk, device, folders, the Prefect server; and say what to do."""
+    from flows.doctor_command import doctor as examine
+
+    _set_up_logging(False)
+    raise typer.Exit(examine(as_json))
+
+
+@app.command()
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="SONG_MAP...", help="Song Maps to check.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,

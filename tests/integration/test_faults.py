@@ -61,12 +61,7 @@ def fight(service: Service, songs: int, kills: int, pause: tuple[float, float], 
 def assert_nothing_is_left(service: Service, songs: int) -> None:
     assert not (service.inbox / "failed").exists()
     service.wait(lambda: not service.runs("analyze-song", *UNDER_WAY), 150, "a run is under way for ever")
-    limits = ("gpu", "cpu-heavy", "memory-heavy", "network")
-    service.wait(
-        lambda: all(limit["active_slots"] == 0 for limit in service.post("v2/concurrency_limits/filter", {}) if limit["name"] in limits),
-        30,
-        "a slot stays taken",
-    )
+    service.wait(lambda: service.slots_taken("gpu", "cpu-heavy", "memory-heavy", "network") == 0, 30, "a slot stays taken")
     completed = Counter(str(run["parameters"]["song"]) for run in service.runs("analyze-song", "COMPLETED"))
     assert len(completed) == songs
     # A process killed between writing the map and saying so leaves a complete map; the run is then made again, from the cache.

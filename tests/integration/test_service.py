@@ -108,7 +108,7 @@ def test_a_served_run_reads_and_writes_in_the_allowed_folders_only(service: Serv
     assert "OUTPUT_PATH_REFUSED" in run["state"]["message"]
     assert not (tmp_path / "out").exists()
     for parameters in ({"inbox": str(tmp_path)}, {"outbox": str(tmp_path)}):
-        assert "PATH_REFUSED" in service.ended(service.run("watch-folder/watch-folder", **parameters))["state"]["message"]
+        assert "PATH_REFUSED" in service.look(**parameters)["state"]["message"]
     folder = service.ended(service.run("analyze-folder/analyze-folder", folder=str(tmp_path)))
     assert "PATH_REFUSED" in folder["state"]["message"]
     (service.inbox / "link.wav").unlink()

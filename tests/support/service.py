@@ -121,7 +121,7 @@ class Service:
         return str(run["id"])
 
     def look(self, **parameters: Any) -> dict[str, Any]:
-        """Let the folder watch look once, now, and return its run when it has ended. While another look is under way, a new one is cancelled."""
+        """Let the folder watch look once, now, and return its run when it has ended. While another look is under way, one is cancelled."""
         while (ended := self.ended(self.run("watch-folder/watch-folder", **parameters)))["state_type"] == "CANCELLED":
             time.sleep(1)
         return ended
@@ -140,6 +140,11 @@ class Service:
                 log = self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
                 raise AssertionError(f"{complaint} within {timeout:.0f} s\n{log}")
             time.sleep(0.25)
+
+    def slots_taken(self, *limits: str) -> int:
+        """How many slots of these limits are taken."""
+        found = self.post("v2/concurrency_limits/filter", {})
+        return sum(limit["active_slots"] for limit in found if limit["name"] in limits)
 
     def executions(self) -> list[tuple[float, str, str, str, int]]:
         """(unix time, kind, step, song id, pid) of every start and end of an engine."""

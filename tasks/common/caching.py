@@ -8,12 +8,9 @@ file lock never expires, so a killed run would block all later ones; the kernel 
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +20,14 @@ from filelock import FileLock, Timeout
 from prefect import Task
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
+from prefect.filesystems import WritableFileSystem
 from prefect.locking.protocol import LockManager
 from prefect.transactions import IsolationLevel
 
 from schemas.plan import StepPlan
 from schemas.results import StepResult, digest_of
-from tasks.common.settings import get_settings
+from tasks.common.records import RecordRefused, Records, result_of
+from tasks.common.settings import get_settings, is_remote, local_path
 from tasks.common.storage import ArtifactStore, audio_refs
 
 logger = logging.getLogger(__name__)
@@ -156,29 +155,60 @@ class StepCache(CachePolicy):
     def compute_key(self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any) -> str:
         key = step_key(self.step, self.version, inputs)
         plan = next((value for value in inputs.values() if isinstance(value, StepPlan)), None)
-        drop_stale(get_settings().results_dir / key, plan)
+        drop_stale(Records(get_settings().results_url), key, plan)
         return key
 
 
-def drop_stale(record: Path, plan: StepPlan | None) -> None:
+class RecordStorage(WritableFileSystem):
+    """Prefect's door to the records: JSON of our own types goes in and out, and nothing else.
+
+    It is not saved as a block at the server: it holds nothing but a URL, which every process knows from its settings.
+    """
+
+    _block_type_name = "Performia Records"
+
+    url: str
+
+    def _resolve_path(self, path: str) -> str:
+        """How Prefect shows where a record is: the whole path."""
+        return f"{self.url.rstrip('/')}/{path}" if is_remote(self.url) else str(Path(local_path(self.url)) / path)
+
+    def read_path(self, path: str, _sync: bool = True) -> bytes:  # type: ignore[override]
+        return Records(self.url).read(_key(path))
+
+    async def aread_path(self, path: str) -> bytes:
+        return await anyio.to_thread.run_sync(self.read_path, path)
+
+    def write_path(self, path: str, content: bytes, _sync: bool = True) -> None:  # type: ignore[override]
+        Records(self.url).write(_key(path), content)
+
+    async def awrite_path(self, path: str, content: bytes) -> None:
+        await anyio.to_thread.run_sync(self.write_path, path, content)
+
+
+def _key(path: str) -> str:
+    """Records lie side by side, so a path cannot lead out of the store."""
+    return path.rpartition("/")[2]
+
+
+def drop_stale(records: Records, key: str, plan: StepPlan | None) -> None:
     """Delete a stored result that must not be used: unreadable, naming audio that is gone, or made by a lesser engine than is at hand.
 
-    Any other is about to be used, and its modification time says so: what nobody uses is pruned.
+    Any other is about to be used, and counts as such: what nobody uses is pruned.
     """
     try:
-        result = json.loads(json.loads(record.read_bytes())["result"])
+        result = result_of(records.read(key))
     except FileNotFoundError:
         return
-    except (OSError, ValueError, KeyError, TypeError):
-        reason = "unreadable"
+    except (OSError, RecordRefused) as error:
+        reason = f"unreadable ({error})"
     else:
         reason = _why_stale(result, plan)
     if reason:
-        logger.info("dropping the cached result %s: %s", record.name, reason)
-        record.unlink(missing_ok=True)
+        logger.info("dropping the cached result %s: %s", key, reason)
+        records.drop(key)
     else:
-        with suppress(OSError):
-            os.utime(record)
+        records.use(key)
 
 
 def _why_stale(result: Any, plan: StepPlan | None) -> str:
@@ -199,5 +229,8 @@ def _find_engine(result: Any) -> str:
 
 
 def cached(task: Task[..., Any]) -> Task[..., Any]:
-    """The task with its results in Performia's own cache directory. Bound at run time: nothing is read from the settings at import."""
-    return task.with_options(result_storage=get_settings().results_dir)
+    """The task with its results in Performia's own cache. Bound at run time: nothing is read from the settings at import."""
+    bound = task.with_options()
+    # Given as an option, Prefect wants a block that is saved at the server; it takes any.
+    bound.result_storage = RecordStorage(url=get_settings().results_url)
+    return bound

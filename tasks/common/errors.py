@@ -214,6 +214,11 @@ class StrictRunFailed(PerformiaError):
     todo = "Fetch the missing models or run without --strict"
 
 
+class TaskRunnerUnavailable(PerformiaError):
+    code = "TASK_RUNNER_UNAVAILABLE"
+    todo = "Check PERFORMIA_TASK_RUNNER and PERFORMIA_TASK_RUNNER_ADDRESS"
+
+
 class ApiUnreachable(PerformiaError):
     code = "API_UNREACHABLE"
     todo = "Start it (`performia serve` does), or check PREFECT_API_URL; `performia doctor` looks at it"

@@ -25,7 +25,7 @@ from schemas.results import Frozen
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.retention_maps import KeptMaps
 from tasks.common.retention_places import Folder, LockFolder, Place, RecordFolder, RemoteFolder, StoredFile, place_at, try_lock
-from tasks.common.settings import Settings
+from tasks.common.settings import Settings, is_remote
 from tasks.common.storage import audio_refs, is_alive
 
 Kind = Literal["run", "record", "audio", "copy", "scratch", "lock", "log"]
@@ -183,8 +183,7 @@ class Retention:
 def record_places(settings: Settings) -> tuple[Place, ...]:
     """Where the records of the step cache are: on this machine, and in the results store where one is set."""
     here = RecordFolder(settings.results_dir, settings.locks_dir)
-    store: str | None = getattr(settings, "results_store", None)
-    return (here, RemoteFolder(store)) if store and "://" in store else (here,)
+    return (here, RemoteFolder(settings.results_url)) if is_remote(settings.results_url) else (here,)
 
 
 def _is_held(path: Path) -> bool:

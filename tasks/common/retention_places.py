@@ -12,6 +12,8 @@ from filelock import FileLock, Timeout
 
 from tasks.common.errors import StorageError
 from tasks.common.last_use import GUARD, modified, remove_unused
+from tasks.common.remote import open_store
+from tasks.common.settings import is_remote, local_path
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,7 @@ class RemoteFolder:
     """A folder behind an fsspec URL. An object's time is that of its last upload."""
 
     def __init__(self, url: str):
-        import fsspec
-
-        self.fs, _, paths = fsspec.get_fs_token_paths(url)
-        self.base = paths[0].rstrip("/")
+        self.fs, self.base = open_store(url)
 
     def files(self) -> Iterator[StoredFile]:
         self.fs.invalidate_cache()
@@ -140,8 +139,7 @@ class RemoteFolder:
 
 def place_at(url: str) -> Place:
     """The folder that a path or an fsspec URL names."""
-    local = url.removeprefix("file://")
-    return RemoteFolder(url) if "://" in local else Folder(Path(local))
+    return RemoteFolder(url) if is_remote(url) else Folder(Path(local_path(url)))
 
 
 def _walk(root: Path) -> Iterator[Path]:

@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def is_remote(url: str) -> bool:
+    """Whether a store is behind an fsspec URL, and not a directory."""
+    return "://" in local_path(url)
+
+
+def local_path(url: str) -> str:
+    return url.removeprefix("file://")
 
 
 class Settings(BaseSettings):
@@ -21,6 +31,20 @@ class Settings(BaseSettings):
     )
     artifact_store: str | None = Field(
         default=None, description="Directory or fsspec URL of the artifact store. Default: data_dir/artifacts."
+    )
+    results_store: str | None = Field(
+        default=None,
+        description="Directory or fsspec URL of the step cache. Default: in a remote artifact store, else data_dir/cache/results.",
+    )
+    store_secret: str | None = Field(
+        default=None, description="Name of a Prefect Secret block with fsspec options (JSON) for remote stores. Default: the environment."
+    )
+    copies_gib: float = Field(
+        default=20.0, ge=0, description="Local copies of remote audio take no more (GiB); the least recently used go first."
+    )
+    task_runner: Literal["threads", "dask", "ray"] = Field(default="threads", description="What runs the steps of a song.")
+    task_runner_address: str | None = Field(
+        default=None, description="Address of a Dask or Ray cluster. Default: one of this machine, started when it is needed."
     )
     output_dir: Path | None = Field(default=None, description="Where songs are written when nothing else is said. Default: data_dir/songs.")
     inbox_dir: Path | None = Field(default=None, description="The watched folder. Default: data_dir/inbox.")
@@ -47,8 +71,16 @@ class Settings(BaseSettings):
         return self.artifact_store or str(self.data_dir / "artifacts")
 
     @property
+    def results_url(self) -> str:
+        """Where the step cache is: on a remote artifact store, so that every machine that has the audio has the results too."""
+        if self.results_store is None and is_remote(self.artifacts_url):
+            return f"{self.artifacts_url.rstrip('/')}/results"
+        return self.results_store or str(self.data_dir / "cache" / "results")
+
+    @property
     def results_dir(self) -> Path:
-        return self.data_dir / "cache" / "results"
+        """The step cache of this machine, also where the results are kept elsewhere."""
+        return self.data_dir / "cache" / "results" if is_remote(self.results_url) else Path(local_path(self.results_url))
 
     @property
     def locks_dir(self) -> Path:

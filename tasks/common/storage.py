@@ -20,7 +20,10 @@ from typing import Any
 
 from schemas.results import AudioRef
 from tasks.common.errors import ArtifactMissing, StorageError
-from tasks.common.last_use import modified, touch
+from tasks.common.last_use import touch
+from tasks.common.local_copies import LocalCopies
+from tasks.common.remote import RemoteFiles
+from tasks.common.settings import get_settings, is_remote, local_path
 
 #: Nothing younger is pruned, unless a person says so.
 _YOUNG_SEC = 24 * 3600.0
@@ -41,7 +44,7 @@ _unfinished: set[Path] = set()
 
 @contextmanager
 def unfinished(target: Path) -> Iterator[Path]:
-    """A hidden name beside `target` to write to, and then to rename: nobody ever sees half a file. Removed at the end if it is still there."""
+    """A hidden name beside `target` to write to, and then to rename: nobody sees half a file. Removed at the end if it is still there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = unfinished_name(target)
     _unfinished.add(temporary)
@@ -59,8 +62,6 @@ def unfinished_name(target: Path) -> Path:
 
 def discard_unfinished() -> None:
     """Remove everything that this process has not finished: for one that must end at once."""
-    from tasks.common.settings import get_settings
-
     for path in tuple(_unfinished):
         with suppress(OSError):
             path.unlink(missing_ok=True)
@@ -117,8 +118,9 @@ class ArtifactStore:
     def __init__(self, url: str, scratch: Path):
         self.url = url
         self.scratch = scratch
-        local = url.removeprefix("file://")
-        self._root: Path | None = None if "://" in local else Path(local)
+        self._root: Path | None = None if is_remote(url) else Path(local_path(url))
+        self._remote = RemoteFiles(url)
+        self._copies = LocalCopies(scratch / "copies")
 
     @staticmethod
     def key(ref: AudioRef) -> str:
@@ -127,39 +129,37 @@ class ArtifactStore:
     def exists(self, ref: AudioRef) -> bool:
         if self._root is not None:
             return (self._root / self.key(ref)).is_file()
-        fs, base = self._remote()
         try:
-            size: int = fs.size(f"{base}/{self.key(ref)}")
+            return _is_whole(self._remote.size(self.key(ref)), ref)
         except FileNotFoundError:
             return False
-        except OSError as error:
-            raise StorageError(f"Could not look into the artifact store: {error}") from error
-        return size > 4 * ref.frames * ref.channels  # samples and a header
 
     def path(self, ref: AudioRef) -> Path:
         """Local path of a stored file, to read from. Raises ArtifactMissing."""
+        key = self.key(ref)
         if self._root is not None:
-            path = self._root / self.key(ref)
+            path = self._root / key
             if not path.is_file():
-                raise ArtifactMissing(f"The artifact store lacks {self.key(ref)}")
+                raise ArtifactMissing(f"The artifact store lacks {key}")
             return path
-        local = self.scratch / "copies" / self.key(ref)
-        if not touch(local, self.scratch / "copies"):
-            self._download(ref, local)
-        return local
+        if not self._copies.use(key):
+            self._download(ref)
+        return self._copies.path(key)
 
     def add(self, file: Path, ref: AudioRef) -> AudioRef:
         """Move a finished WAV file (written in a `temporary_dir`) into the store under its reference, and return the reference."""
+        key = self.key(ref)
         try:
-            if self._use(ref):
+            if self._root is None:
+                if not self._use(ref):
+                    self._remote.upload(file, key)
+                # The next step of the song reads it, most likely on this machine.
+                _move_atomic(file, self._copies.path(key))
+                self._copies.trim()
+            elif self._use(ref):
                 file.unlink()
-                return ref
-            if self._root is not None:
-                _move_atomic(file, self._root / self.key(ref))
             else:
-                fs, base = self._remote()
-                fs.put_file(str(file), f"{base}/{self.key(ref)}")
-                file.unlink()
+                _move_atomic(file, self._root / key)
             return ref
         except OSError as error:
             raise StorageError(f"Could not store {file.name}: {error}") from error
@@ -168,12 +168,8 @@ class ArtifactStore:
         """Count a stored file as used now, so that it is not pruned while a run builds on it. False where it is to be stored."""
         if self._root is not None:
             return touch(self._root / self.key(ref), self._root)
-        if not self.exists(ref):
-            return False
         # An object's time is that of its upload: an old one is uploaded again.
-        fs, base = self._remote()
-        written = modified(fs.info(f"{base}/{self.key(ref)}"))
-        return written is None or time.time() - written < _YOUNG_SEC
+        return self.exists(ref) and is_young(self._remote.written(self.key(ref)))
 
     @contextmanager
     def temporary_dir(self) -> Iterator[Path]:
@@ -188,22 +184,30 @@ class ArtifactStore:
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
-    def _remote(self) -> tuple[Any, str]:
-        import fsspec
-
-        fs, _, paths = fsspec.get_fs_token_paths(self.url)
-        return fs, paths[0].rstrip("/")
-
-    def _download(self, ref: AudioRef, local: Path) -> None:
-        fs, base = self._remote()
+    def _download(self, ref: AudioRef) -> None:
+        key = self.key(ref)
+        local = self._copies.path(key)
         try:
             with unfinished(local) as temporary:
-                fs.get_file(f"{base}/{self.key(ref)}", str(temporary))
+                self._remote.download(key, temporary)
+                if not _is_whole(temporary.stat().st_size, ref):
+                    raise FileNotFoundError(key)
                 os.replace(temporary, local)
         except FileNotFoundError as error:
-            raise ArtifactMissing(f"The artifact store lacks {self.key(ref)}") from error
+            raise ArtifactMissing(f"The artifact store lacks {key}") from error
         except OSError as error:
-            raise StorageError(f"Could not fetch {self.key(ref)}: {error}") from error
+            raise StorageError(f"Could not fetch {key}: {error}") from error
+        self._copies.trim()
+
+
+def _is_whole(size: int, ref: AudioRef) -> bool:
+    """Whether a file of this size may hold the samples of a reference and a header: an upload that broke off does not."""
+    return size > 4 * ref.frames * ref.channels
+
+
+def is_young(written: float | None) -> bool:
+    """Whether an object that was uploaded then is too young to be pruned."""
+    return written is None or time.time() - written < _YOUNG_SEC
 
 
 def audio_refs(value: Any) -> Iterator[AudioRef]:
@@ -220,13 +224,11 @@ def audio_refs(value: Any) -> Iterator[AudioRef]:
 
 
 def sweep_scratch(scratch: Path | None = None) -> None:
-    """Remove what processes that died left unfinished: temporary directories, and files in a local artifact store."""
-    from tasks.common.settings import get_settings
-
+    """Remove what processes that died left unfinished: temporary directories, and half files."""
     folder = scratch or get_settings().scratch_dir
-    store = get_settings().artifacts_url.removeprefix("file://")
-    if "://" not in store:
-        remove_abandoned(Path(store), "audio/*/.*.tmp")
+    store = get_settings().artifacts_url
+    remove_abandoned(get_settings().results_dir)
+    remove_abandoned(folder / "copies" if is_remote(store) else Path(local_path(store)), "audio/*/.*.tmp")
     for path in folder.glob("*-*"):
         owner = path.name.split("-")[0]
         if owner.isdigit() and path.is_dir() and not is_alive(int(owner)):

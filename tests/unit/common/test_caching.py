@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Loudness, ModelUse, SongSource, StepReport, Tags
 from tasks.common.caching import KernelLockManager, drop_stale, step_key
+from tasks.common.records import Records
 from tasks.common.settings import get_settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -103,13 +104,13 @@ def test_fallbacks_and_paths_do_not_change_the_key_and_failed_inputs_count_as_ab
 def write_record(result: dict[str, object]) -> Path:
     record = get_settings().results_dir / "chords-v1-abc"
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps({"metadata": {}, "result": json.dumps(result)}))
+    record.write_text(json.dumps({"metadata": {"serializer": {"type": "json"}}, "result": json.dumps(result)}))
     return record
 
 
 def test_a_record_whose_audio_is_gone_is_dropped() -> None:
     record = write_record(a_source().model_dump(mode="json"))
-    drop_stale(record, None)
+    drop_stale(Records(str(record.parent)), record.name, None)
     assert not record.exists()
 
 
@@ -119,22 +120,22 @@ def test_a_record_whose_audio_is_there_is_kept() -> None:
     stored.parent.mkdir(parents=True)
     stored.write_bytes(b"RIFF")
     record = write_record(a_source().model_dump(mode="json"))
-    drop_stale(record, None)
+    drop_stale(Records(str(record.parent)), record.name, None)
     assert record.exists()
 
 
 def test_a_record_of_a_lesser_engine_is_dropped_once_the_better_one_is_at_hand() -> None:
     record = write_record({"report": {"engine": "fallback"}})
-    drop_stale(record, a_plan(engine="fallback"))
+    drop_stale(Records(str(record.parent)), record.name, a_plan(engine="fallback"))
     assert record.exists()
-    drop_stale(record, a_plan(engine="good"))
+    drop_stale(Records(str(record.parent)), record.name, a_plan(engine="good"))
     assert not record.exists()
 
 
 def test_a_record_that_is_used_is_as_young_as_its_last_use() -> None:
     record = write_record({"report": {"engine": "good"}})
     os.utime(record, (1.0, 1.0))
-    drop_stale(record, a_plan())
+    drop_stale(Records(str(record.parent)), record.name, a_plan())
     assert record.stat().st_mtime > time.time() - 60
 
 
@@ -143,7 +144,7 @@ def test_an_unreadable_record_is_dropped(content: bytes) -> None:
     record = get_settings().results_dir / "chords-v1-abc"
     record.parent.mkdir(parents=True)
     record.write_bytes(content)
-    drop_stale(record, None)
+    drop_stale(Records(str(record.parent)), record.name, None)
     assert not record.exists()
 
 

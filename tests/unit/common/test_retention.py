@@ -21,6 +21,7 @@ from schemas.results import AudioRef
 from tasks.common.audio import WavWriter
 from tasks.common.caching import KernelLockManager
 from tasks.common.last_use import modified, remove_unused, touch
+from tasks.common.remote import open_store
 from tasks.common.retention import DAY_SEC, Pruned, PruneReport, Retention
 from tasks.common.retention_places import Folder, LockFolder, RecordFolder, RemoteFolder, StoredFile, place_at
 from tasks.common.settings import Settings, get_settings, reset_settings
@@ -409,7 +410,7 @@ def test_a_remote_store_is_pruned_by_the_time_of_upload(tmp_path: Path, monkeypa
     old, new, named = (put(share) for share in (0.1, 0.2, 0.3))
     a_record(KEY, 1, named)
     store = ArtifactStore(url, get_settings().scratch_dir)
-    fs, base = store._remote()
+    fs, base = open_store(url)
     for ref in (old, named):
         fs.store[f"{base}/{store.key(ref)}"].created -= datetime.timedelta(days=8)
     foreseen, done = prune(dry_run=True), prune()

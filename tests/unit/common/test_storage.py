@@ -14,6 +14,7 @@ from schemas.results import AudioRef
 from tasks.common import storage
 from tasks.common.audio import WavWriter, read_stereo
 from tasks.common.errors import ArtifactMissing, StorageError
+from tasks.common.remote import open_store
 from tasks.common.storage import ArtifactStore, atomic_write, copy_atomic, sweep_scratch
 
 SAMPLES = np.linspace(-0.5, 0.5, 2000, dtype=np.float32).reshape(2, 1000)
@@ -59,7 +60,7 @@ def test_what_is_stored_again_is_as_young_as_a_new_file(tmp_path: Path) -> None:
 
 def test_an_old_object_of_a_remote_store_is_uploaded_again(tmp_path: Path) -> None:
     store = ArtifactStore(f"memory://{tmp_path.name}-old", tmp_path / "scratch")
-    fs, base = store._remote()
+    fs, base = open_store(store.url)
     object_ = f"{base}/{store.key(put(store))}"
     uploaded = fs.store[object_].created
     put(store)
@@ -106,7 +107,7 @@ def test_a_move_to_another_disk_that_breaks_off_leaves_no_half_file(tmp_path: Pa
 def test_an_upload_that_broke_off_counts_as_missing_and_is_done_again(tmp_path: Path) -> None:
     store = ArtifactStore(f"memory://{tmp_path.name}-half", tmp_path / "scratch")
     ref = put(store)
-    fs, base = store._remote()
+    fs, base = open_store(store.url)
     fs.pipe_file(f"{base}/{store.key(ref)}", b"RIFF")
     assert not store.exists(ref)
     put(store)
@@ -119,17 +120,18 @@ def test_a_file_url_is_a_directory(tmp_path: Path) -> None:
     assert store.path(put(store)).is_relative_to(tmp_path / "store")
 
 
-@pytest.mark.parametrize("call", ["size", "get_file", "put_file"])
+@pytest.mark.parametrize("call", ["info", "get_file", "put_file"])
 def test_a_remote_store_that_fails_is_a_transient_named_error(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ArtifactStore(f"memory://{tmp_path.name}-{call}", tmp_path / "scratch")
     ref = put(store)
-    fs, _ = store._remote()
+    store.path(ref).unlink()  # the local copy
+    fs, _ = open_store(store.url)
     monkeypatch.setattr(type(fs), call, lambda *args, **options: (_ for _ in ()).throw(ConnectionError("gone")))
     with pytest.raises(StorageError, match="gone") as caught:
-        {"size": lambda: store.exists(ref), "get_file": lambda: store.path(ref), "put_file": lambda: put(store, SAMPLES * 0.3)}[call]()
+        {"info": lambda: store.exists(ref), "get_file": lambda: store.path(ref), "put_file": lambda: put(store, SAMPLES * 0.3)}[call]()
     assert caught.value.transient
     assert not isinstance(caught.value, ArtifactMissing)
-    assert [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()] == []
+    assert [path for path in (tmp_path / "scratch").rglob("*") if path.is_file() and path.name != ".last-use.lock"] == []
 
 
 def test_scratch_that_cannot_be_made_is_a_named_error(tmp_path: Path) -> None:

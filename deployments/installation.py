@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -12,9 +13,12 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
+from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 
 from deployments.definitions import WORK_POOL
 from deployments.limits import make_limits
+from tasks.common.remote import shown
+from tasks.common.settings import Settings, get_settings, is_remote, local_path
 
 ZOMBIES: Final = "Performia: end runs whose process is gone"
 #: Runs report every so often that they live; three reports missed mean that they do not.
@@ -24,7 +28,7 @@ _SILENT_SEC: Final = 3 * HEARTBEAT_SEC + 30
 
 def install(client: SyncPrefectClient, limits: dict[str, int]) -> list[str]:
     """Make what is missing, and say what was changed. What a person has changed stays as it is."""
-    return [*make_limits(client, limits), *_make_pool(client), *_make_automation(client)]
+    return [*make_limits(client, limits), *_make_pool(client), *_make_automation(client), *make_storage_blocks(get_settings())]
 
 
 def _make_pool(client: SyncPrefectClient) -> list[str]:
@@ -69,3 +73,22 @@ def _make_automation(client: SyncPrefectClient) -> list[str]:
         return []
     client.create_automation(zombie_automation())
     return [f"automation {ZOMBIES!r}"]
+
+
+def make_storage_blocks(settings: Settings) -> list[str]:
+    """Blocks that say where the audio and the step cache are, for other flows of the same server. They hold no credentials."""
+    changes = []
+    for name, url in (("performia-artifacts", settings.artifacts_url), ("performia-results", settings.results_url)):
+        block = RemoteFileSystem(basepath=shown(url)) if is_remote(url) else LocalFileSystem(basepath=str(Path(local_path(url)).absolute()))
+        if _saved_basepath(type(block), name) != block.basepath:
+            block.save(name, overwrite=True)
+            changes.append(f"block {name}: {block.basepath}")
+    return changes
+
+
+def _saved_basepath(kind: type[LocalFileSystem] | type[RemoteFileSystem], name: str) -> str | None:
+    try:
+        saved: Any = kind.load(name)
+    except ValueError:
+        return None
+    return str(saved.basepath)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+import signal
 import threading
 import time
 from contextlib import ExitStack
@@ -118,7 +119,6 @@ def deployments(at_once: int | None) -> list[Any]:
 def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: bool) -> None:
     """Run Prefect's runner, and start it again when it fails: without an API it gives up after a while."""
     import anyio
-    from prefect.runner import Runner
 
     from deployments.installation import HEARTBEAT_SEC
 
@@ -127,7 +127,7 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
     threading.Thread(target=context.run, args=(_look_after, console, api, stopping), name="look-after", daemon=True).start()
     try:
         while True:
-            runner = Runner(
+            runner = _runner_class()(
                 name="performia",
                 query_seconds=2,
                 heartbeat_seconds=HEARTBEAT_SEC,
@@ -142,6 +142,18 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
                 time.sleep(_RESTART_SEC)
     finally:
         stopping.set()
+
+
+def _runner_class() -> Any:
+    from prefect.runner import Runner
+
+    class StoppedInOrder(Runner):
+        """SIGTERM, as a service manager sends it, ends like Ctrl-C; Prefect's own handler leaves a coroutine behind."""
+
+        def handle_sigterm(self, *_: Any, **__: Any) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return StoppedInOrder
 
 
 async def _serve_once(runner: Any, served: list[Any]) -> None:

@@ -19,12 +19,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 #: A first start migrates a new database: 14 s here, 75 s seen on slow machines.
 _START_SEC = 120.0
 _STOP_SEC = 10.0
+_RETRY_AFTER_SEC = b"0.2"
 
 #: What keeps the server and the client quiet and offline; a user's own values win.
 _QUIET = {
@@ -168,12 +172,29 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def api() -> Callable[[Any, Any, Any], Awaitable[None]]:
+    """Prefect's API, which says how soon to try again where SQLite was busy with another writer. Unsaid, the client waits two seconds."""
+    from prefect.server.api.server import create_app
+
+    app = create_app()
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        async def send_on(message: Any) -> None:
+            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
+                message = {**message, "headers": [*message["headers"], (b"retry-after", _RETRY_AFTER_SEC)]}
+            await send(message)
+
+        await app(scope, receive, send_on)
+
+    return answer
+
+
 def serve(port: int) -> None:
     """Serve Prefect's API on loopback until standard input closes."""
     import uvicorn
 
     config = uvicorn.Config(
-        "prefect.server.api.server:create_app", factory=True, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2
+        "flows.embedded_api:api", factory=True, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2
     )
     server = uvicorn.Server(config)
 

@@ -54,7 +54,7 @@ def free_lost_slots(client: SyncPrefectClient) -> list[str]:
         return []
     changes = []
     for limit in client.read_global_concurrency_limits(limit=200):
-        if limit.name in RESOURCE_TAGS and limit.active_slots:
+        if (limit.name in RESOURCE_TAGS or limit.name.startswith("deployment:")) and limit.active_slots:
             client.update_global_concurrency_limit(limit.name, GlobalConcurrencyLimitUpdate(active_slots=0))
             changes.append(f"limit {limit.name}: {limit.active_slots} slots that nobody held were freed")
     return changes

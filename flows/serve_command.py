@@ -78,7 +78,7 @@ def prepare(own_server: bool) -> list[str]:
     from deployments.limits import free_lost_slots
     from tasks.common.liveness import reap_dead_runs
 
-    done = [f"ended the run {run.name!r}, whose process had died" for run in reap_dead_runs()]
+    done = [f"ended the run {run.name!r}, whose process had died" for run in reap_dead_runs(server_is_ours=own_server)]
     with get_client(sync_client=True) as client:
         if own_server:
             done += [f"made {change}" for change in install(client, {})]
@@ -102,8 +102,7 @@ def deployments(at_once: int | None) -> list[Any]:
         served.append(
             getattr(importlib.import_module(module), name).to_deployment(
                 definition.name,
-                interval=definition.interval_sec,
-                cron=definition.cron,
+                schedules=_schedules(definition),
                 parameters=dict(definition.parameters),
                 description=definition.description,
                 tags=list(definition.tags),
@@ -114,6 +113,24 @@ def deployments(at_once: int | None) -> list[Any]:
             )
         )
     return served
+
+
+def _schedules(definition: Any) -> list[Any]:
+    import datetime
+
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+
+    from deployments.definitions import SCHEDULED_AHEAD
+
+    if definition.interval_sec is None and definition.cron is None:
+        return []
+    schedule: Any = (
+        CronSchedule(cron=definition.cron)
+        if definition.cron
+        else IntervalSchedule(interval=datetime.timedelta(seconds=definition.interval_sec))
+    )
+    return [DeploymentScheduleCreate(schedule=schedule, active=True, slug=definition.name, max_scheduled_runs=SCHEDULED_AHEAD)]
 
 
 def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: bool) -> None:

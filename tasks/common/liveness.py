@@ -70,14 +70,15 @@ def mark_ended(flow: Any, flow_run: Any, state: Any) -> None:
         lock.release()
 
 
-def reap_dead_runs(pending_limit_sec: float | None = None) -> list[DeadRun]:
+def reap_dead_runs(server_is_ours: bool = False) -> list[DeadRun]:
     """End the runs of this machine whose process died, give back their slots, and return them.
 
-    pending_limit_sec: after how long a run that was to start, and did not, counts as dead; default: the setting.
+    server_is_ours: the server has just been started by this process, so that no other machine can have started a run on it.
     """
-    limit = get_settings().pending_limit_sec if pending_limit_sec is None else pending_limit_sec
     with get_client(sync_client=True) as client:
-        dead = [*_reap_marked(client), *_reap_pending(client, limit)]
+        dead = [*_reap_marked(client)]
+        dead += _reap_unmarked(client, _UNDER_WAY, 0.0) if server_is_ours else []
+        dead += _reap_unmarked(client, [StateType.PENDING], get_settings().pending_limit_sec)
         free_dead_leases(client)
     return dead
 
@@ -121,12 +122,15 @@ def _reap_marked(client: SyncPrefectClient) -> Iterable[DeadRun]:
         path.unlink(missing_ok=True)
 
 
-def _reap_pending(client: SyncPrefectClient, limit_sec: float) -> Iterable[DeadRun]:
-    """Runs that were to start long ago and never did: their process died before it could say anything, or whoever was to start it."""
+def _reap_unmarked(client: SyncPrefectClient, states: list[StateType], limit_sec: float) -> Iterable[DeadRun]:
+    """Runs in a state for so long, of which no process says that it runs them.
+
+    Pending: their process died before it could say anything, or whoever was to start it did.
+    """
     long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=limit_sec)
     runs = client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=list(FLOWS))),
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING]))),
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))),
     )
     for run in runs:
         if run.state is not None and run.state.timestamp < long_ago and not _alive(str(run.id)):

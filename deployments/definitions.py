@@ -12,10 +12,6 @@ WATCH_INTERVAL_SEC: Final = 30
 PRUNE_CRON: Final = "30 4 * * *"
 
 
-#: How many runs of a schedule are made in advance: after a pause, all that were missed start at once.
-SCHEDULED_AHEAD: Final = 2
-
-
 @dataclass(frozen=True)
 class Definition:
     """One deployment. flow: the module and name of its flow, found wherever the package is installed."""

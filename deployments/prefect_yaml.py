@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from deployments.definitions import DEFINITIONS, SCHEDULED_AHEAD, WORK_POOL, Definition
+from deployments.definitions import DEFINITIONS, WORK_POOL, Definition
 
 _HEAD = """\
 # Deployments of Performia for a Prefect server with a worker.
@@ -31,7 +31,7 @@ def text() -> str:
 
 
 def _deployment(definition: Definition) -> dict[str, Any]:
-    schedule: dict[str, Any] = {"active": True, "slug": definition.name, "max_scheduled_runs": SCHEDULED_AHEAD}
+    schedule: dict[str, Any] = {"active": True, "slug": definition.name}
     if definition.interval_sec is not None:
         schedule["interval"] = definition.interval_sec
     if definition.cron is not None:

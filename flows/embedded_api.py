@@ -48,6 +48,8 @@ def quiet_prefect() -> None:
 _LASTING = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
+    # Prefect makes an hour's scheduled runs in advance; after a pause, all that were missed would start at once.
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT2M",
 }
 
 

@@ -102,7 +102,8 @@ def deployments(at_once: int | None) -> list[Any]:
         served.append(
             getattr(importlib.import_module(module), name).to_deployment(
                 definition.name,
-                schedules=_schedules(definition),
+                interval=definition.interval_sec,
+                cron=definition.cron,
                 parameters=dict(definition.parameters),
                 description=definition.description,
                 tags=list(definition.tags),
@@ -113,24 +114,6 @@ def deployments(at_once: int | None) -> list[Any]:
             )
         )
     return served
-
-
-def _schedules(definition: Any) -> list[Any]:
-    import datetime
-
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
-
-    from deployments.definitions import SCHEDULED_AHEAD
-
-    if definition.interval_sec is None and definition.cron is None:
-        return []
-    schedule: Any = (
-        CronSchedule(cron=definition.cron)
-        if definition.cron
-        else IntervalSchedule(interval=datetime.timedelta(seconds=definition.interval_sec))
-    )
-    return [DeploymentScheduleCreate(schedule=schedule, active=True, slug=definition.name, max_scheduled_runs=SCHEDULED_AHEAD)]
 
 
 def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: bool) -> None:

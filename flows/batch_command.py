@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,9 +31,10 @@ def analyze_folder_command(
     as_json: bool = False,
     debug: bool = False,
 ) -> int:
-    """Analyse the folder and return the exit code: 0, or 1 if any song failed, 130 if interrupted."""
+    """Analyse the folder and return the exit code: 0, or 1 if any song failed, 130 if interrupted or told to end."""
     console = error_console()
     quiet_prefect()
+    signal.signal(signal.SIGTERM, _stop)
     finished: list[str] = []
     try:
         # Before anything slow starts: a wrong folder is refused at once.
@@ -53,6 +55,11 @@ def analyze_folder_command(
     if as_json:
         print(summary.model_dump_json(indent=1))
     return 1 if summary.failed else 0
+
+
+def _stop(number: int, frame: object) -> None:
+    """Told to end: as by Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def _analyze(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from service import Service, kill, tones
 
+from schemas.song_map import SongMap
 from tasks.packager.validation import validate_file
 
 UNDER_WAY = ("RUNNING", "PENDING", "CANCELLING")
@@ -98,5 +100,31 @@ def test_twenty_kills_over_a_batch_lose_nothing(service: Service) -> None:
         assert_nothing_is_left(service, 10)
         print(f"kills survived: {dict(struck)}; songs lost: 0; steps computed again: {recomputed(service)}")
         assert recomputed(service) <= 20
+    finally:
+        service.kill_all()
+
+
+@pytest.mark.slow
+def test_the_real_engines_killed_twice_go_on_where_they_were(tmp_path: Path, prefect_home: Path, demo_song: Path) -> None:
+    service = Service(tmp_path, prefect_home, PERFORMIA_PENDING_LIMIT_SEC="20")
+    service.environment["PYTHONPATH"] = str(Path(__file__).parents[2])  # without the light engines
+    records = service.data / "cache" / "results"
+    try:
+        service.start()
+        shutil.copy(demo_song, service.inbox / "demo.ogg")
+        service.look(rules={"settle_sec": 1})
+        for finished in ("ingest", "separation"):
+            service.wait(lambda step=finished: bool(list(records.glob(f"{step}-*"))), 240, f"{finished} is not finished")
+            time.sleep(2)
+            service.kill_all()
+            service.start()
+            service.look()
+        song_map = service.songs / "demo" / "song_map.json"
+        service.wait(song_map.exists, 240, "no Song Map")
+        assert validate_file(song_map) == []
+        steps = dict(SongMap.model_validate_json(song_map.read_text(encoding="utf-8")).steps)
+        assert steps["ingest"].cached
+        assert steps["separation"].cached
+        service.wait(lambda: not service.runs("analyze-song", *UNDER_WAY), 60, "a run is under way for ever")
     finally:
         service.kill_all()

@@ -1,0 +1,195 @@
+"""Slots of scarce resources and runs of dead processes, on a real Prefect API; and what `performia setup` makes there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Cancelling, Pending, Running
+
+from deployments.installation import ZOMBIES, install
+from deployments.limits import free_lost_slots, suggested_limits
+from tasks.common import slots as module
+from tasks.common.liveness import mark_ended, mark_running, reap_dead_runs
+from tasks.common.resources import CPU_HEAVY, GPU, MEMORY_HEAVY, RESOURCE_TAGS, limits_of
+from tasks.common.settings import get_settings, reset_settings
+from tasks.common.slots import slots, slots_dir
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+@flow(name="analyze-song")
+def a_flow() -> None: ...
+
+
+@pytest.fixture
+def client() -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as found:
+        yield found
+
+
+@pytest.fixture
+def limit(client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A limit of one slot."""
+    monkeypatch.setattr(module, "_absent", {})
+    name = f"limit-{uuid.uuid4().hex[:8]}"
+    client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+    yield name
+    client.delete_global_concurrency_limit_by_name(name)
+
+
+def taken(client: SyncPrefectClient, name: str) -> int:
+    return int(client.read_global_concurrency_limit_by_name(name).active_slots)
+
+
+def test_a_slot_is_held_and_given_back_also_after_an_error(client: SyncPrefectClient, limit: str) -> None:
+    def use() -> None:
+        with slots([limit]):
+            assert taken(client, limit) == 1
+            raise RuntimeError("oops")
+
+    with pytest.raises(RuntimeError, match="oops"):
+        use()
+    assert taken(client, limit) == 0
+    assert not list(slots_dir().glob("*.lease"))
+
+
+def test_only_one_has_the_slot_and_the_next_follows_soon(client: SyncPrefectClient, limit: str) -> None:
+    inside: list[float] = []
+    most = 0
+    waited = []
+
+    def use() -> None:
+        nonlocal most
+        with slots([limit], waiting=lambda: waited.append(1)):
+            inside.append(time.monotonic())
+            most = max(most, taken(client, limit))
+            time.sleep(0.1)
+
+    threads = [threading.Thread(target=use) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(inside) == 5
+    assert most == 1
+    assert all(later - earlier >= 0.1 for earlier, later in zip(sorted(inside), sorted(inside)[1:], strict=False))
+    assert waited
+
+
+def test_a_limit_that_the_server_lacks_limits_nothing(client: SyncPrefectClient) -> None:
+    with slots(["no-such-limit"]), slots(["no-such-limit"]):
+        pass
+
+
+def test_the_slot_of_a_killed_process_is_free_for_the_next_at_once(client: SyncPrefectClient, limit: str, data_dir: Path) -> None:
+    code = f"""
+import sys, time
+from tasks.common.slots import slots
+with slots([{limit!r}]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+    environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value()), "PYTHONPATH": str(Path(__file__).parents[2])}
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    assert taken(client, limit) == 1
+    holder.kill()
+    holder.wait()
+    got = threading.Event()
+
+    def use() -> None:
+        with slots([limit]):
+            got.set()
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert got.wait(30)  # Prefect alone would free it when the lease ends, after two minutes
+    thread.join()
+    assert taken(client, limit) == 0
+
+
+def test_a_step_that_may_use_a_gpu_takes_the_cpu_only_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = [GPU, CPU_HEAVY, MEMORY_HEAVY, "a person's own tag"]
+    for device, expected in (("cpu", (CPU_HEAVY, MEMORY_HEAVY)), ("cuda", (GPU, MEMORY_HEAVY)), ("mps", (GPU, MEMORY_HEAVY))):
+        monkeypatch.setenv("PERFORMIA_DEVICE", device)
+        reset_settings()
+        assert limits_of(tags) == expected
+    assert limits_of([]) == ()
+
+
+def test_setup_makes_what_is_missing_once_and_leaves_what_was_changed(client: SyncPrefectClient) -> None:
+    changes = "\n".join(install(client, {}))
+    for name in (*RESOURCE_TAGS, "work pool performia", ZOMBIES, "performia-artifacts", "performia-results"):
+        assert name in changes
+    assert install(client, {}) == []
+    assert install(client, {GPU: 3}) == ["limit gpu: 3"]
+    assert install(client, {}) == []
+    assert client.read_global_concurrency_limit_by_name(GPU).limit == 3
+    assert min(suggested_limits().values()) >= 1
+
+
+def test_slots_that_nobody_holds_are_freed_only_while_nothing_runs(client: SyncPrefectClient) -> None:
+    install(client, {})
+    client.increment_concurrency_slots_with_lease([MEMORY_HEAVY], 1, "concurrency", 600)
+    run = client.create_flow_run(a_flow, state=Running())
+    assert free_lost_slots(client) == []
+    client.set_flow_run_state(run.id, Pending(), force=True)
+    client.delete_flow_run(run.id)
+    assert any(MEMORY_HEAVY in change for change in free_lost_slots(client))
+    assert taken(client, MEMORY_HEAVY) == 0
+
+
+class Marked:
+    """A run as a hook is given it."""
+
+    def __init__(self, run_id: uuid.UUID):
+        self.id = run_id
+
+
+def test_a_run_that_lives_is_left_and_one_whose_process_died_is_ended(client: SyncPrefectClient, data_dir: Path) -> None:
+    alive, dead, cancelled = (client.create_flow_run(a_flow, state=Running()) for _ in range(3))
+    client.set_flow_run_state(cancelled.id, Cancelling(), force=True)
+    mark_running(None, Marked(alive.id), None)
+    try:
+        for run in (dead, cancelled):
+            (data_dir / "runs" / f"{run.id}.run").touch()  # as a killed process leaves it
+        ended = {run.id for run in reap_dead_runs()}
+        assert {str(dead.id), str(cancelled.id)} <= ended
+        assert str(alive.id) not in ended
+        states = [client.read_flow_run(run.id).state for run in (alive, dead, cancelled)]
+        assert [state.name for state in states if state is not None] == ["Running", "Crashed", "Cancelled"]
+        assert [path.stem for path in (data_dir / "runs").glob("*.run")] == [str(alive.id)]
+    finally:
+        mark_ended(None, Marked(alive.id), None)
+    assert not list((data_dir / "runs").glob("*.run"))
+    client.set_flow_run_state(alive.id, Cancelling(), force=True)
+    client.delete_flow_run(alive.id)
+
+
+def test_a_run_that_never_started_is_ended_after_a_while(client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = client.create_flow_run(a_flow, state=Pending())
+    assert str(run.id) not in {dead.id for dead in reap_dead_runs()}
+    monkeypatch.setenv("PERFORMIA_PENDING_LIMIT_SEC", "0.01")
+    reset_settings()
+    assert get_settings().pending_limit_sec == 0.01
+    time.sleep(0.05)
+    assert str(run.id) in {dead.id for dead in reap_dead_runs()}
+
+
+def test_on_a_server_of_our_own_no_run_is_under_way_that_nobody_runs(client: SyncPrefectClient) -> None:
+    run = client.create_flow_run(a_flow, state=Running())
+    assert reap_dead_runs() == []
+    assert [dead.id for dead in reap_dead_runs(server_is_ours=True)] == [str(run.id)]

@@ -53,6 +53,8 @@ def _end_now(number: int, frame: Any) -> None:
 
 #: For the decorator of every flow: `@flow(..., **LIFE)`.
 LIFE: Final[dict[str, Any]] = {
+    # What a flow returns is on the disk already. Prefect would keep a pickle of it where its own settings say to keep every result.
+    "persist_result": False,
     "on_running": [started],
     "on_completion": [liveness.mark_ended],
     "on_failure": [liveness.mark_ended],

@@ -78,8 +78,9 @@ def checked(content: bytes) -> bytes:
         metadata, result = record["metadata"], record["result"]
         if metadata["serializer"]["type"] != "json" or not isinstance(result, str):
             raise RecordRefused("it is not JSON")
-        json.loads(result, object_hook=_refuse_foreign)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if json.loads(result, object_hook=_refuse_foreign).get("__class__") not in _result_classes():
+            raise RecordRefused("it holds no result of a step")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RecordRefused(f"not a record of Performia: {error}") from error
     kept = {name: str(metadata[name]) for name in _KEPT if metadata.get(name)}
     return json.dumps({"metadata": {**kept, "serializer": {"type": "json"}}, "result": result}).encode()

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 @task(
     name="package",
     cache_policy=NO_CACHE,  # it writes where this run was told to, and takes a second
+    persist_result=False,
     retries=1,  # only for the disk: what is invalid stays invalid
     retry_delay_seconds=2,
     retry_condition_fn=is_transient,

@@ -104,7 +104,14 @@ def test_fallbacks_and_paths_do_not_change_the_key_and_failed_inputs_count_as_ab
 def write_record(result: dict[str, object]) -> Path:
     record = get_settings().results_dir / "chords-v1-abc"
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps({"metadata": {"serializer": {"type": "json"}}, "result": json.dumps(result)}))
+    record.write_text(
+        json.dumps(
+            {
+                "metadata": {"serializer": {"type": "json"}},
+                "result": json.dumps({"__class__": "schemas.results.SongSource", "data": result}),
+            }
+        )
+    )
     return record
 
 

@@ -51,18 +51,8 @@ def one_by_one(folder: Path) -> dict[str, Any]:
 def batch(folder: Path, at_once: int) -> dict[str, Any]:
     """`performia analyze-folder`."""
     with tempfile.TemporaryDirectory(prefix="performia-bench-") as place:
-        command = [
-            sys.executable,
-            "-m",
-            "flows.cli",
-            "analyze-folder",
-            str(folder),
-            "-o",
-            f"{place}/out",
-            "--at-once",
-            str(at_once),
-            "--json",
-        ]
+        words = ["analyze-folder", str(folder), "-o", f"{place}/out", "--at-once", str(at_once), "--json"]
+        command = [sys.executable, "-m", "flows.cli", *words]
         started = time.perf_counter()
         run = subprocess.Popen(command, env=surroundings(place), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         scales = Scales(run.pid, Path(place) / "out" / "manifest.json")

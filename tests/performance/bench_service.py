@@ -1,6 +1,6 @@
 """Figures of the service: `python tests/performance/bench_service.py [-o results.json]`. Light engines: the service is measured.
 
-start-up of a served run, one look at 10,000 files, idle time of a scarce slot, memory of the serving processes after 10 and after 100 songs.
+Start-up of a served run, one look at 10,000 files, idle time of a scarce slot, memory of the serving processes after 10 and 100 songs.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def scan(folder: Path, files: int = 10_000, looks: int = 5) -> dict[str, Any]:
 
 def serving(folder: Path, songs: int) -> dict[str, Any]:
     home = folder / "prefect"
+    home.mkdir(parents=True)
     subprocess.run(
         [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"],
         env={**os.environ, "PREFECT_HOME": str(home)},

@@ -85,7 +85,12 @@ def watched_by(watcher: BatchWatcher) -> Iterator[None]:
         _watcher.reset(token)
 
 
-@task(name="song", task_run_name="{name}", cache_policy=NO_CACHE)  # what is worth caching is cached inside
+@task(
+    name="song",
+    task_run_name="{name}",
+    cache_policy=NO_CACHE,  # what is worth caching is cached inside
+    persist_result=False,
+)
 def one_song(name: str, analyse: Callable[[], SongEntry]) -> SongEntry:
     """One song of a batch, as a task of the folder's run.
 

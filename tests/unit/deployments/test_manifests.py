@@ -257,9 +257,9 @@ def test_the_defaults_are_valid(job_template: dict[str, Any]) -> None:
     jsonschema.validate(defaults_of(job_template), job_template["variables"])
 
 
-@pytest.mark.parametrize("gpus", [0, 1])
+@pytest.mark.parametrize("gpus", ["0", "1"])
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
-def test_kubernetes_takes_the_job_of_a_run(job_template: dict[str, Any], gpus: int, version: str) -> None:
+def test_kubernetes_takes_the_job_of_a_run(job_template: dict[str, Any], gpus: str, version: str) -> None:
     job = job_of_a_run(job_template, gpu=gpus)
     kubernetes_validate.validate(job, version, strict=True)
     container = job["spec"]["template"]["spec"]["containers"][0]

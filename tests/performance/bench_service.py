@@ -120,7 +120,7 @@ def memory(service: Service, songs: int) -> dict[str, Any]:
     """MiB of the serving process and of its API, after ten songs and after all."""
     at: dict[int, dict[str, float]] = {}
     for number in range(songs):
-        tones(service.inbox / "long run" / f"{number}.wav", 300 + number, 1000 - number, seconds=2.0)
+        tones(service.inbox / "long run" / f"{number}.wav", 300 + number, 1000 - number)
     for done in (10, songs):
         while len(list((service.songs / "long run").rglob("song_map.json"))) < done:
             time.sleep(1)

@@ -1,0 +1,139 @@
+"""The folder watch's flow against a real Prefect API; nobody runs what it starts, so that the test says how runs end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Cancelled, Completed, Crashed, Failed, State
+
+from flows import analyze_song
+from flows.folder_watch import watch_folder
+from flows.runs import ANALYZE_SONG
+from schemas.options import AnalysisOptions, Quality
+from tasks.common.errors import DeploymentMissing, FolderNotFound
+from tasks.folder_watch.report import WatchReport
+from tasks.folder_watch.rules import WatchRules
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+RULES = WatchRules(settle_sec=0, pause_sec=0, attempts=2)
+
+
+@pytest.fixture
+def client() -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as found:
+        yield found
+
+
+@pytest.fixture
+def deployment(client: SyncPrefectClient) -> Iterator[None]:
+    made = analyze_song.to_deployment("analyze-song").apply()
+    yield
+    client.delete_deployment(made)
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    (tmp_path / "inbox" / "album").mkdir(parents=True)
+    return tmp_path / "inbox"
+
+
+def drop(inbox: Path, name: str) -> Path:
+    """A file of a content that no other test has."""
+    (inbox / name).write_bytes(os.urandom(64))
+    return inbox / name
+
+
+def watch(inbox: Path, **parameters: object) -> WatchReport:
+    report: WatchReport = watch_folder(inbox=inbox, outbox=inbox.parent / "out", **{"rules": RULES, **parameters})
+    return report
+
+
+def run_of(client: SyncPrefectClient, path: Path) -> FlowRun:
+    """The latest run of a file."""
+    runs = [run for run in client.read_flow_runs(limit=200) if run.parameters.get("song") == str(path)]
+    return max(runs, key=lambda run: run.created)
+
+
+def end(client: SyncPrefectClient, path: Path, state: State[object]) -> None:
+    client.set_flow_run_state(run_of(client, path).id, state, force=True)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_settled_file_starts_one_run_that_knows_what_to_do(client: SyncPrefectClient, inbox: Path) -> None:
+    path = drop(inbox, "album/song.wav")
+    options = AnalysisOptions(quality=Quality.fast)
+    report = watch(inbox, options=options)
+    assert (report.accepted, report.started, report.songs["running"]) == (("album/song.wav",),) * 2 + (1,)
+    run = run_of(client, path)
+    assert run.name == "song.wav"
+    assert run.parameters["output_dir"] == str(inbox.parent / "out" / "album")
+    assert run.parameters["options"]["quality"] == "fast"
+    assert len(run.parameters["expected_sha256"]) == 64
+    assert watch(inbox, options=options).started == ()
+
+
+@pytest.mark.usefixtures("deployment")
+def test_another_watcher_that_knows_nothing_gets_the_same_run(
+    client: SyncPrefectClient, inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks.common.settings import reset_settings
+
+    path = drop(inbox, "a.wav")
+    watch(inbox)
+    first = run_of(client, path).id
+    monkeypatch.setenv("PERFORMIA_DATA_DIR", str(tmp_path / "another machine"))
+    reset_settings()
+    assert watch(inbox).songs["running"] == 1
+    assert run_of(client, path).id == first
+
+
+@pytest.mark.usefixtures("deployment")
+def test_runs_that_end_are_followed(client: SyncPrefectClient, inbox: Path) -> None:
+    done, crashed, cancelled, failed = (drop(inbox, f"{name}.wav") for name in ("done", "crashed", "cancelled", "failed"))
+    watch(inbox)
+    end(client, done, Completed())
+    end(client, crashed, Crashed(message="The process died."))
+    end(client, cancelled, Cancelled())
+    end(client, failed, Failed(message="Flow run encountered an exception: AudioSilent: AUDIO_SILENT: nothing is heard. Check."))
+    report = watch(inbox)
+    assert dict(report.ended)["done.wav"] == "done"
+    assert sorted(report.started) == ["crashed.wav", "failed.wav"]
+    assert (inbox / "failed" / "cancelled.wav").exists()
+    end(client, failed, Failed(message="AUDIO_SILENT: again"))
+    report = watch(inbox)
+    assert report.songs == {"waiting": 0, "starting": 0, "running": 1, "done": 1, "failed": 2}
+    assert "AUDIO_SILENT" in (inbox / "failed" / "failed.wav.report.txt").read_text()
+    assert "failed.wav" in report.markdown()
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_run_that_somebody_deleted_is_made_again(client: SyncPrefectClient, inbox: Path) -> None:
+    path = drop(inbox, "a.wav")
+    watch(inbox)
+    run = run_of(client, path).id
+    client.delete_flow_run(run)
+    assert watch(inbox).started == ("a.wav",)
+    assert run_of(client, path).id != run
+
+
+def test_without_the_deployment_nothing_is_lost(inbox: Path) -> None:
+    drop(inbox, "a.wav")
+    with pytest.raises(DeploymentMissing, match="serve"):
+        watch(inbox)
+    made = analyze_song.to_deployment(ANALYZE_SONG.partition("/")[2]).apply()
+    with get_client(sync_client=True) as client:
+        assert watch(inbox).started == ("a.wav",)
+        client.delete_deployment(made)
+
+
+def test_only_the_inbox_of_the_settings_is_made(tmp_path: Path, data_dir: Path) -> None:
+    with pytest.raises(FolderNotFound):
+        watch(tmp_path / "none")
+    assert watch_folder().files == 0
+    assert (data_dir / "inbox").is_dir()

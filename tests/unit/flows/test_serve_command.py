@@ -1,0 +1,102 @@
+"""`performia serve` before it serves: what it refuses, and what it tells its runs. The rest is in `tests/integration/test_service.py`."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from flows import embedded_api, serve_command
+from flows.serve_command import ServeOptions, deployments
+from tasks.common.confinement import is_inside, refuse_input, refuse_output
+from tasks.common.errors import AlreadyServing, AudioPathRefused, OutputPathRefused, PortTaken
+from tasks.common.settings import get_settings, reset_settings
+
+
+def test_what_is_said_on_the_command_line_reaches_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    os.environ["PREFECT_SERVER_API_AUTH_STRING"] = "user:word"
+    monkeypatch.chdir(tmp_path)
+    serve_command._set_environment(ServeOptions(inbox=Path("in"), output=Path("out"), roots=(Path("music"),)))
+    assert os.environ["PERFORMIA_INBOX_DIR"] == str(tmp_path / "in")
+    assert os.environ["PERFORMIA_OUTPUT_DIR"] == str(tmp_path / "out")
+    assert json.loads(os.environ["PERFORMIA_INPUT_ROOTS"]) == [str(tmp_path / "in"), str(tmp_path / "music")]
+    assert os.environ["PREFECT_API_AUTH_STRING"] == "user:word"
+    assert Path(os.environ["PERFORMIA_DATA_DIR"]).is_absolute()
+
+
+def test_a_taken_port_is_refused() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(PortTaken, match="PORT_TAKEN"):
+            serve_command._refuse_taken_port(other.getsockname()[1])
+
+
+def test_two_services_of_one_data_directory_are_refused(data_dir: Path) -> None:
+    with serve_command._only_one(data_dir / "serve.lock"), pytest.raises(AlreadyServing), serve_command._only_one(data_dir / "serve.lock"):
+        pass
+    with serve_command._only_one(data_dir / "serve.lock"):
+        pass
+
+
+def test_a_running_service_is_found_and_a_dead_one_is_not(data_dir: Path) -> None:
+    assert embedded_api.serving_url() is None
+    data_dir.mkdir()
+    embedded_api.serving_file().write_text('{"api_url": "http://127.0.0.1:1/api"}')
+    assert embedded_api.serving_url() is None
+    with FileLock(data_dir / "serve.lock"):
+        assert embedded_api.serving_url() == "http://127.0.0.1:1/api"
+        embedded_api.serving_file().write_text("broken")
+        assert embedded_api.serving_url() is None
+
+
+def test_how_many_songs_at_once_is_the_limit_of_one_deployment() -> None:
+    served = {deployment.name: deployment for deployment in deployments(5)}
+    assert served["analyze-song"].concurrency_limit == 5
+    assert served["watch-folder"].concurrency_limit == 1
+    assert served["watch-folder"].concurrency_options.collision_strategy.value == "CANCEL_NEW"
+    assert [len(deployment.schedules) for deployment in served.values()] == [0, 0, 1, 1]
+    assert served["analyze-song"].entrypoint == "flows.song_analysis.analyze_song"
+
+
+def test_a_served_run_may_read_in_the_inbox_or_the_roots_that_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERFORMIA_INBOX_DIR", str(tmp_path / "in"))
+    reset_settings()
+    refuse_input(tmp_path / "in" / "deep" / "a.wav", get_settings())
+    refuse_input(None, get_settings())
+    for path in (tmp_path / "in.wav", tmp_path / "in" / ".." / "a.wav", Path("/etc/passwd")):
+        with pytest.raises(AudioPathRefused, match="PERFORMIA_INPUT_ROOTS"):
+            refuse_input(path, get_settings())
+    monkeypatch.setenv("PERFORMIA_INPUT_ROOTS", json.dumps([str(tmp_path / "music")]))
+    reset_settings()
+    refuse_input(tmp_path / "music" / "a.wav", get_settings())
+    with pytest.raises(AudioPathRefused):
+        refuse_input(tmp_path / "in" / "a.wav", get_settings())
+
+
+def test_a_served_run_may_write_in_the_output_folder_or_the_roots_that_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERFORMIA_OUTPUT_DIR", str(tmp_path / "out"))
+    reset_settings()
+    refuse_output(tmp_path / "out" / "x", get_settings())
+    refuse_output(None, get_settings())
+    with pytest.raises(OutputPathRefused, match="PERFORMIA_OUTPUT_ROOTS"):
+        refuse_output(tmp_path, get_settings())
+    monkeypatch.setenv("PERFORMIA_OUTPUT_ROOTS", json.dumps([str(tmp_path)]))
+    reset_settings()
+    refuse_output(tmp_path / "elsewhere", get_settings())
+
+
+def test_links_lead_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "secret").write_text("")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "secret")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in" / "loop")
+    assert is_inside(tmp_path / "in" / "x", (tmp_path / "in",))
+    assert not is_inside(tmp_path / "in" / "link", (tmp_path / "in",))
+    assert not is_inside(Path("a\0b"), (tmp_path,))
+    assert not is_inside(tmp_path / "inside", (tmp_path / "in",))

@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-EXTRAS := offline,whisper,dev
+EXTRAS := offline,whisper,s3,redis,dev
 
 # The demo and the tests never ask the network for anything.
 export PERFORMIA_OFFLINE := 1

@@ -43,6 +43,44 @@ def analyze(
     raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug))
 
 
+@app.command("analyze-folder")
+def analyze_folder(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with songs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Gets the songs' folders, in folders like those of DIR.")] = Path(
+        "performia-out"
+    ),
+    quality: Annotated[Quality, typer.Option(help="How much time to spend.")] = Quality.balanced,
+    language: Annotated[str | None, typer.Option(help="Language of the lyrics, such as en. Detected if not given.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A song fails if any step failed or fell back to a lesser engine.")] = False,
+    engine: Annotated[list[str] | None, typer.Option(metavar="STEP=NAME", help="Engine for a step, such as separation=spleeter.")] = None,
+    stems: Annotated[bool, typer.Option(help="Write the stems and the karaoke mix.")] = True,
+    at_once: Annotated[int | None, typer.Option(min=1, help="Songs at a time. Default: what the cores and the memory allow.")] = None,
+    memory: Annotated[float | None, typer.Option(min=0.1, metavar="GIB", help="Memory that the songs may take together.")] = None,
+    pattern: Annotated[list[str] | None, typer.Option(help="Names of the files to take, such as *.flac. May be repeated.")] = None,
+    recursive: Annotated[bool, typer.Option(help="Also take the songs in the folders below.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and logs.")] = False,
+) -> None:
+    """Analyse every song of a folder in one process. Started again, it goes on where it was stopped."""
+    _set_up_logging(debug)
+    options = _options(quality=quality, language=language, strict=strict, engines=_engines(engine or []), stems=stems)
+    from flows.batch_command import analyze_folder_command
+
+    raise typer.Exit(
+        analyze_folder_command(
+            folder,
+            output,
+            options,
+            at_once=at_once,
+            memory_gib=memory,
+            patterns=tuple(pattern or ()),
+            recursive=recursive,
+            as_json=as_json,
+            debug=debug,
+        )
+    )
+
+
 @app.command()
 def serve(
     inbox: Annotated[Path | None, typer.Option(help="The watched folder.")] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -15,6 +14,7 @@ from tasks.common import liveness
 from tasks.common.confinement import refuse_input, refuse_output
 from tasks.common.settings import get_settings
 from tasks.common.storage import discard_unfinished
+from tasks.common.task_runners import quiet_timeouts
 
 
 def is_served() -> bool:
@@ -32,14 +32,9 @@ def confine(source: Path | None, output_dir: Path | None) -> None:
 def started(flow: Any, flow_run: Any, state: Any) -> None:
     """Flow hook: note that the run is alive, and end at once when it is cancelled."""
     liveness.mark_running(flow, flow_run, state)
-    logging.getLogger("prefect.task_runs").addFilter(_says_something)
+    quiet_timeouts()
     if is_served() and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end_now)
-
-
-def _says_something(record: logging.LogRecord) -> bool:
-    """Prefect warns for every task in a thread that its timeout cannot interrupt it: eight times a song."""
-    return not record.getMessage().startswith("Timeout of ")
 
 
 def _end_now(number: int, frame: Any) -> None:

@@ -23,8 +23,9 @@ from tasks.asr import transcribe_lyrics
 from tasks.beats_key import track_beats_and_key
 from tasks.chords import recognize_chords
 from tasks.common.planning import make_plan
-from tasks.common.running import even_if_failed, submit
+from tasks.common.running import even_if_failed, submit, submit_here
 from tasks.common.storage import sweep_scratch
+from tasks.common.task_runners import ChosenTaskRunner
 from tasks.ingest import ingest_song
 from tasks.ingest.checks import file_identity, refuse_changed
 from tasks.melody_bass import track_bass, track_melody
@@ -33,7 +34,7 @@ from tasks.separation import separate_stems
 from tasks.structure import detect_structure
 
 
-@flow(name="analyze-song", flow_run_name=flow_run_name, **LIFE)
+@flow(name="analyze-song", flow_run_name=flow_run_name, task_runner=ChosenTaskRunner(), **LIFE)
 def analyze_song(
     song: Path,
     options: AnalysisOptions = AnalysisOptions(),  # noqa: B008 (frozen)
@@ -57,7 +58,7 @@ def analyze_song(
     plan = make_plan(options)
     refuse_if_strict(plan, options)
 
-    source = submit(ingest_song, song, identity)
+    source = submit_here(ingest_song, song, identity)
     stems = submit(separate_stems, plan.separation, source)
     lyrics = submit(transcribe_lyrics, plan.asr, source, even_if_failed(stems))
     beats = submit(track_beats_and_key, plan.beats_key, source, even_if_failed(stems))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from prefect import Task, allow_failure
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from schemas.results import StepName
 from tasks.common.caching import cached
@@ -74,7 +75,26 @@ def submit(task: Task[..., Any], *inputs: Any) -> Any:
     return cached(task).submit(*inputs) if FlowRunContext.get() is not None else task(*inputs)
 
 
+def submit_here(task: Task[..., Any], *inputs: Any) -> Any:
+    """The same for a step that reads a file of this machine: it runs in this process, and a cluster's workers get what it found."""
+    context = FlowRunContext.get()
+    if context is None or isinstance(context.task_runner, ThreadPoolTaskRunner):
+        return submit(task, *inputs)
+    return cached(task)(*inputs, return_state=True)
+
+
 def even_if_failed(future: Any) -> Any:
     """An input that a step can do without: it gets the error instead. See `given`."""
     # While Prefect draws the graph, there are no futures, and the annotation would hide the edge.
-    return allow_failure(future) if isinstance(future, PrefectFuture) else future
+    return _AllowFailure(future) if isinstance(future, PrefectFuture | State) else future
+
+
+class _One(NamedTuple):
+    value: Any
+
+
+class _AllowFailure(_One, allow_failure):  # type: ignore[misc,type-arg]
+    """Prefect's own annotation does not survive the way to a worker: unpickled, it wraps its value twice, and Dask makes it a plain tuple.
+
+    A named tuple is made again from its parts by both.
+    """

@@ -1,0 +1,173 @@
+"""What runs the steps of a song, as the settings say when a run starts: threads of the flow's process, or workers of a Dask or Ray cluster.
+
+A cluster's workers are other processes, maybe on other machines. They report to the same Prefect server and use the same stores. Without
+an address, a cluster of this machine is started when the first run needs it and ends with the process; all its runs share it, so a worker
+loads a model once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from prefect.settings import PREFECT_API_URL
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from tasks.common.errors import TaskRunnerUnavailable
+from tasks.common.resources import available_cores
+from tasks.common.settings import Settings, get_settings, is_remote, local_path, reset_settings
+
+_CONNECT_SEC: Final = 15
+#: A song never has more steps at once, and each worker holds models of its own.
+_MOST_WORKERS: Final = 4
+#: Results are small; audio goes through the artifact store.
+_RAY_OBJECTS_BYTES: Final = 200_000_000
+
+_guard = threading.Lock()
+_dask_cluster: Any = None
+
+
+class ChosenTaskRunner(TaskRunner[Any]):
+    """Stands in a flow's decorator for the task runner that the settings name: a run asks for a duplicate at its start, and gets that."""
+
+    def __init__(self, unavailable: TaskRunnerUnavailable | None = None):
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.unavailable = unavailable
+
+    def duplicate(self) -> TaskRunner[Any]:  # type: ignore[override]
+        try:
+            return make_task_runner(get_settings())
+        except TaskRunnerUnavailable as error:
+            # An error here would leave the run pending for ever; its first step raises it, and the run fails as any other.
+            return ChosenTaskRunner(error)
+
+    def submit(self, *inputs: Any, **options: Any) -> Any:
+        raise self.unavailable or RuntimeError("Only a run has a task runner")
+
+    map = submit
+
+
+def make_task_runner(settings: Settings) -> TaskRunner[Any]:
+    """The task runner that the settings name. Raises TaskRunnerUnavailable."""
+    if settings.task_runner == "threads":
+        return ThreadPoolTaskRunner()
+    if not PREFECT_API_URL.value():
+        raise TaskRunnerUnavailable(
+            f"The workers of {settings.task_runner} need a Prefect server that they can reach",
+            "Start one (`performia serve` or `prefect server start`) and set PREFECT_API_URL",
+        )
+    return _dask(settings) if settings.task_runner == "dask" else _ray(settings)
+
+
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """What the workers must agree on with this process; where their own data directory, models and device are is theirs."""
+    found = {
+        "PERFORMIA_TASK_RUNNER": "threads",  # a worker has no workers
+        "PERFORMIA_ARTIFACT_STORE": _absolute(settings.artifacts_url),
+        "PERFORMIA_RESULTS_STORE": _absolute(settings.results_url),
+        "PERFORMIA_OFFLINE": str(int(settings.offline)),
+    }
+    return {**found, "PERFORMIA_STORE_SECRET": settings.store_secret} if settings.store_secret else found
+
+
+def close_clusters() -> None:
+    """End the clusters that this process has started."""
+    global _dask_cluster
+    with _guard:
+        if _dask_cluster is not None:
+            _dask_cluster.close()
+            _dask_cluster = None
+        if ray := sys.modules.get("ray"):
+            ray.shutdown()
+
+
+def _dask(settings: Settings) -> TaskRunner[Any]:
+    distributed, prefect_dask = _installed("distributed", "dask"), _installed("prefect_dask", "dask")
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    address = settings.task_runner_address or _local_dask(distributed)
+    try:
+        with distributed.Client(address, timeout=_CONNECT_SEC, set_as_default=False) as client:
+            client.register_plugin(_worker_settings(distributed, worker_environment(settings)), name="performia-settings")
+    except (OSError, ValueError) as error:
+        raise TaskRunnerUnavailable(f"No Dask scheduler answers at {address} ({error})") from error
+    runner: TaskRunner[Any] = prefect_dask.DaskTaskRunner(address=address)
+    return runner
+
+
+def _local_dask(distributed: Any) -> str:
+    global _dask_cluster
+    with _guard:
+        if _dask_cluster is None:
+            _dask_cluster = distributed.LocalCluster(
+                n_workers=min(available_cores(), _MOST_WORKERS),
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=0,  # engines that run out of memory say so, and the next one is tried; Dask would kill the worker
+                silence_logs=logging.ERROR,
+            )
+            atexit.register(close_clusters)
+        address: str = _dask_cluster.scheduler_address
+        return address
+
+
+def _worker_settings(distributed: Any, environment: dict[str, str]) -> Any:
+    """A Dask plugin that gives every worker, also later ones, the settings of this run."""
+
+    class WorkerSettings(distributed.WorkerPlugin):  # type: ignore[misc]
+        def setup(self, worker: Any) -> None:
+            os.environ.update(environment)
+            reset_settings()
+            quiet_timeouts()
+
+    return WorkerSettings()
+
+
+def quiet_timeouts() -> None:
+    """Prefect warns for every task in a thread that its timeout cannot interrupt it, eight times a song; not in this process any more."""
+    logging.getLogger("prefect.task_runs").addFilter(_is_no_timeout)
+
+
+def _is_no_timeout(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Timeout of ")
+
+
+def _ray(settings: Settings) -> TaskRunner[Any]:
+    # Ray would tell its makers that it is used.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray, prefect_ray = _installed("ray", "ray"), _installed("prefect_ray", "ray")
+    with _guard:
+        if not ray.is_initialized():
+            address = settings.task_runner_address
+            here: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _RAY_OBJECTS_BYTES, "_node_ip_address": "127.0.0.1"}
+            try:
+                ray.init(
+                    address or "local",
+                    namespace="performia",
+                    runtime_env={"env_vars": worker_environment(settings), "worker_process_setup_hook": f"{__name__}.quiet_timeouts"},
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    **({} if address else here),
+                )
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise TaskRunnerUnavailable(f"No Ray cluster answers at {address or 'this machine'} ({error})") from error
+            atexit.register(close_clusters)
+    runner: TaskRunner[Any] = prefect_ray.RayTaskRunner()
+    return runner
+
+
+def _installed(module: str, extra: Literal["dask", "ray"]) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise TaskRunnerUnavailable(f"The task runner {extra} is not installed ({error})", f"pip install 'performia[{extra}]'") from error
+
+
+def _absolute(url: str) -> str:
+    return url if is_remote(url) else str(Path(local_path(url)).absolute())

@@ -65,8 +65,8 @@ def phrase_similarity(bars: BarFeatures) -> Floats:
         count = np.zeros((n, n))
         for step in range(_PHRASE):
             offset = step - shift
-            rows = slice(max(0, -offset), n - max(0, offset))
-            moved = slice(max(0, offset), n - max(0, -offset))
+            rows = slice(max(0, -offset), max(0, n - max(0, offset)))
+            moved = slice(max(0, offset), max(0, n - max(0, -offset)))
             total[rows, rows] += alike[moved, moved]
             count[rows, rows] += 1
         best = np.maximum(best, total / np.maximum(count, 1))

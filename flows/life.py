@@ -10,11 +10,16 @@ from typing import Any, Final
 
 from prefect.runtime import deployment
 
+from flows.embedded_api import api_is_private
+from flows.live_progress import LiveProgress
 from tasks.common import liveness
 from tasks.common.confinement import refuse_input, refuse_output
 from tasks.common.settings import get_settings
 from tasks.common.storage import discard_unfinished
 from tasks.common.task_runners import quiet_timeouts
+
+#: The progress of the runs of this process.
+_shown: dict[str, LiveProgress] = {}
 
 
 def is_served() -> bool:
@@ -33,8 +38,18 @@ def started(flow: Any, flow_run: Any, state: Any) -> None:
     """Flow hook: note that the run is alive, and end at once when it is cancelled."""
     liveness.mark_running(flow, flow_run, state)
     quiet_timeouts()
+    if flow.name == "analyze-song" and not api_is_private():
+        _shown[str(flow_run.id)] = shown = LiveProgress(str(flow_run.id), flow_run.name)
+        shown.start()
     if is_served() and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end_now)
+
+
+def ended(flow: Any, flow_run: Any, state: Any) -> None:
+    """Flow hook: the run has ended in order."""
+    if (shown := _shown.pop(str(flow_run.id), None)) is not None:
+        shown.stop()
+    liveness.mark_ended(flow, flow_run, state)
 
 
 def _end_now(number: int, frame: Any) -> None:
@@ -51,8 +66,8 @@ LIFE: Final[dict[str, Any]] = {
     # What a flow returns is on the disk already. Prefect would keep a pickle of it where its own settings say to keep every result.
     "persist_result": False,
     "on_running": [started],
-    "on_completion": [liveness.mark_ended],
-    "on_failure": [liveness.mark_ended],
-    "on_crashed": [liveness.mark_ended],
-    "on_cancellation": [liveness.mark_ended],
+    "on_completion": [ended],
+    "on_failure": [ended],
+    "on_crashed": [ended],
+    "on_cancellation": [ended],
 }

@@ -24,6 +24,7 @@ from rich.markup import escape
 
 from flows.console import error_console
 from flows.embedded_api import EmbeddedApi, quiet_prefect, serving_file
+from flows.output_server import serving_outputs
 from tasks.common.errors import AlreadyServing, PortTaken
 from tasks.common.settings import get_settings, reset_settings
 from tasks.common.storage import atomic_write
@@ -60,6 +61,9 @@ def serve(options: ServeOptions) -> int:
         atomic_write(serving_file(), f'{{"api_url": "{api.url}", "pid": {os.getpid()}}}\n'.encode())
         stack.callback(serving_file().unlink, missing_ok=True)
         os.environ["PREFECT_API_URL"] = api.url  # for the runs
+        if settings.output_url is None:
+            auth = os.environ.get("PREFECT_API_AUTH_STRING")
+            os.environ["PERFORMIA_OUTPUT_URL"] = stack.enter_context(serving_outputs(settings.songs_dir, auth=auth))
         for change in prepare(own_server):
             console.print(escape(change))
         _greet(console, api.url)

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
         default=None, description="Address of a Dask or Ray cluster. Default: one of this machine, started when it is needed."
     )
     output_dir: Path | None = Field(default=None, description="Where songs are written when nothing else is said. Default: data_dir/songs.")
+    output_url: str | None = Field(default=None, description="Where the output folder is read from over HTTP, for links in the UI.")
     inbox_dir: Path | None = Field(default=None, description="The watched folder. Default: data_dir/inbox.")
     models_dir: Path | None = Field(default=None, description="A folder with model files of your own, looked into first.")
     offline: bool = Field(default=False, description="Never ask the network for anything.")

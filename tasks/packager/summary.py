@@ -5,10 +5,12 @@ What comes from a file (tags, names, lyrics) may hold anything: control characte
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from schemas.song_map import SongMap
 
@@ -39,20 +41,24 @@ def summary_lines(song_map: SongMap) -> list[tuple[str, str]]:
     return [(name, one_line(text)) for name, text in lines]
 
 
-def summary_markdown(song_map: SongMap, folder: Path) -> str:
-    """Markdown for a Prefect artifact, not indented, for indented markdown is shown as code. folder: where the map was written."""
+def summary_markdown(song_map: SongMap, folder: Path, uri: Callable[[Path], str], picture: str | None = None) -> str:
+    """Markdown for a Prefect artifact, not indented, for indented markdown is shown as code.
+
+    folder: where the map was written. uri: where a file of it is read from. picture: URL of the song's timeline.
+    """
     rows = [f"| {name} | {escape(text)} |" for name, text in summary_lines(song_map)]
     steps = [
         f"| {name} | {step.status} | {escape(step.engine or _NONE)} | {_NONE if step.seconds is None else f'{step.seconds:.1f}'} "
         f"| {escape('; '.join((*step.reasons, *step.warnings)))} |"
         for name, step in song_map.steps
     ]
-    files = ["song_map.json", *(stem.path for stem in song_map.stems if stem.path)]
+    files = ["song_map.json", "timeline.svg", *(stem.path for stem in song_map.stems if stem.path)]
     parts = [
         [f"# {escape(song_map.title)}"],
+        *([[f"![timeline]({picture})"]] if picture else []),
         ["| | |", "| --- | --- |", *rows],
         ["| step | status | engine | seconds | notes |", "| --- | --- | --- | --- | --- |", *steps],
-        [f"- {link(file, folder / file)}" for file in files],
+        [f"- {link(file, uri(folder / file))}" for file in files],
         [f"In {escape(str(folder))}"],
     ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
@@ -74,10 +80,22 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~&$])", r"\\\1", one_line(text))
 
 
-def link(text: str, target: Path) -> str:
-    """A link to a file."""
-    address = target.as_uri() if target.is_absolute() else target.as_posix().replace(" ", "%20")
-    return f"[{escape(text)}]({address.replace('(', '%28').replace(')', '%29')})"
+def link(text: str, uri: str) -> str:
+    """A link in markdown."""
+    return f"[{escape(text)}]({uri.replace('(', '%28').replace(')', '%29')})"
+
+
+def uri_of(file: Path, output_dir: Path, output_url: str | None) -> str:
+    """Where a file is read from: over HTTP where the output folder is served and the file lies in it, else the file itself."""
+    file, output_dir = file.absolute(), output_dir.absolute()
+    if output_url and file.is_relative_to(output_dir):
+        return f"{output_url.rstrip('/')}/{quote(file.relative_to(output_dir).as_posix())}"
+    return file.as_uri()
+
+
+def data_url(svg: str) -> str:
+    """An SVG as an address that holds it."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode('utf-8')).decode('ascii')}"
 
 
 def _first(texts: Sequence[str], count: int, between: str) -> str:

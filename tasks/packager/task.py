@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from schemas.options import AnalysisOptions
@@ -15,8 +15,11 @@ from schemas.song_map import SongMap
 from tasks.common.running import announce, is_transient, running
 from tasks.common.settings import get_settings
 from tasks.packager import package as engine
+from tasks.packager.folder import MAP_NAME
 from tasks.packager.outcomes import Outcome
-from tasks.packager.summary import summary_markdown
+from tasks.packager.summary import data_url, summary_markdown, uri_of
+from tasks.packager.timeline import timeline_svg
+from tasks.packager.write import STEMS_FOLDER
 
 logger = logging.getLogger(__name__)
 
@@ -62,15 +65,20 @@ def package_song(
 
 
 def _show_in_ui(song_map: SongMap) -> None:
-    """A summary of the song and links to its files on the run's page. Best effort: the map is written already."""
+    """A summary of the song, its picture and links to its files on the run's page. Best effort: the map is written already."""
     try:
         folder = song_map.folder
         assert folder is not None
-        create_markdown_artifact(summary_markdown(song_map, folder), key=f"song-{song_map.id}", description=song_map.title)
-        map_uri = (folder / "song_map.json").resolve().as_uri()
-        create_link_artifact(map_uri, link_text="Song Map", key=f"song-map-{song_map.id}", description=song_map.title)
+        picture = data_url(timeline_svg(song_map))
+
+        def uri(file: Path) -> str:
+            return uri_of(file, get_settings().songs_dir, get_settings().output_url)
+
+        create_markdown_artifact(summary_markdown(song_map, folder, uri, picture), key=f"song-{song_map.id}", description=song_map.title)
+        create_image_artifact(picture, key=f"timeline-{song_map.id}", description=f"Timeline of {song_map.title}")
+        create_link_artifact(uri(folder / MAP_NAME), link_text="Song Map", key=f"song-map-{song_map.id}", description=song_map.title)
         if song_map.stems:
-            stems_uri = (folder / "stems").resolve().as_uri()
-            create_link_artifact(stems_uri, link_text="Stems", key=f"stems-{song_map.id}", description=song_map.title)
+            vocals = uri(folder / STEMS_FOLDER / "vocals.wav")
+            create_link_artifact(vocals, link_text="Vocals", key=f"stems-{song_map.id}", description=song_map.title)
     except Exception:
         logger.warning("could not create the artifacts", exc_info=True)

@@ -18,9 +18,11 @@ from tasks.common.storage import atomic_write, copy_atomic
 from tasks.packager.folder import INVALID_FOLDER, MAP_NAME, REPORT_NAME, claim_folder, release_claim
 from tasks.packager.join import stem_files
 from tasks.packager.outcomes import Outcomes, describe
+from tasks.packager.timeline import timeline_svg
 from tasks.packager.validation import Problem
 
 STEMS_FOLDER: Final = "stems"
+TIMELINE_NAME: Final = "timeline.svg"
 
 
 def write_song(song_map: SongMap, stems: StemSet | None, out_dir: Path, ctx: StepContext) -> Path:
@@ -32,6 +34,7 @@ def write_song(song_map: SongMap, stems: StemSet | None, out_dir: Path, ctx: Ste
         folder = claim_folder(out_dir, song_map.source.file_name, song_map.id)
         if stems is not None:
             _write_stems(stems, folder, ctx)
+        atomic_write(folder / TIMELINE_NAME, timeline_svg(song_map).encode("utf-8"))
         atomic_write(folder / MAP_NAME, song_map.to_json().encode("utf-8"))
         release_claim(folder, song_map.id)
         # The report of an earlier run's invalid map would mislead.

@@ -59,7 +59,7 @@ def test_a_song_folder_holds_a_valid_map_and_the_stems_and_nothing_else(run: Any
     song_map = run()
     folder = tmp_path / "out" / "song"
     assert song_map.folder == folder
-    assert tree(tmp_path / "out") == sorted(["song/song_map.json", *(f"song/stems/{name}" for name in FILES)])
+    assert tree(tmp_path / "out") == sorted(["song/song_map.json", "song/timeline.svg", *(f"song/stems/{name}" for name in FILES)])
     assert validate_file(folder / "song_map.json") == []
     assert SongMap.from_json((folder / "song_map.json").read_bytes()).to_json() == song_map.to_json()
     assert soundfile.read(folder / song_map.stems[1].path)[0][0, 0] == pytest.approx(0.1)
@@ -95,13 +95,13 @@ def test_stems_that_changed_or_are_gone_are_written_again(run: Any, outcomes: Ou
 
 def test_without_stems_only_the_map_is_written(run: Any) -> None:
     song_map = run(options=AnalysisOptions(stems=False))
-    assert tree(song_map.folder) == ["song_map.json"]
+    assert tree(song_map.folder) == ["song_map.json", "timeline.svg"]
     assert {stem.path for stem in song_map.stems} == {None}
 
 
 def test_without_separation_only_the_map_is_written(run: Any) -> None:
     song_map = run(separation=EngineFailed("nothing worked"), melody=None, bass=None)
-    assert tree(song_map.folder) == ["song_map.json"]
+    assert tree(song_map.folder) == ["song_map.json", "timeline.svg"]
     assert song_map.status == "partial"
 
 

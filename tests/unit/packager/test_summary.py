@@ -11,7 +11,7 @@ import pytest
 from schemas.results import StepName
 from tasks.common.errors import EngineFailed
 from tasks.packager.outcomes import Outcome
-from tasks.packager.summary import clock, escape, link, summary_lines, summary_markdown
+from tasks.packager.summary import clock, escape, link, summary_lines, summary_markdown, uri_of
 
 GOLDEN = Path(__file__).parent / "golden" / "summary.md"
 
@@ -51,11 +51,11 @@ def test_control_characters_in_tags_do_not_reach_the_terminal(join: Callable[...
 
 
 def test_the_markdown_is_the_golden_one(join: Callable[..., Any]) -> None:
-    assert summary_markdown(join(), Path("/songs/my song")) == GOLDEN.read_text(encoding="utf-8")
+    assert summary_markdown(join(), Path("/songs/my song"), Path.as_uri) == GOLDEN.read_text(encoding="utf-8")
 
 
 def test_markdown_is_not_indented_and_its_tables_are_whole(join: Callable[..., Any]) -> None:
-    text = summary_markdown(join(asr=EngineFailed("pipes | and\nlines")), Path("/songs"))
+    text = summary_markdown(join(asr=EngineFailed("pipes | and\nlines")), Path("/songs"), Path.as_uri)
     assert not any(line.startswith((" ", "\t")) for line in text.splitlines())
     steps = [line for line in text.splitlines() if line.startswith("| asr ")]
     assert len(steps) == 1
@@ -72,4 +72,11 @@ def test_markdown_in_texts_is_shown_as_it_is() -> None:
 
 
 def test_links_hold_together_whatever_the_folder_is_called() -> None:
-    assert link("x_y.json", Path("/a b/(c)/x_y.json")) == "[x\\_y.json](file:///a%20b/%28c%29/x_y.json)"
+    assert link("x_y.json", Path("/a b/(c)/x_y.json").as_uri()) == "[x\\_y.json](file:///a%20b/%28c%29/x_y.json)"
+
+
+def test_files_are_linked_over_http_where_the_output_folder_is_served() -> None:
+    served = "http://127.0.0.1:9/"
+    assert uri_of(Path("/out/a b/ä.json"), Path("/out"), served) == "http://127.0.0.1:9/a%20b/%C3%A4.json"
+    assert uri_of(Path("/elsewhere/a.json"), Path("/out"), served) == "file:///elsewhere/a.json"
+    assert uri_of(Path("/out/a.json"), Path("/out"), None) == "file:///out/a.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import sys
 import threading
@@ -60,7 +61,10 @@ def in_time(checks: Iterable[tuple[str, Any]], patience_sec: float) -> list[Find
             found = Finding(name, "problem", f"the check failed: {type(error).__name__}: {str(error)[:200]}", "Please report this")
         answers[name] = found if isinstance(found, list) else [found]
 
-    threads = [threading.Thread(target=run, args=item, name=f"check {item[0]}", daemon=True) for item in checks]
+    # Each in a copy of this context: Prefect keeps its settings there.
+    threads = [
+        threading.Thread(target=contextvars.copy_context().run, args=(run, *item), name=f"check {item[0]}", daemon=True) for item in checks
+    ]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + patience_sec

@@ -28,7 +28,9 @@ def service(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) ->
     # `cuda` makes the light engines ask for the slot of a GPU.
     found = Service(folder, folder / "prefect", LIGHT_SECONDS="0.4", PERFORMIA_DEVICE="cuda")
     try:
-        yield found.start("--at-once", "8")
+        found.start("--at-once", "8")
+        found.pause_schedule("watch-folder/watch-folder")
+        yield found
         found.stop()
         assert list(found.pids()) == []
     finally:

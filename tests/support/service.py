@@ -120,6 +120,12 @@ class Service:
         run = self.post(f"deployments/{found['id']}/create_flow_run", {"parameters": parameters, "state": {"type": "SCHEDULED"}})
         return str(run["id"])
 
+    def pause_schedule(self, deployment: str) -> None:
+        """Let runs of a deployment start only when the test asks for one."""
+        found = self.get(f"deployments/name/{deployment}")
+        self._ask("PATCH", f"deployments/{found['id']}", {"paused": True})
+        self.wait(lambda: not self.runs(deployment.partition("/")[0], "RUNNING", "PENDING"), 60, "a scheduled run goes on")
+
     def look(self, **parameters: Any) -> dict[str, Any]:
         """Let the folder watch look once, now, and return its run when it has ended. While another look is under way, one is cancelled."""
         while (ended := self.ended(self.run("watch-folder/watch-folder", **parameters)))["state_type"] == "CANCELLED":

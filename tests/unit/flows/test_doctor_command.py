@@ -295,7 +295,7 @@ def test_what_to_do_is_listed_the_problems_first() -> None:
 
 
 def test_without_a_server_a_fresh_installation_has_no_problem(capsys: pytest.CaptureFixture[str]) -> None:
-    with temporary_settings({PREFECT_API_URL: None}):
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
         found = by_check(examine())
     assert found["prefect api"].found == "none configured: commands start their own"
     assert found["packages"].level == "ok"

@@ -54,6 +54,7 @@ def test_the_parameters_render_as_a_form() -> None:
         "Path of the audio file.",
         "How the song is analysed.",
         "Where the song's folder is made. Empty: the data directory.",
+        "If given, a file with another SHA-256 is refused.",
     ]
     options = schema.definitions["AnalysisOptions"]["properties"]
     assert list(options) == ["quality", "language", "strict", "engines", "stems"]

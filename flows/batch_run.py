@@ -16,7 +16,8 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.context import SyncClientContext
+from prefect.context import FlowRunContext, SyncClientContext
+from prefect.results import default_cache
 from prefect.states import Cancelled, Completed
 
 from flows.batch_artifacts import FolderArtifacts
@@ -201,15 +202,17 @@ class BatchRun:
         """Run the analysis of one song; it may fail in any way. Called in the song's thread."""
         started = time.monotonic()
         try:
-            # A connection of its own: what happens to one song's does not happen to the others'.
-            with SyncClientContext():
+            with _of_its_own():
                 entry = one_song(song.path.name, lambda: self._map(song, started))
         except Exception as error:
             logger.info("%s failed", song.path, exc_info=True)
             entry = failed_entry(song, error, time.monotonic() - started, self.recipe)
         with self._guard:
             self._under_way = {run: other for run, other in self._under_way.items() if other is not song}
-        self.watcher.song_ended(song, entry)
+        try:
+            self.watcher.song_ended(song, entry)
+        except Exception:
+            logger.warning("a watcher failed", exc_info=True)
         return entry
 
     def _map(self, song: SongFile, started: float) -> SongEntry:
@@ -251,6 +254,20 @@ class BatchRun:
             memory_budget_gib=round(self.budget_bytes / GIB, 2),
         )
         return summarize(start, self.entries, self.kept, seconds)
+
+
+@contextmanager
+def _of_its_own() -> Iterator[None]:
+    """A connection and a memory of results for one song.
+
+    What happens to one song's connection does not happen to the others'. And Prefect keeps the last thousand results of a run and of the
+    runs below it in memory: a megabyte and more a song.
+    """
+    run = FlowRunContext.get()
+    assert run is not None
+    store = run.result_store.model_copy(update={"cache": default_cache()})
+    with SyncClientContext(), run.model_copy(update={"result_store": store}):
+        yield
 
 
 def end_state(summary: BatchSummary) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gc
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,17 @@ def tone(folder: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture(scope="module")
+def embedded_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The API that the command runs with."""
+    from flows.embedded_api import EmbeddedApi
+
+    with EmbeddedApi(tmp_path_factory.mktemp("api") / "api.log"):
+        yield
+
+
 @pytest.fixture
-def analyze(folder: Path, tmp_path: Path, light_engines: dict[str, Any], prefect_api: None) -> Callable[..., BatchSummary]:
+def analyze(folder: Path, tmp_path: Path, light_engines: dict[str, Any], embedded_api: None) -> Callable[..., BatchSummary]:
     from flows.batch import analyze_folder
 
     def run(**changes: Any) -> BatchSummary:
@@ -194,29 +203,6 @@ def test_the_runs_are_named_and_end_as_the_songs_did(analyze: Callable[..., Batc
         assert "Partial" in {run.state.name for run in parents if run.state}
 
 
-@pytest.mark.slow
-def test_memory_stays_flat_over_many_songs(analyze: Callable[..., BatchSummary], tone: Callable[..., Path]) -> None:
-    from flows.batch_run import BatchWatcher, watched_by
-
-    class Scales(BatchWatcher):
-        weights: list[int]
-
-        def __init__(self) -> None:
-            self.weights = []
-
-        def song_ended(self, song: Any, entry: Any) -> None:
-            gc.collect()
-            self.weights.append(psutil.Process().memory_info().rss)
-
-    for number in range(60):
-        tone(f"{number}.wav", 200 + number)
-    scales = Scales()
-    with watched_by(scales):
-        assert analyze().done == 60
-    first, last = np.mean(scales.weights[10:20]), np.mean(scales.weights[50:60])
-    assert last < 1.05 * first
-
-
 # --- the command, as a process of its own ----------------------------------------------------------------------------------------------
 
 
@@ -301,3 +287,24 @@ def test_a_wrong_folder_is_refused_at_once_and_leaves_nothing(folder: Path, tmp_
         assert code in err
         assert "Traceback" not in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_many_songs(folder: Path, tone: Callable[..., Path], tmp_path: Path, environment: dict[str, str]) -> None:
+    for number in range(60):
+        tone(f"{number}.wav", 200 + number)
+    out = tmp_path / "out"
+    process = command(folder, "-o", out, "--at-once", "2", environment=environment | {"LIGHT_SECONDS": "0"})
+    weights: dict[int, list[int]] = {}
+    while process.poll() is None:
+        finished = len(entries_or_none(out)) if (out / "manifest.json").exists() else 0
+        with suppress(psutil.Error):
+            weights.setdefault(finished, []).append(psutil.Process(process.pid).memory_info().rss)
+        time.sleep(0.05)
+    assert process.returncode == 0, process.communicate()
+    assert typical(weights, 50, 60) < 1.05 * typical(weights, 10, 20)
+
+
+def typical(weights: dict[int, list[int]], start: int, end: int) -> float:
+    """What the process weighed while songs number `start` to `end` were analysed."""
+    return float(np.median([weight for finished in range(start, end) for weight in weights.get(finished, [])]))

@@ -232,7 +232,12 @@ def test_ray_on_this_machine(excerpt: Path, environment: dict[str, str], tmp_pat
 
 
 def test_a_ray_cluster_that_runs_already(
-    excerpt: Path, shared_folder: dict[str, str], environment: dict[str, str], start: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+    excerpt: Path,
+    shared_folder: dict[str, str],
+    environment: dict[str, str],
+    short_folder: Path,
+    start: Callable[..., subprocess.Popen[bytes]],
+    tmp_path: Path,
 ) -> None:
     pytest.importorskip("prefect_ray", reason="pip install 'performia[ray]'")
     port, client_port = free_port(), free_port()

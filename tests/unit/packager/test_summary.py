@@ -72,7 +72,7 @@ def test_markdown_in_texts_is_shown_as_it_is() -> None:
 
 
 def test_links_hold_together_whatever_the_folder_is_called() -> None:
-    assert link("x_y.json", Path("/a b/(c)/x_y.json").as_uri()) == "[x\\_y.json](file:///a%20b/%28c%29/x_y.json)"
+    assert link("x_y.json", Path("/a b/(c)/x_y.json").as_uri()) == "[x_y.json](file:///a%20b/%28c%29/x_y.json)"
 
 
 def test_files_are_linked_over_http_where_the_output_folder_is_served() -> None:

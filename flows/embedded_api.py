@@ -28,7 +28,7 @@ from typing import Any
 #: A first start migrates a new database: 14 s here, 75 s seen on slow machines.
 _START_SEC = 120.0
 _STOP_SEC = 10.0
-_RETRY_AFTER_SEC = b"0.2"
+_RETRY_AFTER_SEC = b"0.4"
 
 #: What keeps the server and the client quiet and offline; a user's own values win.
 _QUIET = {

@@ -229,8 +229,19 @@ def _find_engine(result: Any) -> str:
 
 
 def cached(task: Task[..., Any]) -> Task[..., Any]:
-    """The task with its results in Performia's own cache. Bound at run time: nothing is read from the settings at import."""
+    """The task with its results in Performia's own cache. Bound at run time: nothing is read from the settings at import.
+
+    Its tags go out of Prefect's sight: for every tag of every task, Prefect asks the server for a slot before it looks into the cache,
+    and a server that is busy in that moment fails the whole run. See `tasks.common.slots`, and `resource_tags` for where they are now.
+    """
     bound = task.with_options()
     # Given as an option, Prefect wants a block that is saved at the server; it takes any.
     bound.result_storage = RecordStorage(url=get_settings().results_url)
+    bound.resource_tags = frozenset(task.tags)  # type: ignore[attr-defined]
+    bound.tags = set()
     return bound
+
+
+def resource_tags(task: Task[..., Any]) -> frozenset[str]:
+    """The tags that a task was declared with."""
+    return frozenset(getattr(task, "resource_tags", task.tags))

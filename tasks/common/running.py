@@ -14,7 +14,7 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from schemas.results import StepName
-from tasks.common.caching import cached
+from tasks.common.caching import cached, resource_tags
 from tasks.common.errors import PerformiaError
 from tasks.common.progress import StepEvent, publish, reporter
 from tasks.common.resources import limits_of
@@ -39,7 +39,7 @@ def running(step: StepName) -> Iterator[StepContext]:
     settings = get_settings()
     task = TaskRunContext.get()
     progress = reporter(run, step)
-    limits = limits_of(task.task.tags) if task is not None else ()
+    limits = limits_of(resource_tags(task.task)) if task is not None else ()
     publish(StepEvent(run, step, "started"))
     with slots(limits, waiting=lambda: progress(0.0, f"waiting for a slot ({', '.join(limits)})")):
         yield StepContext(

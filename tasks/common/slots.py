@@ -109,19 +109,28 @@ def _acquire(client: SyncPrefectClient, names: tuple[str, ...], waiting: Callabl
                 response = client.increment_concurrency_slots_with_lease(list(names), 1, "concurrency", _LEASE_SEC)
                 return _hold(response.json(), names, folder)
             except httpx.HTTPStatusError as error:
-                if error.response.status_code != httpx.codes.LOCKED:
+                if error.response.status_code == httpx.codes.LOCKED:
+                    unreachable_since = None
+                elif error.response.is_server_error:  # it is too busy
+                    unreachable_since = _still_waiting(unreachable_since, error)
+                else:
                     raise
-                unreachable_since = None
             except httpx.TransportError as error:
-                unreachable_since = unreachable_since or time.monotonic()
-                if time.monotonic() - unreachable_since > _GIVE_UP_SEC:
-                    raise ApiUnreachable(f"The Prefect server does not answer ({error!r})") from error
+                unreachable_since = _still_waiting(unreachable_since, error)
             if refused == 0:
                 waiting()
             if refused % _LOOK_FOR_DEAD == 0:
                 free_dead_leases(client)
             refused += 1
             time.sleep(_POLL_SEC)
+
+
+def _still_waiting(since: float | None, error: Exception) -> float:
+    """Since when the server has not answered. Raises ApiUnreachable after a while."""
+    since = since or time.monotonic()
+    if time.monotonic() - since > _GIVE_UP_SEC:
+        raise ApiUnreachable(f"The Prefect server does not answer ({error!r})") from error
+    return since
 
 
 def _hold(response: dict[str, Any], names: tuple[str, ...], folder: Path) -> Lease | None:

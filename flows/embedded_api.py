@@ -12,6 +12,8 @@ Run as a module it is the server: `python -m flows.embedded_api PORT`.
 
 from __future__ import annotations
 
+import gc
+import itertools
 import json
 import os
 import socket
@@ -29,6 +31,7 @@ from typing import Any
 _START_SEC = 120.0
 _STOP_SEC = 10.0
 _RETRY_AFTER_SEC = b"0.4"
+_FULL_COLLECTION_SEC = 20
 
 #: What keeps the server and the client quiet and offline; a user's own values win.
 _QUIET = {
@@ -219,7 +222,25 @@ def serve(port: int) -> None:
         os._exit(1)
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
+    _collect_garbage_apart()
     server.run()
+
+
+def _collect_garbage_apart() -> None:
+    """Let a thread of its own collect the garbage of this process, so that the event loop never does.
+
+    SQLAlchemy leaves cursors of SQLite to the collector. To free one takes its connection's mutex, which a writer that waits for SQLite's
+    lock holds. Where the event loop collects, it then waits for that writer; and where the loop was to end the transaction that the writer
+    waits for, the server stands still for a minute.
+    """
+    gc.disable()
+
+    def collect() -> None:
+        for second in itertools.count(1):
+            time.sleep(1.0)
+            gc.collect(2 if second % _FULL_COLLECTION_SEC == 0 else 1)
+
+    threading.Thread(target=collect, name="garbage", daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -28,7 +28,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=85
 
+# Also what is slow, and the task runners, whose packages nothing else needs.
 test-all: $(STAMP)
+	$(BIN)/python -m pip install -qq -c constraints.txt -e ".[$(EXTRAS),dask,ray]"
 	$(BIN)/python -m pytest -m "slow or not slow" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 lint: $(STAMP)
@@ -38,6 +40,7 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/performance/bench.py
+	$(BIN)/python tests/performance/bench_service.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov performia-out

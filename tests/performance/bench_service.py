@@ -123,7 +123,8 @@ def memory(service: Service, songs: int) -> dict[str, Any]:
         tones(service.inbox / "long run" / f"{number}.wav", 300 + number, 1000 - number)
     for done in (10, songs):
         while len(list((service.songs / "long run").rglob("song_map.json"))) < done:
-            time.sleep(1)
+            service.look(rules={"settle_sec": 1})
+            time.sleep(10)
         at[done] = {name: resident(service, text) for name, text in (("serve", "flows.cli serve"), ("api", "flows.embedded_api"))}
     return {f"{name}_mib_after_{done}": mib for done, found in at.items() for name, mib in found.items()}
 

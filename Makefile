@@ -3,12 +3,12 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-EXTRAS := offline,whisper,s3,redis,dev
+EXTRAS := offline,whisper,evaluation,s3,redis,dev
 
 # The demo and the tests never ask the network for anything.
 export PERFORMIA_OFFLINE := 1
 
-.PHONY: demo test test-all lint bench clean setup
+.PHONY: demo test test-all lint bench eval clean setup
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -41,6 +41,10 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/performance/bench.py
 	$(BIN)/python tests/performance/bench_service.py
+
+# The songs: PERFORMIA_EVALUATION_DATA. Fails on a loss beyond noise against the committed figures.
+eval: $(STAMP)
+	$(BIN)/performia evaluate -o tests/performance/results/evaluation
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov performia-out

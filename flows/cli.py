@@ -138,6 +138,37 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 
 
 @app.command()
+def evaluate(
+    data: Annotated[Path | None, typer.Option(help="Folder with annotated songs. Default: PERFORMIA_EVALUATION_DATA.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("performia-evaluation"),
+    steps: Annotated[str, typer.Option(metavar="STEP,...", help="Only these steps.")] = "",
+    songs: Annotated[str, typer.Option(metavar="NAME,...", help="Only songs with one of these in data set/name.")] = "",
+    engine: Annotated[
+        list[str] | None, typer.Option(metavar="STEP=NAME", help="Engine for a step, such as asr=faster-whisper:base.")
+    ] = None,
+    quality: Annotated[Quality, typer.Option(help="How much time to spend.")] = Quality.balanced,
+    at_once: Annotated[int | None, typer.Option(min=1, help="Songs at a time. Default: what the cores and the memory allow.")] = None,
+    baselines: Annotated[bool, typer.Option(help="Also score off-the-shelf parts.")] = True,
+    against: Annotated[Path | None, typer.Option(metavar="RESULTS.json", help="An earlier run to compare with.")] = None,
+) -> None:
+    """Score the steps on annotated songs. Exit code 1 if something is worse than before, beyond noise."""
+    _set_up_logging(False)
+    options = _options(quality=quality, engines=_engines(engine or []), stems=False)
+    try:
+        from flows.evaluate_command import STEPS, EvaluateOptions
+        from flows.evaluate_command import evaluate as score
+    except ModuleNotFoundError as missing:
+        raise OptionInvalid(f"The package {missing.name} is not installed", "Run `pip install 'performia[evaluation]'`") from missing
+
+    wanted = tuple(name.strip() for name in steps.split(",") if name.strip())
+    if unknown := [name for name in wanted if name not in STEPS]:
+        raise OptionInvalid(f"No step is called {', '.join(unknown)}", f"Choose of: {', '.join(STEPS)}")
+    chosen = tuple(step for step in STEPS if not wanted or step in wanted)
+    names = tuple(name.strip() for name in songs.split(",") if name.strip())
+    raise typer.Exit(score(EvaluateOptions(output, data, chosen, names, at_once, baselines, against), options))
+
+
+@app.command()
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="SONG_MAP...", help="Song Maps to check.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,

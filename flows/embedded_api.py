@@ -233,12 +233,16 @@ def _collect_garbage_apart() -> None:
     lock holds. Where the event loop collects, it then waits for that writer; and where the loop was to end the transaction that the writer
     waits for, the server stands still for a minute.
     """
+    from tasks.common.memory import return_free_memory
+
     gc.disable()
 
     def collect() -> None:
         for second in itertools.count(1):
             time.sleep(1.0)
             gc.collect(2 if second % _FULL_COLLECTION_SEC == 0 else 1)
+            if second % _FULL_COLLECTION_SEC == 0:
+                return_free_memory()
 
     threading.Thread(target=collect, name="garbage", daemon=True).start()
 

@@ -255,6 +255,16 @@ class OptionInvalid(PerformiaError):
     todo = "`performia analyze --help` shows what is allowed"
 
 
+class EvaluationDataNotFound(PerformiaError):
+    code = "EVALUATION_DATA_NOT_FOUND"
+    todo = "Name the folder with the data sets with --data or PERFORMIA_EVALUATION_DATA; tasks/evaluation/README.md says what it holds"
+
+
+class EvaluationDataUnusable(PerformiaError):
+    code = "EVALUATION_DATA_UNUSABLE"
+    todo = "To render POP909: apt install fluidsynth fluid-soundfont-gm; its songs are left out without"
+
+
 def all_errors() -> tuple[type[PerformiaError], ...]:
     """Every concrete error class, in the order they are defined."""
 

@@ -7,6 +7,8 @@ import os
 import platform
 import sys
 from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tasks.common.settings import get_settings
@@ -105,3 +107,12 @@ def is_out_of_memory(error: BaseException) -> bool:
             return True
         current = current.__cause__ or current.__context__
     return False
+
+
+def hardware() -> dict[str, str | int]:
+    """What a measurement was made on, for its record."""
+    model = platform.processor() or platform.machine()
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return {"cpu": model, "cores": available_cores(), "python": platform.python_version(), "system": platform.system()}

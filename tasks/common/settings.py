@@ -61,6 +61,7 @@ class Settings(BaseSettings):
         default=(), description="If set, only files inside these folders are read. Served runs: default the inbox."
     )
 
+    evaluation_data: Path | None = Field(default=None, description="Folder with the annotated songs that `performia evaluate` scores.")
     pending_limit_sec: float = Field(
         default=120.0, gt=0, description="After how long a run that was to start, and did not, counts as dead."
     )

@@ -12,7 +12,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -20,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from tasks.common.resources import hardware
 
 DEMO = Path(__file__).parents[1] / "demo_song" / "demo_song.ogg"
 
@@ -77,16 +78,6 @@ def warm_up_prefect(environment: dict[str, str]) -> None:
     subprocess.run(
         [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"], env=environment, capture_output=True, check=True
     )
-
-
-def hardware() -> dict[str, Any]:
-    model = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "python": platform.python_version(), "system": platform.system()}
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

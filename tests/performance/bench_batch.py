@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bench import analyse, hardware, warm_up_prefect
+from bench import analyse, warm_up_prefect
 
+from tasks.common.resources import hardware
 from tasks.common.song_files import find_songs
 
 

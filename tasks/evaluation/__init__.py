@@ -1,0 +1,1 @@
+"""The scoreboard: annotated songs, the field's metrics, off-the-shelf baselines, reports. Nothing here runs in an analysis."""

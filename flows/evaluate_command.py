@@ -84,9 +84,10 @@ def _score_all(
     from flows.song_pool import in_parallel
 
     settings = get_settings()
-    scorer = Scorer(
-        ArtifactStore(settings.artifacts_url, settings.scratch_dir), settings.data_dir / "evaluation", with_baselines=options.with_baselines
-    )
+    plan = make_plan(analysis)
+    whisper = next((model.name for model in plan.asr.expected.models), "") if plan.asr.expected else ""
+    store = ArtifactStore(settings.artifacts_url, settings.scratch_dir)
+    scorer = Scorer(store, settings.data_dir / "evaluation", whisper, with_baselines=options.with_baselines)
     unusable: dict[str, str] = {}
     scores: dict[str, SongScore] = {}
 
@@ -99,7 +100,7 @@ def _score_all(
         finally:
             return_free_memory()
 
-    budget, base = default_budget_bytes(), base_bytes(make_plan(analysis))
+    budget, base = default_budget_bytes(), base_bytes(plan)
     pool = MemoryBudget(budget - base, options.at_once or default_at_once(budget, base))
     bar = Progress(
         TextColumn("songs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"), console=console

@@ -45,9 +45,13 @@ def track_beats(song: Material, truth: Annotations) -> dict[str, float]:
     from madmom.features.downbeats import DBNDownBeatTrackingProcessor, RNNDownBeatProcessor
     from madmom.features.key import CNNKeyRecognitionProcessor, key_prediction_to_label
 
+    from tasks.beats_key.activations import quieten
+
     figures: dict[str, float] = {}
     if truth.beats is not None or truth.tempo_bpm is not None:
-        found = DBNDownBeatTrackingProcessor(beats_per_bar=[3, 4], fps=100)(RNNDownBeatProcessor()(str(song.mix)))
+        networks = RNNDownBeatProcessor()
+        quieten(networks)
+        found = DBNDownBeatTrackingProcessor(beats_per_bar=[3, 4], fps=100)(networks(str(song.mix)))
         times = [float(time) for time, _ in found]
         if truth.beats is not None:
             figures |= beats.beat_figures(truth.beats, times)

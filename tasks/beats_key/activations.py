@@ -44,10 +44,11 @@ class DownbeatNetworks:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def beat_activations(path: Path, progress: Progress = silent) -> Activations:
+def beat_activations(path: Path, progress: Progress = silent, networks: int | None = None) -> Activations:
     """Activations (frames, 2) of a 44.1 kHz WAV file, after Böck, Krebs and Widmer (ISMIR 2016).
 
-    Memory: some 1.3 kB of features a frame, and the networks' layers, one network at a time. Raises ModelUnavailable.
+    networks: so many of the ensemble's eight. Memory: some 1.3 kB of features a frame, and the networks' layers, one network at a time.
+    Raises ModelUnavailable.
     """
     ensemble = downbeat_networks()
     features = beat_features(path, ensemble.front_end, part_of(progress, 0.0, 0.4))
@@ -55,13 +56,14 @@ def beat_activations(path: Path, progress: Progress = silent) -> Activations:
         return np.zeros((0, 2), np.float32)
     padded = np.pad(features, ((0, max(0, _SHORTEST_FRAMES - len(features))), (0, 0)))
     total = np.zeros((len(padded), 3), np.float32)
-    for done, network in enumerate(ensemble.networks):
-        progress(0.4 + 0.6 * done / len(ensemble.networks), f"beat activations, network {done + 1} of {len(ensemble.networks)}")
+    chosen = ensemble.networks[:networks]
+    for done, network in enumerate(chosen):
+        progress(0.4 + 0.6 * done / len(chosen), f"beat activations, network {done + 1} of {len(chosen)}")
         with ensemble.lock:
             total += network(padded)
     progress(1.0)
     # The networks' first class is "no beat".
-    mean: Activations = (total / np.float32(len(ensemble.networks)))[: len(features), 1:]
+    mean: Activations = (total / np.float32(len(chosen)))[: len(features), 1:]
     return mean
 
 

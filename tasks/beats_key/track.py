@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.plan import EngineChoice, StepPlan
-from schemas.results import Beat, BeatsKey, SongSource, StemSet, StepReport
-from tasks.beats_key import activations, grid, key, key_network, librosa_engine, meter, tempo
+from schemas.results import STEMS, Beat, BeatsKey, SongSource, StemName, StemSet, StepReport
+from tasks.beats_key import activations, evidence, grid, key, key_network, librosa_engine, meter, phase, tempo
 from tasks.beats_key.grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
 from tasks.common.progress import Progress, part_of
 from tasks.common.step import StepContext, run_chain
 
-Engine = Callable[[Path, float, float, Progress], "Found"]
+Engine = Callable[[Path, Mapping[StemName, Path] | None, float, float, Progress], "Found"]
 
 MIN_BPM = 40.0
 MAX_BPM = 240.0
@@ -36,15 +36,17 @@ class Found:
 def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPlan, ctx: StepContext) -> BeatsKey:
     """Track beats, downbeats, tempo, meter and key of the mix.
 
-    stems: not needed. plan.options: `min_bpm`, `max_bpm` (beats a minute; default 40 and 240), the range in which beats are sought.
+    stems: bass, other and drums tell where bars begin and which pulse is the beat; without them, the harmony of the mix tells the former.
+    plan.options: `min_bpm`, `max_bpm` (beats a minute; default 40 and 240), the range in which beats are sought.
     A song without a steady pulse has no beats and no tempo; one without pitch has no key. Raises what `run_chain` raises.
     """
     path = ctx.store.path(source.audio)
+    parts = {name: ctx.store.path(stems.stem(name)) for name in STEMS} if stems is not None else None
     slowest, fastest = tempo_range(plan)
 
     def hear(engine: Engine) -> Callable[[EngineChoice], Found]:
         def run(_: EngineChoice) -> Found:
-            found = engine(path, slowest, fastest, ctx.progress)
+            found = engine(path, parts, slowest, fastest, ctx.progress)
             if len(found.grid.times) == 0:
                 ctx.warn("No steady pulse was found: there are no beats and no tempo")
             return found
@@ -55,15 +57,17 @@ def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPla
     return build_result(found, source.duration_sec, report)
 
 
-def hear_with_madmom(path: Path, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
-    """madmom's networks and the bar model."""
-    heard = activations.beat_activations(path, part_of(progress, 0.0, 0.7))
-    beats = grid.find_grid(heard, min_bpm, max_bpm, activations.FPS, part_of(progress, 0.7, 0.85))
+def hear_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+    """madmom's networks and the bar model, and the stems' word on the phase of beats and bars."""
+    heard = activations.beat_activations(path, part_of(progress, 0.0, 0.55))
+    beats = grid.find_grid(heard, min_bpm, max_bpm, activations.FPS, part_of(progress, 0.55, 0.7))
+    if len(beats.times):
+        beats = phase.settle(beats, heard, evidence.gather(path, stems, part_of(progress, 0.7, 0.85)))
     keys = key_network.key_posteriors(path, part_of(progress, 0.85, 1.0))
     return Found(beats, heard.sum(axis=1).astype(np.float64), activations.FPS, keys)
 
 
-def hear_with_librosa(path: Path, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+def hear_with_librosa(path: Path, stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
     """librosa's onset strength and beat tracking, and key profiles."""
     onsets = librosa_engine.onset_strength(path, part_of(progress, 0.0, 0.5))
     beats, likeness = librosa_engine.find_grid(onsets, min_bpm, max_bpm)

@@ -154,7 +154,7 @@ def changes(before: Mapping[str, Any], scores: Sequence[SongScore], tolerance: f
     for (step, dataset, metric), values in sorted(pairs.items()):
         gains = [(was - now) if metric in LOWER_IS_BETTER else (now - was) for was, now in values]
         gain, error = _mean(gains), _standard_error(gains)
-        allowed = tolerance * (10 if "sdr" in metric or "snr" in metric or metric.endswith("_db") else 1)
+        allowed = tolerance * (10 if "sdr" in metric or metric.endswith("_db") else 1)
         if abs(gain) > 1e-9:
             is_loss = -gain > max(allowed, 2 * error)
             found_changes.append(

@@ -19,7 +19,7 @@ _EPSILON = 1e-10
 
 
 def score_stems(truth: dict[StemName, Path], found: dict[StemName, Path], mix: Path) -> dict[str, float]:
-    """SDR (BSS Eval, filters of 512 samples), SI-SDR and the plain ratio, of each stem over the piece; what the sum lacks of the mix (dB).
+    """SDR, SI-SDR and the SDR of BSS Eval, of each stem over the piece; what the sum lacks of the mix (dB).
 
     Stereo is scored a channel at a time, and averaged. Stems that are silent in truth are left out.
     """
@@ -28,9 +28,9 @@ def score_stems(truth: dict[StemName, Path], found: dict[StemName, Path], mix: P
         if name in truth:
             reference, estimate = _pair(truth[name], found[name])
             if np.sqrt(np.mean(reference**2)) > _SILENT:
-                scores[f"sdr_{name}"] = float(np.mean(fast_bss_eval.sdr(reference, estimate, filter_length=_FILTER)))
+                scores[f"bss_sdr_{name}"] = float(np.mean(fast_bss_eval.sdr(reference, estimate, filter_length=_FILTER)))
                 scores[f"si_sdr_{name}"] = float(np.mean(fast_bss_eval.si_sdr(reference, estimate)))
-                scores[f"snr_{name}"] = ratio_db(reference, reference - estimate)
+                scores[f"sdr_{name}"] = ratio_db(reference, reference - estimate)
     total = np.sum([_read(found[name]) for name in STEMS], axis=0)
     whole = _read(mix)
     length = min(whole.shape[1], total.shape[1])

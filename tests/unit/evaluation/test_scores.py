@@ -267,9 +267,9 @@ def test_stems_are_scored_in_decibels(tmp_path: Path) -> None:
         soundfile.write(files[name], sound, 44100, subtype="FLOAT")
     found = {"vocals": files["v+"], "drums": files["d"], "bass": files["o"], "other": files["o"]}
     scores = separation.score_stems({"vocals": files["v"], "other": files["o"]}, found, files["mix"])  # type: ignore[arg-type]
-    assert scores["snr_vocals"] == pytest.approx(20.0, abs=0.2)
+    assert scores["sdr_vocals"] == pytest.approx(20.0, abs=0.2)
     assert scores["si_sdr_vocals"] == pytest.approx(20.0, abs=0.2)
-    assert scores["sdr_vocals"] == pytest.approx(20.0, abs=0.5)
+    assert scores["bss_sdr_vocals"] == pytest.approx(20.0, abs=0.5)
     assert scores["residual_db"] < -70
     assert "sdr_other" not in scores  # silent in truth
     assert "sdr_drums" not in scores  # not known

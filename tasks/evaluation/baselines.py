@@ -99,11 +99,9 @@ def recognize(song: Material, truth: Annotations) -> dict[str, float]:
 def melody(song: Material, truth: Annotations) -> dict[str, float]:
     """SwiftF0 and its own segmentation into notes, on the vocal stem."""
     found = _swift(song.stems["vocals"])
-    figures = {} if truth.melody is None else notes.note_figures(truth.melody, found, truth.octave_known)
-    track = notes.melody_track(truth)
-    if track is not None:
-        figures |= notes.frame_figures(track, notes.sample_notes(found, np.asarray(track.times)), truth.octave_known)
-    return figures
+    if truth.melody is not None:  # as its MIDI export does
+        found = [TrueNote(note.start, note.end, round(note.midi)) for note in found]
+    return notes.melody_figures(truth, found)
 
 
 def bass(song: Material, truth: PitchTrack) -> dict[str, float]:

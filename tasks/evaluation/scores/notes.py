@@ -16,17 +16,29 @@ from tasks.evaluation.annotations import Annotations, PitchTrack, TrueNote
 Array = NDArray[np.float64]
 _CENTS = 50.0
 _HOP_SEC = 0.01
+#: A bend counts for the frames this close to it: half the hop of the pitch trackers.
+_BEND_SEC = 0.01
 
 
 def score_melody(truth: Annotations, found: Part) -> dict[str, float]:
-    """Note F at ±50 and ±100 ms and ±50 cents, without offsets, and what share of the true frames has the right pitch or chroma."""
-    scores: dict[str, float] = {}
+    """Note F at ±50 and ±100 ms and ±50 cents, without offsets, and what share of the true frames has the right pitch or chroma.
+
+    Written notes are compared with the semitones that we write; pitch tracks with the pitch, bends and all.
+    """
     if truth.melody is not None:
-        scores |= note_figures(truth.melody, steady_notes(found), truth.octave_known)
+        return melody_figures(truth, written_notes(found))
+    if truth.melody_pitch is not None:
+        return frame_figures(truth.melody_pitch, sample(found, np.asarray(truth.melody_pitch.times)), True)
+    return {}
+
+
+def melody_figures(truth: Annotations, found: Sequence[TrueNote]) -> dict[str, float]:
+    """The same for steady notes, which may be anybody's."""
+    figures = {} if truth.melody is None else note_figures(truth.melody, found, truth.octave_known)
     track = melody_track(truth)
     if track is not None:
-        scores |= frame_figures(track, sample(found, np.asarray(track.times)), truth.octave_known)
-    return scores
+        figures |= frame_figures(track, sample_notes(found, np.asarray(track.times)), truth.octave_known)
+    return figures
 
 
 def melody_track(truth: Annotations) -> PitchTrack | None:
@@ -39,9 +51,9 @@ def score_bass(truth: PitchTrack, found: Part) -> dict[str, float]:
     return frame_figures(truth, sample(found, np.asarray(truth.times)), True)
 
 
-def steady_notes(part: Part) -> list[TrueNote]:
-    """The notes of a part, each at its median pitch."""
-    return [TrueNote(note.start, note.end, note.midi + note.cents / 100) for note in part.notes]
+def written_notes(part: Part) -> list[TrueNote]:
+    """The notes of a part, each at its semitone."""
+    return [TrueNote(note.start, note.end, note.midi) for note in part.notes]
 
 
 def note_figures(truth: Sequence[TrueNote], found: Sequence[TrueNote], octave_known: bool) -> dict[str, float]:
@@ -86,13 +98,16 @@ def frame_figures(truth: PitchTrack, estimate: Array, octave_known: bool) -> dic
 
 
 def sample(part: Part, times: Array) -> Array:
-    """The pitch of the notes at some times (hertz), 0 between them."""
+    """The pitch of the notes at some times (hertz), 0 between them: the note's median, and where it departs from that, its bends."""
     midi = np.zeros(len(times))
     for note in part.notes:
         begin, end = np.searchsorted(times, [note.start, note.end])
-        steady = note.midi + note.cents / 100
-        bends = [(bend.time, bend.midi) for bend in note.bends]
-        midi[begin:end] = np.interp(times[begin:end], [time for time, _ in bends], [pitch for _, pitch in bends]) if bends else steady
+        midi[begin:end] = note.midi + note.cents / 100
+        if note.bends:
+            at = np.array([bend.time for bend in note.bends])
+            nearest = np.abs(times[begin:end, None] - at).argmin(axis=1)
+            close = np.abs(times[begin:end] - at[nearest]) <= _BEND_SEC
+            midi[begin:end][close] = np.array([bend.midi for bend in note.bends])[nearest[close]]
     return np.where(midi > 0, 440.0 * 2.0 ** ((midi - 69.0) / 12.0), 0.0)
 
 
@@ -115,7 +130,7 @@ def note_hits(truth: Annotations, found: Part) -> list[tuple[float, bool]]:
     """(confidence, right) of each note: right where it is matched at ±100 ms."""
     if truth.melody is None:
         return []
-    notes = steady_notes(found)
+    notes = written_notes(found)
     right = {partner for _, partner in matching(truth.melody, notes, 0.1, truth.octave_known)} if truth.melody and notes else set()
     return [(note.confidence, index in right) for index, note in enumerate(found.notes)]
 

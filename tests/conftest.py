@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Started in the background, a shell lets its children ignore Ctrl-C, and so would the commands that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Prefect reads its settings when it is imported, so its home is set before any test module is.
 _HOME = tempfile.TemporaryDirectory(prefix="performia-tests-")

@@ -5,7 +5,7 @@ Times are seconds from the start of the audio file, pitches MIDI note numbers. W
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,11 @@ class Span:
     start: float
     end: float
     label: str
+
+
+def label_at(spans: Sequence[Span], time: float) -> str | None:
+    """What holds at a time; None outside all spans."""
+    return next((span.label for span in spans if span.start <= time < span.end), None)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import mir_eval
 import numpy as np
 
 from schemas.results import Chords
-from tasks.evaluation.annotations import Annotations, Span
+from tasks.evaluation.annotations import Annotations, Span, label_at
 
 #: Of mir_eval.chord: weighted chord symbol recall in four vocabularies, and the directional Hamming measures of the segmentation.
 _METRICS = {
@@ -39,8 +39,7 @@ def chord_hits(truth: Annotations, found: Chords) -> list[tuple[float, bool]]:
         return []
     hits = []
     for chord in found.chords:
-        middle = (chord.start + chord.end) / 2
-        there = next((span.label for span in truth.chords if span.start <= middle < span.end), None)
+        there = label_at(truth.chords, (chord.start + chord.end) / 2)
         if there is not None:
             right = float(mir_eval.chord.majmin([there], [chord.label])[0])
             if right >= 0:

@@ -9,7 +9,7 @@ import mir_eval
 import numpy as np
 
 from schemas.results import Section, Structure
-from tasks.evaluation.annotations import Annotations, Span
+from tasks.evaluation.annotations import Annotations, Span, label_at
 
 #: The vocabulary of All-In-One and of the Harmonix set, into which both sides are mapped.
 FUNCTIONS: Final[dict[str, str]] = {
@@ -77,8 +77,7 @@ def section_hits(truth: Annotations, found: Structure) -> list[tuple[float, bool
         return []
     hits = []
     for section in found.sections:
-        middle = (section.start + section.end) / 2
-        there = next((span.label for span in truth.sections if span.start <= middle < span.end), None)
+        there = label_at(truth.sections, (section.start + section.end) / 2)
         if there is not None:
             hits.append((section.confidence, FUNCTIONS.get(there) == FUNCTIONS.get(section.label)))
     return hits

@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,7 @@ class EmbeddedApi:
         if self.url:
             return self
         if not self.lasting and (serving := serving_url()):
+            refuse_without_password(serving)
             self.url = serving
             self._settings.enter_context(temporary_settings({PREFECT_API_URL: serving}))
             return self
@@ -181,6 +182,23 @@ def _flush_events() -> None:
 
     APILogWorker.drain_all(timeout=5)
     EventsWorker.drain_all(timeout=5)
+
+
+def refuse_without_password(url: str) -> None:
+    """Raise ApiUnreachable where a server wants a password and the environment has none, or another."""
+    import httpx
+    from prefect.settings import get_current_settings
+
+    from tasks.common.errors import ApiUnreachable
+
+    given = get_current_settings().api.auth_string
+    secret = given.get_secret_value() if given is not None else ""
+    user, _, password = secret.partition(":")
+    with suppress(httpx.HTTPError):
+        if httpx.get(f"{url}/admin/version", auth=(user, password) if secret else None, timeout=10).status_code == HTTPStatus.UNAUTHORIZED:
+            raise ApiUnreachable(
+                f"The service at {url} wants a password", "Set PREFECT_API_AUTH_STRING to the server's PREFECT_SERVER_API_AUTH_STRING"
+            )
 
 
 def _free_port() -> int:

@@ -25,7 +25,7 @@ from rich.markup import escape
 from flows.console import error_console
 from flows.embedded_api import EmbeddedApi, quiet_prefect, serving_file
 from flows.output_server import serving_outputs
-from tasks.common.errors import AlreadyServing, PortTaken
+from tasks.common.errors import AlreadyServing, FolderUnusable, PortTaken
 from tasks.common.settings import get_settings, reset_settings
 from tasks.common.storage import atomic_write
 
@@ -52,8 +52,13 @@ def serve(options: ServeOptions) -> int:
     with ExitStack() as stack:
         settings = get_settings()
         stack.enter_context(_only_one(serving_file().with_suffix(".lock")))
-        for folder in (settings.inbox, settings.songs_dir):
-            folder.mkdir(parents=True, exist_ok=True)
+        # A shell lets what it starts in the background ignore SIGINT, as which SIGTERM ends the runner.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for made in make_folders(settings.inbox, settings.songs_dir):
+            console.print(f"made {escape(str(made))}", soft_wrap=True)
+        for root in options.roots:
+            if not root.is_dir():
+                console.print(f"[yellow]{escape(str(root))} is not a folder; nothing is read there", soft_wrap=True)
         own_server = not _configured_api()
         if own_server:
             _refuse_taken_port(options.port)
@@ -72,6 +77,21 @@ def serve(options: ServeOptions) -> int:
         except KeyboardInterrupt:
             console.print("\nStopped. What is under way is taken up at the next start.")
     return 0
+
+
+def make_folders(inbox: Path, songs: Path) -> list[Path]:
+    """Make the folders that are not there, and return them. Raises FolderUnusable."""
+    if inbox.resolve() == songs.resolve():
+        raise FolderUnusable(f"{inbox} cannot be both the inbox and the output folder")
+    made = []
+    for folder in (inbox, songs):
+        missing = not folder.exists()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FolderUnusable(f"{folder} cannot be a folder: {error.strerror}") from error
+        made += [folder] if missing else []
+    return made
 
 
 def prepare(own_server: bool) -> list[str]:

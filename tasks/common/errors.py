@@ -123,6 +123,11 @@ class FolderUnreadable(FolderError):
     todo = "Check that you may read the folder"
 
 
+class FolderUnusable(FolderError):
+    code = "FOLDER_UNUSABLE"
+    todo = "Name a folder that is there, or that can be made"
+
+
 class FolderHasNoSongs(FolderError):
     code = "FOLDER_HAS_NO_SONGS"
     todo = "Put wav, flac, mp3, ogg, opus, m4a, aiff, mp4, webm or mkv files there, or check --pattern"

@@ -100,3 +100,15 @@ def test_links_lead_nowhere_else(tmp_path: Path) -> None:
     assert not is_inside(tmp_path / "in" / "link", (tmp_path / "in",))
     assert not is_inside(Path("a\0b"), (tmp_path,))
     assert not is_inside(tmp_path / "inside", (tmp_path / "in",))
+
+
+def test_folders_are_made_and_named_and_what_cannot_be_one_is_refused(tmp_path: Path) -> None:
+    from flows.serve_command import make_folders
+    from tasks.common.errors import FolderUnusable
+
+    (tmp_path / "songs").mkdir()
+    assert make_folders(tmp_path / "in" / "box", tmp_path / "songs") == [tmp_path / "in" / "box"]
+    (tmp_path / "file").write_text("")
+    for inbox, songs in ((tmp_path / "file", tmp_path / "songs"), (tmp_path / "in", tmp_path / "file" / "x"), (tmp_path, tmp_path)):
+        with pytest.raises(FolderUnusable, match=str(tmp_path)):
+            make_folders(inbox, songs)

@@ -15,8 +15,9 @@ import soundfile
 import soxr
 
 from schemas.results import StemName
-from tasks.beats_key.activations import FPS, Activations, beat_activations
+from tasks.beats_key.activations import Activations, beat_activations
 from tasks.common.audio import SAMPLE_RATE
+from tasks.common.madmom_support import FPS
 from tasks.common.progress import Progress, part_of, silent
 
 Floats = npt.NDArray[np.float64]

@@ -15,12 +15,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tasks.beats_key.activations import quieten
 from tasks.chords.harte import NO_CHORD
 from tasks.chords.posteriors import ChangeCost, ChordPosteriors, normalise_rows
 from tasks.common import models
 from tasks.common.audio import SAMPLE_RATE, read_stereo
 from tasks.common.errors import ModelCorrupt
+from tasks.common.madmom_support import quieten
 from tasks.common.progress import Progress, silent
 
 HOP: Final = 4410  # 10 frames per second

@@ -72,6 +72,18 @@ def _openai_whisper(size: str, sha256: str, length: int | None) -> Model:
     return Model(f"openai-whisper-{size}", "asr", "MIT", "https://github.com/openai/whisper", (file,))
 
 
+_ALL_IN_ONE_HUB: Final = f"{_HUB}/taejunkim/allinone"
+_ALL_IN_ONE_FOLDS: Final = (
+    ("harmonix-fold0-0vra4ys2.pth", "0db596dfb0995f41d62f6267d76a9d54c046f1649bd35e1dbeca0c5f9a7b8acd"),
+    ("harmonix-fold1-3ozjhtsj.pth", "607b4864eaabccd4f6951410d5ea6676666ad1cfa6ce2e18bc99f3824b77c3b7"),
+    ("harmonix-fold2-gmgo0nsy.pth", "67c28ec7ca612d365e5fcb152f6530eb53e34c4303940afb30fd17a295c958a4"),
+    ("harmonix-fold3-i92b7m8p.pth", "446d05672b2669cdb7d9b8bbbc228a4f3592484335a7995cca89a744e3950ddc"),
+    ("harmonix-fold4-1bql5qo0.pth", "96327222ab9b33c005388b788ba602f529aa03cc4dde1c859c011f1004490493"),
+    ("harmonix-fold5-x4z5zeef.pth", "c87f162a1090290bcbb863688746784919cf912c56744fb3d81a1a7dba3b114e"),
+    ("harmonix-fold6-x7t226rq.pth", "13e7e639bf30fcd3fa049ad863088773a4e57b06d7c68581385b3ef625c60688"),
+    ("harmonix-fold7-qwwskhg6.pth", "b888b7fba95efa3d5a37ca013fe7efe2741621ea9ca335e6b2723e4fd0fade57"),
+)
+
 _HTDEMUCS_PAGE: Final = "https://github.com/adefossez/demucs"
 
 MODELS: Final[tuple[Model, ...]] = (
@@ -199,5 +211,12 @@ MODELS: Final[tuple[Model, ...]] = (
         "https://github.com/lars76/swift-f0",
         (ModelFile("model.onnx", "6385e8c2ebc3872e82c9ff5946228de44cd3be77a750ea53698b7dbfe94b0a22", 135090),),
         Wheel("swift-f0", "swift_f0"),
+    ),
+    Model(
+        "all-in-one",
+        "structure",
+        "MIT",
+        "https://github.com/mir-aidj/all-in-one",
+        tuple(ModelFile(name, sha256, 1400571, f"{_ALL_IN_ONE_HUB}/resolve/main/{name}") for name, sha256 in _ALL_IN_ONE_FOLDS),
     ),
 )

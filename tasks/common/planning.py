@@ -55,7 +55,7 @@ _FIXED: Final[dict[Step, tuple[Candidate, ...]]] = {
     ),
     Step.melody: (Candidate("swift-f0", ("swift-f0",), "swift_f0"), Candidate("pyin")),
     Step.bass: (Candidate("swift-f0", ("swift-f0",), "swift_f0"), Candidate("pyin")),
-    Step.structure: (Candidate("spectral"),),
+    Step.structure: (Candidate("all-in-one", ("all-in-one",), "torch"), Candidate("spectral")),
 }
 
 

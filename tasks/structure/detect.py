@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-import numpy as np
+from bisect import bisect_right
+from collections.abc import Sequence
 
-from schemas.plan import StepPlan
-from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Section, SectionLabel, SongSource, StemSet, Structure
-from tasks.common.progress import part_of
+import numpy as np
+import numpy.typing as npt
+
+from schemas.plan import EngineChoice, StepPlan
+from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Section, SectionLabel, SongSource, StemSet, Structure, Word
+from tasks.common.errors import EngineFailed
+from tasks.common.madmom_support import FPS
+from tasks.common.progress import Progress, part_of
 from tasks.common.step import StepContext, run_chain
+from tasks.structure.allinone.contract import FUNCTIONS as NETWORK_FUNCTIONS
+from tasks.structure.allinone.engine import Heard, hear
 from tasks.structure.features import BarFeatures, bar_edges, measure_bars
+from tasks.structure.functional import (
+    boundary_scores,
+    boundary_scores_alone,
+    decide,
+    expected_boundaries,
+    function_scores,
+    network_evidence,
+    no_evidence,
+    repetition_by_bar,
+    usual_lengths,
+)
 from tasks.structure.labels import SectionFacts, gather_facts, group_sections, join_neighbours, make_sections, name_sections
-from tasks.structure.segmentation import segment
+from tasks.structure.segmentation import boundary_strength, phrase_similarity, place_boundaries, place_inside, segment
 
 #: (sections, coarse, fine)
 Levels = tuple[tuple[Section, ...], tuple[Section, ...], tuple[Section, ...]]
@@ -27,15 +46,40 @@ def detect_structure(
 ) -> Structure:
     """Divide the song into sections that cover it without gaps. Without stems, harmony and level are read from the mix.
 
-    Engines: `spectral`. Raises EngineFailed.
+    Engines: `all-in-one` (needs the stems), `spectral`. Raises EngineFailed.
     """
-    (sections, coarse, fine), report = run_chain(plan, ctx, {"spectral": lambda _: _spectral(source, beats, stems, chords, lyrics, ctx)})
+
+    def all_in_one(_: EngineChoice) -> Levels:
+        if stems is None:
+            raise EngineFailed("All-In-One hears the four stems, and there are none")
+        heard = hear({name: ctx.store.path(stems.stem(name)) for name in STEMS}, part_of(ctx.progress, 0.0, 0.6))
+        bars = _measure(source, beats, stems, chords, lyrics, ctx, part_of(ctx.progress, 0.6, 1.0))
+        return levels_of_functions(bars, heard, _words(lyrics))
+
+    def spectral(_: EngineChoice) -> Levels:
+        bars = _measure(source, beats, stems, chords, lyrics, ctx, part_of(ctx.progress, 0.0, 0.8))
+        ctx.progress(0.8, "repetitions")
+        words = _words(lyrics)
+        return levels_of_functions(bars, None, words) if words else levels_of_repetition(bars, words)
+
+    (sections, coarse, fine), report = run_chain(plan, ctx, {"all-in-one": all_in_one, "spectral": spectral})
     return Structure(report=report, sections=sections, coarse=coarse, fine=fine)
 
 
-def _spectral(
-    source: SongSource, beats: BeatsKey, stems: StemSet | None, chords: Chords | None, lyrics: Lyrics | None, ctx: StepContext
-) -> Levels:
+def _words(lyrics: Lyrics | None) -> list[Word]:
+    return [word for line in lyrics.lines for word in line.words] if lyrics is not None else []
+
+
+def _measure(
+    source: SongSource,
+    beats: BeatsKey,
+    stems: StemSet | None,
+    chords: Chords | None,
+    lyrics: Lyrics | None,
+    ctx: StepContext,
+    progress: Progress,
+) -> BarFeatures:
+    """The features of the song's bars, from what there is."""
     edges = bar_edges(beats.downbeats, source.duration_sec)
     mix = ctx.store.path(source.audio)
     voiced = [(span.start, span.end) for span in lyrics.voice_activity] if lyrics is not None else None
@@ -45,23 +89,60 @@ def _spectral(
     else:
         harmonic = [ctx.store.path(stems.bass), ctx.store.path(stems.other)]
         levels = [ctx.store.path(stems.stem(name)) for name in STEMS]
-    bars = measure_bars(mix, harmonic, levels, edges, voiced, part_of(ctx.progress, 0.0, 0.8))
-    if chords is not None:
-        bars = with_chords(bars, chords)
-    ctx.progress(0.8, "repetitions")
+    bars = measure_bars(mix, harmonic, levels, edges, voiced, progress)
+    return with_chords(bars, chords) if chords is not None else bars
+
+
+def levels_of_functions(bars: BarFeatures, heard: Heard | None, words: Sequence[Word]) -> Levels:
+    """Sections decided together with their functions; phrases inside them, and parts above them, by change.
+
+    heard: what the network hears. Without it, the words, the voice and the change of timbre decide where sections begin, and the sections
+    are named by the evidence of words, loudness and place.
+    """
+    similarity = phrase_similarity(bars)
+    change = boundary_strength(bars, similarity)
+    repetition = repetition_by_bar(words, bars.edges)
+    if heard is not None:
+        network = network_evidence(heard.function, NETWORK_FUNCTIONS, FPS, bars.edges)
+        expected = expected_boundaries(heard.section, FPS, bars.edges)
+        decided = decide(function_scores(bars, network, repetition), boundary_scores(expected, change))
+        main = (0, *(section.last for section in decided))
+        names = [(section.label, section.confidence) for section in decided]
+    else:
+        scores = function_scores(bars, no_evidence(len(bars)), repetition)
+        decided = decide(scores, boundary_scores_alone(change), usual_lengths())
+        main, names = _joined(bars, similarity, (0, *(section.last for section in decided)), words)
+
+    def sections(boundaries: tuple[int, ...]) -> tuple[Section, ...]:
+        facts, _ = _named(bars, similarity, boundaries, words)
+        return make_sections(facts, [names[bisect_right(main, start) - 1] for start in boundaries[:-1]])
+
+    return sections(main), sections(place_boundaries(change, "coarse", allowed=main)), sections(place_inside(change, main))
+
+
+def levels_of_repetition(bars: BarFeatures, words: Sequence[Word]) -> Levels:
+    """Sections by repetition and change alone: for songs without words."""
     found = segment(bars)
-    words = [(word.start, word.text) for line in lyrics.lines for word in line.words] if lyrics is not None else []
-    ctx.progress(0.95, "labels")
-
-    def named(boundaries: tuple[int, ...]) -> tuple[list[int], list[SectionFacts], list[tuple[SectionLabel, float]]]:
-        groups = group_sections(found.similarity, boundaries)
-        facts = gather_facts(bars, boundaries, groups, words)
-        return groups, facts, name_sections(facts)
-
-    groups, _, labels = named(found.section)
-    joined = join_neighbours(found.section, groups, labels)
-    result = [make_sections(*named(boundaries)[1:]) for boundaries in (joined, keep_common(found.coarse, joined), found.fine)]
+    joined, _ = _joined(bars, found.similarity, found.section, words)
+    result = [make_sections(*_named(bars, found.similarity, b, words)) for b in (joined, keep_common(found.coarse, joined), found.fine)]
     return result[0], result[1], result[2]
+
+
+def _named(
+    bars: BarFeatures, similarity: npt.NDArray[np.float64], boundaries: tuple[int, ...], words: Sequence[Word]
+) -> tuple[list[SectionFacts], list[tuple[SectionLabel, float]]]:
+    """The sections between boundaries: their facts, and their names by the evidence of words, loudness and place."""
+    facts = gather_facts(bars, boundaries, group_sections(similarity, boundaries), [(word.start, word.text) for word in words])
+    return facts, name_sections(facts)
+
+
+def _joined(
+    bars: BarFeatures, similarity: npt.NDArray[np.float64], boundaries: tuple[int, ...], words: Sequence[Word]
+) -> tuple[tuple[int, ...], list[tuple[SectionLabel, float]]]:
+    """The boundaries without those inside one section, and the sections' names."""
+    facts, labels = _named(bars, similarity, boundaries, words)
+    joined = join_neighbours(boundaries, [fact.group for fact in facts], labels)
+    return joined, _named(bars, similarity, joined, words)[1]
 
 
 def keep_common(coarse: tuple[int, ...], sections: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ prefers lengths of four, eight and sixteen bars (Marmoret et al., "Barwise music
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,7 +188,7 @@ def place_boundaries(strength: Floats, level: str, allowed: tuple[int, ...] | No
                 continue
             too_long = max(0, length - longest) * 0.1
             gain = float(strength[end]) - cost if end < n else 0.0
-            options.append((best[start] + gain + _length_preference(length) - too_long, -start))
+            options.append((best[start] + gain + length_preference(length) - too_long, -start))
         if options:
             value, start = max(options)
             best[end] = value
@@ -200,7 +201,13 @@ def place_boundaries(strength: Floats, level: str, allowed: tuple[int, ...] | No
     return tuple(reversed(chain))
 
 
-def _length_preference(bars: int) -> float:
+def place_inside(strength: Floats, outer: tuple[int, ...]) -> tuple[int, ...]:
+    """The boundaries of the fine level inside each section of `outer`, and those of `outer` themselves."""
+    inner = {first + place for first, last in itertools.pairwise(outer) for place in place_boundaries(strength[first:last], "fine")}
+    return tuple(sorted(inner))
+
+
+def length_preference(bars: int) -> float:
     """What a section of this many bars is worth: phrases are four bars, sections eight and sixteen."""
     if bars % 8 == 0:
         return 0.25

@@ -14,7 +14,7 @@ from tasks.structure import detect as engine
 
 @task(
     name="detect_structure",
-    cache_policy=StepCache(step="structure", version=1),
+    cache_policy=StepCache(step="structure", version=2),
     result_serializer="json",
     retries=1,  # memory may be free again
     retry_delay_seconds=5,

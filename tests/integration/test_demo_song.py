@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import all_in_one_weights
 import mir_eval
 import numpy as np
 import pytest
@@ -13,14 +16,14 @@ import soundfile
 
 from flows import analyze_song
 from schemas.song_map import SongMap
+from tasks.common import models
+from tasks.common.settings import reset_settings
 from tasks.packager.validation import validate_file
 
 
 @pytest.fixture(scope="module")
 def song_map(demo_song: Path, prefect_api: None, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One analysis for all tests of this module."""
-    from tasks.common.settings import reset_settings
-
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("demo")
         patch.setenv("PERFORMIA_DATA_DIR", str(folder / "data"))
@@ -46,7 +49,7 @@ def test_every_step_succeeds_with_the_best_engine_at_hand(song_map: SongMap) -> 
         "bass": "swift-f0",
         "structure": "spectral",
     }
-    assert {name for name, step in song_map.steps if step.status == "degraded"} == {"separation", "asr"}
+    assert {name for name, step in song_map.steps if step.status == "degraded"} == {"separation", "asr", "structure"}
     assert all(model.licence for _, step in song_map.steps for model in step.models)
 
 
@@ -90,6 +93,61 @@ def test_sections_begin_where_they_do_and_repeat_what_they_repeat(song_map: Song
     labels = [section.label for section in song_map.sections]
     assert labels.count("verse") == labels.count("chorus") == 2
     assert len(song_map.levels.repeats) == 2
+
+
+@pytest.fixture
+def with_all_in_one(
+    song_map: SongMap, demo_song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., SongMap]]:
+    """Analyze the demo song again, with All-In-One's weights as the argument makes them; the other steps come from the cache."""
+    assert song_map.folder is not None
+    data = song_map.folder.parents[1] / "data"
+
+    def analyze(make_weights: Callable[[Path], None]) -> SongMap:
+        make_weights(tmp_path / "models")
+        monkeypatch.setenv("PERFORMIA_DATA_DIR", str(data))
+        monkeypatch.setenv("PERFORMIA_MODELS_DIR", str(tmp_path / "models"))
+        reset_settings()
+        return analyze_song(demo_song, output_dir=tmp_path / "out")
+
+    yield analyze
+    models.unload_all()
+    reset_settings()
+
+
+@pytest.mark.skipif(not all_in_one_weights.published(), reason="the published weights are not here")
+def test_all_in_one_hears_the_sections_and_their_functions(with_all_in_one: Callable[..., SongMap], demo_truth: dict[str, Any]) -> None:
+    found = with_all_in_one(all_in_one_weights.link_published)
+    structure = dict(found.steps)["structure"]
+    assert (structure.engine, structure.status) == ("all-in-one", "ok")
+    truth = intervals(demo_truth["sections"])
+    _, _, f = mir_eval.segment.detection(truth, intervals(found.sections), window=3.0)
+    assert f >= 0.8
+    right = [
+        min(section.end, span["end"]) - max(section.start, span["start"])
+        for section in found.sections
+        for span in demo_truth["sections"]
+        if section.label == span["label"] and min(section.end, span["end"]) > max(section.start, span["start"])
+    ]
+    assert sum(right) >= 0.7 * (truth[-1, 1] - truth[0, 0])
+
+
+def test_any_weights_of_all_in_one_make_a_valid_map(with_all_in_one: Callable[..., SongMap]) -> None:
+    found = with_all_in_one(all_in_one_weights.write_seeded)
+    assert dict(found.steps)["structure"].engine == "all-in-one"
+    assert found.status == "complete"
+    assert found.sections[0].start == 0.0
+    assert all(before.end == after.start for before, after in pairwise(found.sections))
+
+
+def test_damaged_weights_give_way_to_the_next_engine(with_all_in_one: Callable[..., SongMap]) -> None:
+    def damaged(folder: Path) -> None:
+        all_in_one_weights.write_seeded(folder)
+        (folder / "all-in-one" / models.get("all-in-one").files[3].name).write_bytes(b"not a checkpoint")
+
+    structure = dict(with_all_in_one(damaged).steps)["structure"]
+    assert (structure.engine, structure.status) == ("spectral", "degraded")
+    assert "all-in-one" in structure.reasons[0]
 
 
 def test_most_words_are_understood_and_timed(song_map: SongMap, demo_truth: dict[str, Any]) -> None:

@@ -1,0 +1,128 @@
+"""What the network says of a song: the mean over the eight published folds, at 100 frames a second."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.results import StemName
+from tasks.common import models
+from tasks.common.errors import ModelCorrupt
+from tasks.common.madmom_support import FPS, SHORTEST_FRAMES, features_in_blocks
+from tasks.common.progress import Progress, part_of, silent
+from tasks.common.resources import best_device
+from tasks.structure.allinone.contract import BANDS, FUNCTIONS, INSTRUMENTS
+
+Floats = npt.NDArray[np.float32]
+Spectra = npt.NDArray[np.float32]
+
+MODEL = "all-in-one"
+
+#: A longer song is heard in windows of so many frames, of which the outer ones only give context: the farthest a block attends is 41 s.
+_WINDOW_SEC = 600
+_CONTEXT_SEC = 60
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Probabilities of each frame; frame i is centred on i / FPS s."""
+
+    beat: Floats  # (frames,)
+    downbeat: Floats  # (frames,)
+    section: Floats  # (frames,) that a section begins here
+    function: Floats  # (functions, frames), in the order of network.FUNCTIONS
+
+
+def hear(stems: Mapping[StemName, Path], progress: Progress = silent) -> Heard:
+    """Hear a song's four stems (44.1 kHz WAV files). Raises ModelUnavailable, ModelCorrupt."""
+    import torch
+
+    device = best_device()
+    networks = load(device, part_of(progress, 0.0, 0.05))
+    spectra = stem_spectra(stems, part_of(progress, 0.05, 0.3))
+    frames = spectra.shape[1]
+    spectra = np.pad(spectra, ((0, 0), (0, max(0, SHORTEST_FRAMES - frames)), (0, 0)))
+    heard = np.zeros((3 + len(FUNCTIONS), frames), np.float32)
+    spans = list(windows(frames, _WINDOW_SEC * FPS, _CONTEXT_SEC * FPS))
+    done = 0
+    with torch.inference_mode():
+        for first, start, stop, last in spans:
+            part = torch.from_numpy(spectra[:, first : max(last, first + SHORTEST_FRAMES)]).to(device)
+            total: Any = 0
+            for network in networks:
+                progress(0.3 + 0.7 * done / (len(spans) * len(networks)), "sections heard")
+                logits = network(part)
+                total = total + torch.cat([torch.stack([logits.beat, logits.downbeat, logits.section]), logits.function])
+                done += 1
+            mean = total / len(networks)
+            probabilities = torch.cat([mean[:3].sigmoid(), mean[3:].softmax(dim=0)])
+            heard[:, start:stop] = probabilities[:, start - first : stop - first].cpu().numpy()
+    progress(1.0)
+    return Heard(heard[0], heard[1], heard[2], heard[3:])
+
+
+def windows(frames: int, length: int, context: int) -> Iterator[tuple[int, int, int, int]]:
+    """(first, start, stop, last) of each window over `frames`: [first, last) is heard, [start, stop) kept. The kept parts tile the song."""
+    if frames <= length:
+        yield 0, 0, frames, frames
+        return
+    own = length - 2 * context
+    count = -(-frames // own)
+    for number in range(count):
+        start, stop = frames * number // count, frames * (number + 1) // count
+        yield max(0, start - context), start, stop, min(frames, stop + context)
+
+
+def stem_spectra(stems: Mapping[StemName, Path], progress: Progress = silent) -> Spectra:
+    """(instruments, frames, BANDS) log spectra in the network's order: twelve bands an octave from 30 Hz to 17 kHz, log10(1 + x)."""
+    share = 1.0 / len(INSTRUMENTS)
+    spectra = [
+        features_in_blocks(stems[name], front_end(), part_of(progress, share * i, share * (i + 1))) for i, name in enumerate(INSTRUMENTS)
+    ]
+    return np.stack([part if len(part) else np.zeros((0, BANDS), np.float32) for part in spectra])
+
+
+def front_end() -> Any:
+    """The published chain (Kim and Nam 2023, section 4.2), which is madmom's."""
+    from madmom.audio.signal import FramedSignalProcessor
+    from madmom.audio.spectrogram import FilteredSpectrogramProcessor, LogarithmicSpectrogramProcessor
+    from madmom.audio.stft import ShortTimeFourierTransformProcessor
+    from madmom.processors import SequentialProcessor
+
+    return SequentialProcessor(
+        [
+            FramedSignalProcessor(frame_size=2048, fps=FPS),
+            ShortTimeFourierTransformProcessor(),
+            FilteredSpectrogramProcessor(num_bands=12, fmin=30, fmax=17000, norm_filters=True),
+            LogarithmicSpectrogramProcessor(mul=1, add=1),
+        ]
+    )
+
+
+def load(device: str, progress: Progress = silent) -> tuple[Any, ...]:
+    """The networks of the eight folds, loaded once per process and device. Raises ModelUnavailable, ModelCorrupt."""
+    folder = models.obtain(MODEL, progress)
+
+    def build() -> tuple[Any, ...]:
+        import torch
+
+        from tasks.structure.allinone.network import AllInOne
+
+        networks = []
+        for file in models.get(MODEL).files:
+            network = AllInOne()
+            try:
+                checkpoint = torch.load(folder / file.name, map_location="cpu", weights_only=True)
+                network.load_state_dict(checkpoint["state_dict"])
+            except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+                raise ModelCorrupt(f"{file.name} holds no weights of All-In-One") from error
+            networks.append(network.eval().to(device))
+        return tuple(networks)
+
+    return models.load_once((MODEL, str(folder), device), build)

@@ -1,0 +1,219 @@
+"""The network of All-In-One: Kim and Nam, "All-In-One Metrical and Functional Structure Analysis with Neighborhood Attentions on Demixed
+Audio", WASPAA 2023, section 3.
+
+A convolutional stem turns each instrument's log spectrum into 24 features a frame; eleven blocks attend along time, twice as far from
+block to block (two windows at once, the second dilated twice as much), and among the instruments; four heads read the instruments
+together. Parameters bear the names of the published checkpoints, so that these load as they are.
+
+Features are laid out (features, instruments, frames), so that every linear layer is one product and every window a slice: see `attention`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tasks.structure.allinone.attention import WINDOW, attend_among_instruments, attend_in_time
+from tasks.structure.allinone.contract import FUNCTIONS, INSTRUMENTS
+
+_FEATURES = 24
+_HEADS = 2
+_DEPTH = 11
+#: Frames that pass through a perceptron at a time: bounds the memory of its hidden layer.
+_CHUNK = 1 << 14
+
+
+@dataclass(frozen=True)
+class Logits:
+    """What the heads say of each of T frames, before sigmoid and softmax."""
+
+    beat: Tensor  # (T,)
+    downbeat: Tensor  # (T,)
+    section: Tensor  # (T,)
+    function: Tensor  # (10, T), in the order of FUNCTIONS
+
+
+class AllInOne(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embeddings = _Embeddings()
+        self.encoder = _Encoder()
+        self.norm = nn.LayerNorm(_FEATURES)
+        self.beat_classifier = _Head(1)
+        self.downbeat_classifier = _Head(1)
+        self.section_classifier = _Head(1)
+        self.function_classifier = _Head(len(FUNCTIONS))
+
+    def forward(self, spectra: Tensor) -> Logits:
+        """spectra: (instruments, frames, 81), in the order of INSTRUMENTS."""
+        x = self.encoder(self.embeddings(spectra))
+        x = _norm(self.norm, x).transpose(0, 1).flatten(0, 1)
+        return Logits(
+            self.beat_classifier(x)[0], self.downbeat_classifier(x)[0], self.section_classifier(x)[0], self.function_classifier(x)
+        )
+
+
+class _Embeddings(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv0 = nn.Conv2d(1, _FEATURES // 2, (3, 3), padding=(1, 0))
+        self.conv1 = nn.Conv2d(_FEATURES // 2, _FEATURES, (1, 12))
+        self.conv2 = nn.Conv2d(_FEATURES, _FEATURES, (3, 3), padding=(1, 0))
+        self.norm = nn.LayerNorm(_FEATURES)
+
+    def forward(self, spectra: Tensor) -> Tensor:
+        """(instruments, frames, 81) to (features, instruments, frames), in chunks: the first layer's output is large."""
+        length = spectra.shape[1]
+        parts = []
+        for start in range(0, length, _CHUNK // 4):
+            stop = min(start + _CHUNK // 4, length)
+            first, last = max(0, start - 2), min(length, stop + 2)  # two layers see one frame around
+            x = self._convolve(spectra[:, None, first:last])
+            parts.append(x[..., start - first : stop - first])
+        return _norm(self.norm, torch.cat(parts, dim=-1).transpose(0, 1).contiguous())
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        x = F.elu(F.max_pool2d(self.conv0(x), (1, 3)))
+        x = F.elu(F.max_pool2d(self.conv1(x), (1, 3)))
+        x = F.elu(F.max_pool2d(self.conv2(x), (1, 3)))
+        return x.squeeze(-1)
+
+
+class _Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_Block(2**i) for i in range(_DEPTH))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class _Block(nn.Module):
+    def __init__(self, dilation: int) -> None:
+        super().__init__()
+        self.timelayer = _TimeLayer(dilation)
+        self.instlayer = _InstrumentLayer()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.instlayer(self.timelayer(x))
+        return y
+
+
+class _Layer(nn.Module):
+    """What both kinds of layer share: a perceptron on what one or two attentions add."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layernorm_before = nn.LayerNorm(_FEATURES)
+        self.layernorm_after = nn.LayerNorm(width)
+        self.intermediate = _Dense(width, 4 * width)
+        self.output = _Dense(4 * width, _FEATURES)
+
+    def perceive(self, x: Tensor) -> Tensor:
+        parts = []
+        for part in torch.split(x, _CHUNK, dim=-1):  # type: ignore[no-untyped-call]
+            parts.append(self.output(F.gelu(self.intermediate(_norm(self.layernorm_after, part)))))
+        return torch.cat(parts, dim=-1)
+
+
+class _TimeLayer(_Layer):
+    def __init__(self, dilation: int) -> None:
+        super().__init__(2 * _FEATURES)
+        self.dilation = dilation
+        self.attention = _Attention(2 * WINDOW - 1)
+        self.attention2 = _Attention(2 * WINDOW - 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = x.shape[-1]
+        # A sequence shorter than the windows is padded with zeros after the norm, as in training.
+        normed = F.pad(_norm(self.layernorm_before, x), (0, max(0, 2 * WINDOW * self.dilation - length)))
+        near = x + self._attend(self.attention, normed, self.dilation)[..., :length]
+        far = x + self._attend(self.attention2, normed, 2 * self.dilation)[..., :length]
+        return (near + far) / 2 + self.perceive(torch.cat([near, far]))
+
+    @staticmethod
+    def _attend(attention: _Attention, x: Tensor, dilation: int) -> Tensor:
+        query, key, value = attention.project(x)
+        attended: Tensor = attention.output(attend_in_time(query, key, value, attention.bias, dilation).flatten(0, 1))
+        return attended
+
+
+class _InstrumentLayer(_Layer):
+    def __init__(self) -> None:
+        super().__init__(_FEATURES)
+        self.attention = _Attention(2 * WINDOW - 1, 2 * WINDOW - 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, instruments, length = x.shape
+        # Four instruments are fewer than the window: the published network pads them with zeros after the norm, and attends to those too.
+        normed = F.pad(_norm(self.layernorm_before, x), (0, max(0, WINDOW - length), 0, WINDOW - instruments))
+        query, key, value = self.attention.project(normed)
+        attended = attend_among_instruments(query[:, :, :instruments], key, value, self.attention.bias).flatten(0, 1)
+        x = x + self.attention.output(attended[..., :length])
+        return x + self.perceive(x)
+
+
+class _Attention(nn.Module):
+    def __init__(self, *table: int) -> None:
+        super().__init__()
+        self.self = _Projections(*table)
+        self.output = _Dense(_FEATURES, _FEATURES)
+
+    @property
+    def bias(self) -> Tensor:
+        return self.self.rpb
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query (scaled), key and value, (heads, features, instruments, frames) each."""
+        own = self.self
+        scale = math.sqrt(_FEATURES // _HEADS)
+        weight = torch.cat([own.query.weight / scale, own.key.weight, own.value.weight])
+        bias = torch.cat([own.query.bias / scale, own.key.bias, own.value.bias])
+        query, key, value = _linear(weight, bias, x).view(3, _HEADS, _FEATURES // _HEADS, *x.shape[1:])
+        return query, key, value
+
+
+class _Projections(nn.Module):
+    def __init__(self, *table: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(_FEATURES, _FEATURES)
+        self.key = nn.Linear(_FEATURES, _FEATURES)
+        self.value = nn.Linear(_FEATURES, _FEATURES)
+        self.rpb = nn.Parameter(torch.zeros(_HEADS, *table))
+
+
+class _Dense(nn.Module):
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _linear(self.dense.weight, self.dense.bias, x)
+
+
+class _Head(nn.Module):
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(len(INSTRUMENTS) * _FEATURES, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (instruments * features, frames). Returns (classes, frames)."""
+        return self.classifier.weight @ x + self.classifier.bias[:, None]
+
+
+def _linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    """A linear layer over the first axis."""
+    return torch.addmm(bias[:, None], weight, x.flatten(1)).view(-1, *x.shape[1:])
+
+
+def _norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
+    """Layer norm over the features, the first axis."""
+    centred = x - x.mean(dim=0)
+    scale = torch.rsqrt(centred.square().mean(dim=0) + layer.eps)
+    return centred.mul_(scale).mul_(layer.weight[:, None, None]).add_(layer.bias[:, None, None])

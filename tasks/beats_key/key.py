@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.results import KeySpan
+from tasks.beats_key.tonic import TonicEvidence
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,15 +33,18 @@ CONFUSABLE_COST = 10.0
 #: Mean over the windows of the highest probability, below which nothing pitched is heard. Measured: noise, clicks, drones and silence
 #: 0.10-0.22, drum stems alone 0.12-0.43 (8 pieces), songs 0.55-1.0.
 MIN_CLARITY = 0.4
+#: Added to probabilities whose ratio is taken.
+_LEAST = 0.01
 
 
 @dataclass(frozen=True)
 class KeyPosteriors:
-    """Probabilities (windows, 24) of the keys in windows of `length` seconds that begin at `starts`."""
+    """Probabilities (windows, 24) of the keys in windows of `length` seconds that begin at `starts`; and what tells relative keys apart."""
 
     starts: Floats
     length: float
     probabilities: Floats
+    tonics: TonicEvidence | None = None
 
 
 def window_starts(duration: float) -> tuple[list[float], float]:
@@ -59,6 +63,8 @@ def find_keys(
         return (), None
     path = smooth(probabilities, overlap=_overlap(posteriors))
     runs = _runs(path)
+    if posteriors.tonics is not None:
+        probabilities, path = settle_relatives(posteriors, path, runs, posteriors.tonics)
     edges = [0.0, *_changes(posteriors, runs, downbeats), duration]
     pieces = [(run, start, end) for run, start, end in zip(runs, edges, edges[1:], strict=False) if end > start]
     spans = tuple(_span(int(path[first]), start, end, probabilities[first:last]) for (first, last), start, end in pieces)
@@ -86,6 +92,29 @@ def smooth(probabilities: Floats, overlap: float = 1.0) -> npt.NDArray[np.int64]
     return path
 
 
+def settle_relatives(
+    posteriors: KeyPosteriors, path: npt.NDArray[np.int64], runs: list[tuple[int, int]], tonics: TonicEvidence
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The probabilities and the path with major and relative minor told apart by which of their tonics the harmony rests on."""
+    probabilities, path = posteriors.probabilities.copy(), path.copy()
+    for first, last in runs:
+        start, end = float(posteriors.starts[first]), float(posteriors.starts[last - 1]) + posteriors.length
+        major, minor = relatives(int(path[first]))
+        shift = tonics.for_minor(major, start, end)
+        both = probabilities[first:last, [major, minor]]
+        odds = (both[:, 1] + _LEAST) / (both[:, 0] + _LEAST) * np.exp(shift)
+        probabilities[first:last, minor] = both.sum(axis=1) * odds / (1 + odds)
+        probabilities[first:last, major] = both.sum(axis=1) / (1 + odds)
+        path[first:last] = minor if float(np.log(odds).mean()) > 0 else major
+    return probabilities, path
+
+
+def relatives(key: int) -> tuple[int, int]:
+    """The major key and the minor key with the key's signature."""
+    major = (key - 12 + 3) % 12 if key >= 12 else key
+    return major, (major + 9) % 12 + 12
+
+
 def change_costs() -> Floats:
     """Cost (24 from, 24 to) of a key change in nats."""
     cost = np.full((24, 24), CHANGE_COST)
@@ -99,7 +128,7 @@ def change_costs() -> Floats:
 def confusable(key: int) -> tuple[int, ...]:
     """A fifth up, a fifth down, the relative and the parallel key."""
     tonic, minor = key % 12, key // 12
-    relative = (tonic + (3 if minor else 9)) % 12 + 12 * (1 - minor)
+    relative = relatives(key)[1 - minor]
     return ((tonic + 7) % 12 + 12 * minor, (tonic + 5) % 12 + 12 * minor, relative, tonic + 12 * (1 - minor))
 
 

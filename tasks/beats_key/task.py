@@ -14,7 +14,7 @@ from tasks.common.running import announce, given, is_transient, running
 
 @task(
     name="track_beats_and_key",
-    cache_policy=StepCache(step="beats_key", version=2),
+    cache_policy=StepCache(step="beats_key", version=3),
     result_serializer="json",
     retries=1,  # memory may be free again
     retry_delay_seconds=5,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from schemas.results import STEMS, Beat, BeatsKey, SongSource, StemName, StemSet
 from tasks.beats_key import activations, evidence, grid, key, key_network, librosa_engine, meter, phase, tempo
 from tasks.beats_key.grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
+from tasks.beats_key.tonic import TonicEvidence
 from tasks.common.madmom_support import FPS
 from tasks.common.progress import Progress, part_of
 from tasks.common.step import StepContext, run_chain
@@ -62,9 +63,11 @@ def hear_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm:
     """madmom's networks and the bar model, and the stems' word on the phase of beats and bars."""
     heard = activations.beat_activations(path, part_of(progress, 0.0, 0.55))
     beats = grid.find_grid(heard, min_bpm, max_bpm, FPS, part_of(progress, 0.55, 0.7))
+    witnesses = evidence.gather(path, stems, part_of(progress, 0.7, 0.85))
     if len(beats.times):
-        beats = phase.settle(beats, heard, evidence.gather(path, stems, part_of(progress, 0.7, 0.85)))
-    keys = key_network.key_posteriors(path, part_of(progress, 0.85, 1.0))
+        beats = phase.settle(beats, heard, witnesses)
+    tonics = TonicEvidence(witnesses.chroma, witnesses.chroma_fps)
+    keys = replace(key_network.key_posteriors(path, part_of(progress, 0.85, 1.0)), tonics=tonics)
     return Found(beats, heard.sum(axis=1).astype(np.float64), FPS, keys)
 
 

@@ -14,7 +14,7 @@ from tasks.melody_bass import track as engine
 
 @task(
     name="track_melody",
-    cache_policy=StepCache(step="melody", version=1),
+    cache_policy=StepCache(step="melody", version=2),
     result_serializer="json",
     retries=1,  # memory may be free again
     retry_delay_seconds=5,

@@ -1,6 +1,7 @@
 """The melody and the bass line of a song as notes: the entry of the step.
 
-stem → pitch per frame (SwiftF0, else pYIN) → audible frames only → notes (`notes`) → semitones (`intonation`) → Part
+stem, or the recording if it is one line alone → pitch per frame (SwiftF0, else pYIN) → audible frames only → notes (`notes`) → semitones
+(`intonation`) → Part
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tasks.melody_bass.gate import audible
 from tasks.melody_bass.notes import NoteModel, decode
 from tasks.melody_bass.pitch import FloatArray, PitchTrack
 from tasks.melody_bass.polyphony import POLYPHONIC, polyphonic_share
+from tasks.melody_bass.solo import Tracker, is_alone
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class PartSettings:
     octave_trick: SwiftF0 does not hear the lowest notes of this part, unless they are raised.
     aim: the quantile of a note's pitch that stands for it. Singers come to a note from below and sag at its end: 0.6 rounds better than
     the median (README.md). A bass does neither.
+    solo: where the recording is one line alone, that line is the part.
     register_spread, octave_share: see NoteModel; attack: see envelope. A bass leaps by octaves, a singer seldom does.
     """
 
@@ -42,6 +45,7 @@ class PartSettings:
     register_spread: float
     octave_share: float
     attack: envelope.Attack
+    solo: bool = False
 
     def model(self) -> NoteModel:
         return NoteModel(self.min_midi, self.max_midi, register_spread=self.register_spread, octave_share=self.octave_share)
@@ -49,7 +53,7 @@ class PartSettings:
 
 #: E2 to E6, and B0 (the low string of a five-string bass) to C4.
 MELODY: Final = PartSettings(
-    "melody", 40, 88, octave_trick=False, aim=0.6, register_spread=7.0, octave_share=0.4, attack=envelope.VOICE_ATTACK
+    "melody", 40, 88, octave_trick=False, aim=0.6, register_spread=7.0, octave_share=0.4, attack=envelope.VOICE_ATTACK, solo=True
 )
 BASS: Final = PartSettings("bass", 23, 60, octave_trick=True, aim=0.5, register_spread=12.0, octave_share=1.0, attack=envelope.BASS_ATTACK)
 
@@ -63,7 +67,7 @@ class Line:
 
 
 def track_melody(source: SongSource, stems: StemSet, plan: StepPlan, ctx: StepContext) -> Part:
-    """Track the sung melody on the vocal stem.
+    """Track the sung melody on the vocal stem; on the recording itself where that is one line alone.
 
     Options read: `min_midi`, `max_midi` (int, range of the notes; 40 to 88). Raises OptionInvalid, ModelUnavailable, EngineFailed.
     """
@@ -93,8 +97,8 @@ def _track(source: SongSource, stem: AudioRef, settings: PartSettings, plan: Ste
     mix_level = envelope.level(read_mono(ctx.store.path(source.audio), envelope.SAMPLE_RATE))
     ctx.progress(0.05, "levels")
     engines: dict[str, Callable[[EngineChoice], Line]] = {
-        "swift-f0": lambda choice: _line(stem, mix_level, settings, ctx, _swift),
-        "pyin": lambda choice: _line(stem, mix_level, settings, ctx, _pyin),
+        "swift-f0": lambda choice: _line(source, stem, mix_level, settings, ctx, _swift(settings)),
+        "pyin": lambda choice: _line(source, stem, mix_level, settings, ctx, _pyin(settings)),
     }
     line, report = run_chain(plan, ctx, engines)
     polyphonic = line.polyphonic_share >= POLYPHONIC
@@ -114,24 +118,26 @@ def _track(source: SongSource, stem: AudioRef, settings: PartSettings, plan: Ste
     )
 
 
-Tracker = Callable[[AudioRef, PartSettings, StepContext], PitchTrack]
-
-
-def _swift(stem: AudioRef, settings: PartSettings, ctx: StepContext) -> PitchTrack:
+def _swift(settings: PartSettings) -> Tracker:
     folder = models.obtain("swift-f0")
-    signal = read_mono(ctx.store.path(stem), swift_engine.sample_rate(settings.octave_trick))
-    progress = part_of(ctx.progress, 0.05, 0.7)
-    return swift_engine.track_pitch(signal, folder, settings.min_midi, settings.max_midi, settings.octave_trick, progress)
+    low, high, raised = settings.min_midi, settings.max_midi, settings.octave_trick
+    return Tracker(
+        swift_engine.sample_rate(raised), lambda signal, progress: swift_engine.track_pitch(signal, folder, low, high, raised, progress)
+    )
 
 
-def _pyin(stem: AudioRef, settings: PartSettings, ctx: StepContext) -> PitchTrack:
-    signal = read_mono(ctx.store.path(stem), pyin_engine.SAMPLE_RATE)
-    return pyin_engine.track_pitch(signal, settings.min_midi, settings.max_midi, part_of(ctx.progress, 0.05, 0.7))
+def _pyin(settings: PartSettings) -> Tracker:
+    low, high = settings.min_midi, settings.max_midi
+    return Tracker(pyin_engine.SAMPLE_RATE, lambda signal, progress: pyin_engine.track_pitch(signal, low, high, progress))
 
 
-def _line(stem: AudioRef, mix_level: FloatArray, settings: PartSettings, ctx: StepContext, tracker: Tracker) -> Line:
-    track = tracker(stem, settings, ctx)
-    signal = read_mono(ctx.store.path(stem), envelope.SAMPLE_RATE)
+def _line(source: SongSource, stem: AudioRef, mix_level: FloatArray, settings: PartSettings, ctx: StepContext, tracker: Tracker) -> Line:
+    if settings.solo and is_alone(ctx.store.path(source.audio), tracker, settings.min_midi, settings.max_midi):
+        ctx.warn("The recording is one line alone: the melody is read from it, not from the vocal stem")
+        stem = source.audio
+    path = ctx.store.path(stem)
+    track = tracker.track(read_mono(path, tracker.sample_rate), part_of(ctx.progress, 0.1, 0.7))
+    signal = read_mono(path, envelope.SAMPLE_RATE)
     heard = envelope.measure(signal, len(track), settings.attack)
     track = PitchTrack(track.midi, track.confidence * audible(heard.level_db, mix_level))
     ctx.progress(0.75, "notes")

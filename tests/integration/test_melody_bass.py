@@ -73,3 +73,21 @@ def test_pyin_writes_them_down_as_well(stems):
     bass = track_bass(source, separated, StepPlan(step="bass", chain=(EngineChoice(engine="pyin"),)), ctx)
     assert f_measure(melody, annotations()["melody"], 0.1) >= 0.64
     assert f_measure(bass, annotations()["bass"], 0.05) >= 0.78
+
+
+def test_a_line_alone_is_read_from_the_recording_and_not_from_an_empty_vocal_stem(stems):
+    ctx, _, separated = stems
+    source = SongSource.model_construct(
+        report=StepReport(step="ingest"), audio=separated.vocals, duration_sec=separated.vocals.duration_sec
+    )
+    silent = separated.model_copy(update={"vocals": silence(ctx, voice)})
+    part = track_melody(source, silent, StepPlan(step="melody", chain=(EngineChoice(engine="swift-f0"),)), ctx)
+    assert f_measure(part, annotations()["melody"], 0.1) >= 0.66
+    assert any("one line alone" in warning for warning in part.report.warnings)
+
+
+def silence(ctx, like):
+    with ctx.store.temporary_dir() as scratch:
+        with WavWriter(scratch / "silence.wav") as out:
+            out.write(np.zeros((2, like.frames), np.float32))
+        return ctx.store.add(out.path, out.ref())

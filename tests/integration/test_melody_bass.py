@@ -80,7 +80,7 @@ def test_a_line_alone_is_read_from_the_recording_and_not_from_an_empty_vocal_ste
     source = SongSource.model_construct(
         report=StepReport(step="ingest"), audio=separated.vocals, duration_sec=separated.vocals.duration_sec
     )
-    silent = separated.model_copy(update={"vocals": silence(ctx, voice)})
+    silent = separated.model_copy(update={"vocals": silence(ctx, separated.vocals)})
     part = track_melody(source, silent, StepPlan(step="melody", chain=(EngineChoice(engine="swift-f0"),)), ctx)
     assert f_measure(part, annotations()["melody"], 0.1) >= 0.66
     assert any("one line alone" in warning for warning in part.report.warnings)

@@ -107,6 +107,35 @@ def test_a_song_that_changes_its_tempo_does_not_waver() -> None:
     assert phase.wavering(gliding, float(np.median(np.diff(gliding)))) is None
 
 
+def alternating(strong: float, weak: float) -> np.ndarray:
+    """Activations of beats twice a second, the odd ones weak."""
+    heard = activations(BEATS, 0, 0.0, strong)
+    heard[np.round(BEATS[1::2] * 100).astype(int), 0] = weak
+    return heard
+
+
+def test_every_other_beat_that_the_networks_hardly_hear_is_none() -> None:
+    found = phase.every_other(grid(BEATS, 0), alternating(0.6, 0.2))
+    np.testing.assert_array_equal(found.times, BEATS[::2])
+    assert set(found.bar_lengths) == {4}
+    assert len(found.positions) == len(found.confidences) == len(found.times)
+
+
+def test_the_stronger_beats_are_kept_where_they_are_the_even_ones() -> None:
+    found = phase.every_other(grid(BEATS[1:], 0), alternating(0.6, 0.2))
+    np.testing.assert_array_equal(found.times, BEATS[2::2])
+
+
+def test_backbeats_that_are_somewhat_stronger_leave_the_tempo_alone() -> None:
+    given = grid(BEATS, 0)
+    assert phase.every_other(given, alternating(0.6, 0.4)) is given
+
+
+def test_a_slow_song_is_not_made_slower() -> None:
+    slow = grid(BEATS[::2], 0)
+    assert phase.every_other(slow, alternating(0.6, 0.1)) is slow
+
+
 def test_harmonic_change_is_high_where_chords_change_and_nan_in_silence() -> None:
     chroma = chords_from(0.0)
     chroma[:, int(30 * CHROMA_FPS) :] = 0.0

@@ -6,12 +6,13 @@ Pure: arrays in, arrays out. Times are seconds from the first frame.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.beats_key.decode import BarModel, BarPath, decode_bars, log_densities
+from tasks.common.calibration import logistic
 from tasks.common.progress import Progress, part_of, silent
 
 Floats = npt.NDArray[np.float64]
@@ -37,6 +38,8 @@ MIN_METER_BARS = 4
 _TEMPO_MARGIN = 1.35
 #: So many beats in a row without any activation are a pause, not a quiet bar.
 MAX_UNSUPPORTED_BEATS = 32
+#: Slope and offset of the curve from a beat's activation to the probability that it is right: of the log activation, in nats.
+_CALIBRATION = (1.42, 6.05)
 #: A beat's activation peaks within this of its frame.
 _PEAK_FRAMES = 3
 
@@ -168,6 +171,16 @@ def refine_peaks(probability: Floats, frames: Ints) -> Floats:
     shift = np.where(peaked, 0.5 * (before - after) / np.where(peaked, bend, 1.0), 0.0)
     refined: Floats = frames + np.clip(shift, -0.5, 0.5)
     return refined
+
+
+def calibrated(grid: BeatGrid) -> BeatGrid:
+    """The grid with confidences that are probabilities of being right (within 70 ms), instead of the networks' activations.
+
+    A beat that the networks hardly hear is mostly right too: the bar model put it between others. Fitted on 12476 beats of 42 songs (three
+    data sets, equally weighted), where the expected calibration error is 0.02; of the activations themselves it is 0.4.
+    """
+    slope, offset = _CALIBRATION
+    return replace(grid, confidences=logistic(offset + slope * np.log(grid.confidences + 0.02)))
 
 
 def peak_confidences(probability: Floats, frames: Ints) -> Floats:

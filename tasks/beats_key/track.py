@@ -66,6 +66,7 @@ def hear_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm:
     witnesses = evidence.gather(path, stems, part_of(progress, 0.7, 0.85))
     if len(beats.times):
         beats = phase.settle(beats, heard, witnesses)
+    beats = grid.calibrated(beats)
     tonics = TonicEvidence(witnesses.chroma, witnesses.chroma_fps)
     keys = replace(key_network.key_posteriors(path, part_of(progress, 0.85, 1.0)), tonics=tonics)
     return Found(beats, heard.sum(axis=1).astype(np.float64), FPS, keys)

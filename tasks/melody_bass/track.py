@@ -18,7 +18,7 @@ from tasks.common.errors import OptionInvalid
 from tasks.common.progress import part_of
 from tasks.common.step import StepContext, run_chain
 from tasks.melody_bass import envelope, pyin_engine, swift_engine
-from tasks.melody_bass.fit import notes_of
+from tasks.melody_bass.fit import notes_of, with_probabilities
 from tasks.melody_bass.gate import audible
 from tasks.melody_bass.notes import NoteModel, decode
 from tasks.melody_bass.pitch import FloatArray, PitchTrack
@@ -143,6 +143,8 @@ def _line(source: SongSource, stem: AudioRef, mix_level: FloatArray, settings: P
     ctx.progress(0.75, "notes")
     segments = decode(track, heard.onset, settings.model())
     notes = notes_of(segments, track, settings.aim, (settings.min_midi, settings.max_midi), stem.duration_sec)
+    if settings.part == "melody" and stem is not source.audio:
+        notes = with_probabilities(notes)
     ctx.progress(0.9, "voices")
     share = polyphonic_share(signal, track, settings.min_midi, settings.max_midi) if notes else 0.0
     return Line(notes, share)

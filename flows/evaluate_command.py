@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def _score_all(
     bar = Progress(
         TextColumn("songs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"), console=console
     )
-    with bar if console.is_terminal else _nothing():
+    with bar if console.is_terminal else nullcontext():
         total = bar.add_task("", total=len(songs))
         for song, score in in_parallel(songs, work, lambda song: song_bytes(None), pool, lambda: None):
             bar.update(total, advance=1, description=escape(song.id))
@@ -122,12 +123,6 @@ def _score(song: AnnotatedSong, scorer: Scorer, options: EvaluateOptions, analys
     steps = tuple(step for step in song.truth.steps if step in options.steps)
     results: dict[str, Any] = hear_song(song.audio(), list(steps), analysis)
     return scorer.score(song, steps, results)
-
-
-def _nothing() -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext()
 
 
 def _write(folder: Path, found: dict[str, Any], moved: list[Change] | None) -> None:

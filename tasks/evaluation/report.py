@@ -64,9 +64,21 @@ def markdown(found: dict[str, Any], moved: Sequence[Change] | None) -> str:
     ]
     if found["left_out"]:
         parts += ["## Left out", *[f"- {song}: {reason}" for song, reason in found["left_out"].items()]]
+    if failed := _failed_baselines(found["songs"]):
+        parts += ["## Off-the-shelf parts that failed", *failed]
     if moved is not None:
         parts += ["## Since the last committed figures", change_table(moved) if moved else "Nothing has changed."]
     return "\n\n".join(parts) + "\n"
+
+
+def _failed_baselines(songs: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each; figures of earlier versions do not say."""
+    return [
+        f"- {step}, {song['song']}: {score['baseline_error']}"
+        for song in songs
+        for step, score in song["steps"].items()
+        if score.get("baseline_error")
+    ]
 
 
 def change_table(moved: Sequence[Change]) -> str:

@@ -37,6 +37,7 @@ class StepScore:
     status: str = ""
     seconds: float = 0.0
     error: str | None = None
+    baseline_error: str | None = None
     hits: tuple[tuple[float, bool], ...] = ()
     """(confidence, right) of everything in the result that says how sure it is."""
 
@@ -69,13 +70,15 @@ class Scorer:
         if found is None or isinstance(found, BaseException):
             return StepScore({}, error=str(found) if found is not None else "did not run")
         figures, hits = self._figures(step, song.truth, found, results)
+        baseline, failed = self._baseline(step, song, results) if self._with_baselines else ({}, None)
         return StepScore(
             figures,
-            self._baseline(step, song, results) if self._with_baselines else {},
+            baseline,
             found.report.engine,
             tuple(model.name for model in found.report.models),
             found.report.status,
             found.report.seconds,
+            baseline_error=failed,
             hits=tuple(hits),
         )
 
@@ -101,11 +104,11 @@ class Scorer:
                 return notes.score_melody(truth, found), notes.note_hits(truth, found)
         raise TypeError(f"{step} has no score for {type(found).__name__}")
 
-    def _baseline(self, step: StepName, song: AnnotatedSong, results: Mapping[str, Any]) -> dict[str, float]:
-        """Figures of the off-the-shelf part, from the last time where nothing they depend on has changed."""
+    def _baseline(self, step: StepName, song: AnnotatedSong, results: Mapping[str, Any]) -> tuple[dict[str, float], str | None]:
+        """Figures of the off-the-shelf part, from the last time where nothing they depend on has changed; and why there are none."""
         source, stems = results["ingest"], results["separation"]
         if not isinstance(source, SongSource) or not isinstance(stems, StemSet):
-            return {}
+            return {}, "there are no stems"
         identity = {
             "version": BASELINE_VERSION,
             "packages": {name: importlib.metadata.version(name) for name in _BASELINE_PACKAGES},
@@ -117,18 +120,18 @@ class Scorer:
         if kept.exists():
             found = json.loads(kept.read_text(encoding="utf-8"))
             if found["identity"] == identity:
-                return dict(found["figures"])
+                return dict(found["figures"]), None
         material = Material(self._store.path(source.audio), {name: self._store.path(stems.stem(name)) for name in STEMS}, self._whisper)
         started = time.perf_counter()
         try:
             figures = self._run_baseline(step, material, song.truth)
-        except Exception:  # other people's code, hours into an evaluation
+        except Exception as error:  # other people's code, hours into an evaluation
             logger.exception("the off-the-shelf part of %s failed on %s", step, song.id)
-            return {}
+            return {}, f"{type(error).__name__}: {error}"
         kept.parent.mkdir(parents=True, exist_ok=True)
         record = {"identity": identity, "figures": figures, "seconds": round(time.perf_counter() - started, 2)}
         atomic_write(kept, json.dumps(record, indent=1).encode())
-        return figures
+        return figures, None
 
     def _run_baseline(self, step: StepName, material: Material, truth: Annotations) -> dict[str, float]:
         run: Callable[[Material, Annotations], dict[str, float]]

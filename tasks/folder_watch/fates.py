@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from tasks.common.errors import AudioChanged, AudioNotFound
+from tasks.common.errors import (
+    AudioChanged,
+    AudioEmpty,
+    AudioInvalidSamples,
+    AudioNotAudio,
+    AudioNotFound,
+    AudioNoTrack,
+    AudioSilent,
+    AudioTooLong,
+    AudioTooShort,
+    AudioTruncated,
+)
 from tasks.common.storage import atomic_write
 from tasks.folder_watch.ledger import FileRecord, Ledger, SongRecord, SongState
 from tasks.folder_watch.look import unchanged
@@ -38,6 +49,20 @@ class RunEnd:
 
 #: Codes of errors that say the file is not the one the run was started for: no fault of the song's.
 _FILE_IS_ANOTHER = (AudioChanged.code, AudioNotFound.code)
+#: Codes of errors that the content itself is the reason for: another try would end the same way.
+_CONTENT_IS_BAD = tuple(
+    error.code
+    for error in (
+        AudioEmpty,
+        AudioInvalidSamples,
+        AudioNoTrack,
+        AudioNotAudio,
+        AudioSilent,
+        AudioTooLong,
+        AudioTooShort,
+        AudioTruncated,
+    )
+)
 
 
 def settle_fate(ledger: Ledger, inbox: Path, song: SongRecord, run: RunEnd, rules: WatchRules, now: float) -> SongRecord | None:
@@ -56,7 +81,8 @@ def settle_fate(ledger: Ledger, inbox: Path, song: SongRecord, run: RunEnd, rule
     failures = song.failures + (run.end is End.failed)
     crashes = song.crashes + (run.end is End.crashed)
     tried = song.to(SongState.waiting, now, failures=failures, crashes=crashes, message=message, run_id=None)
-    if run.end is End.cancelled or failures >= rules.attempts or crashes >= rules.crashes:
+    hopeless = run.end is End.failed and message_code(message) in _CONTENT_IS_BAD
+    if run.end is End.cancelled or hopeless or failures >= rules.attempts or crashes >= rules.crashes:
         return give_up(ledger, inbox, tried, now)
     tried = tried.to(SongState.waiting, now, next_try=now + (rules.pause(failures) if run.end is End.failed else 0.0))
     ledger.put_song(tried)

@@ -18,7 +18,12 @@ class WatchRules(BaseModel):
     patterns: tuple[str, ...] = Field(default=(), description="Shell patterns of the files taken, such as *.flac. Empty: every audio file.")
     recursive: bool = Field(default=True, description="Also look into the folders below.")
     settle_sec: float = Field(default=3.0, ge=0.0, description="Seconds for which a file must not change before it is taken.")
-    attempts: int = Field(default=3, ge=1, le=20, description="How often a song is tried before it is moved to `failed`.")
+    attempts: int = Field(
+        default=3,
+        ge=1,
+        le=20,
+        description="How often a song is tried before it is moved to `failed`; one whose content is the reason is moved at once.",
+    )
     pause_sec: float = Field(default=60.0, ge=0.0, description="Pause before the second try; each later one is four times longer.")
     crashes: int = Field(default=10, ge=1, description="How often a song is taken up again when its process died.")
     at_once: int = Field(default=16, ge=1, description="How many runs are started at most before one has ended.")

@@ -100,15 +100,15 @@ def test_runs_that_end_are_followed(client: SyncPrefectClient, inbox: Path) -> N
     end(client, done, Completed())
     end(client, crashed, Crashed(message="The process died."))
     end(client, cancelled, Cancelled())
-    end(client, failed, Failed(message="Flow run encountered an exception: AudioSilent: AUDIO_SILENT: nothing is heard. Check."))
+    end(client, failed, Failed(message="Flow run encountered an exception: StorageError: STORAGE_ERROR: no answer. Check."))
     report = watch(inbox)
     assert dict(report.ended)["done.wav"] == "done"
     assert sorted(report.started) == ["crashed.wav", "failed.wav"]
     assert (inbox / "failed" / "cancelled.wav").exists()
-    end(client, failed, Failed(message="AUDIO_SILENT: again"))
+    end(client, failed, Failed(message="STORAGE_ERROR: again"))
     report = watch(inbox)
     assert report.songs == {"waiting": 0, "starting": 0, "running": 1, "done": 1, "failed": 2}
-    assert "AUDIO_SILENT" in (inbox / "failed" / "failed.wav.report.txt").read_text()
+    assert "STORAGE_ERROR" in (inbox / "failed" / "failed.wav.report.txt").read_text()
     assert "failed.wav" in report.markdown()
 
 

@@ -216,7 +216,7 @@ def test_a_failed_song_is_tried_again_with_growing_pauses_and_then_moved_beside_
     for number in range(1, 4):
         running = started(ledger, clock)[0]
         assert running.tries == number
-        song = settle_fate(ledger, inbox, running, RunEnd(End.failed, f"AUDIO_SILENT: nothing in it ({number}). Check."), RULES, clock())
+        song = settle_fate(ledger, inbox, running, RunEnd(End.failed, f"STORAGE_ERROR: no answer ({number}). Check."), RULES, clock())
         assert song is not None
         if song.state is SongState.waiting:
             assert started(ledger, clock) == []
@@ -228,9 +228,20 @@ def test_a_failed_song_is_tried_again_with_growing_pauses_and_then_moved_beside_
     assert moved.read_bytes() == b"song"
     assert not path.exists()
     report = moved.with_name("bad.mp3.report.txt").read_text(encoding="utf-8")
-    assert "AUDIO_SILENT: nothing in it (3)" in report
-    assert report.count("AUDIO_SILENT") == 4  # and each of the three tries
+    assert "STORAGE_ERROR: no answer (3)" in report
+    assert report.count("STORAGE_ERROR") == 4  # and each of the three tries
     assert look_once().accepted == []  # what is in failed/ is not looked at
+
+
+def test_a_song_that_no_try_can_cure_is_moved_at_once(inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock) -> None:
+    drop(inbox, "noise.mp3")
+    look_once()
+    end = RunEnd(End.failed, "Flow run encountered an exception: AudioNotAudio: AUDIO_NOT_AUDIO: noise.mp3 is no audio. Give another.")
+    song = settle_fate(ledger, inbox, started(ledger, clock)[0], end, RULES, clock())
+    assert song is not None
+    assert (song.state, song.tries) == (SongState.failed, 1)
+    report = (inbox / "failed" / "noise.mp3.report.txt").read_text(encoding="utf-8")
+    assert "AUDIO_NOT_AUDIO: noise.mp3 is no audio" in report
 
 
 def test_a_failed_song_that_is_put_back_gets_its_tries_again(

@@ -35,6 +35,11 @@ def test_the_harmony_of_a_minor_song_rests_on_the_minor_tonic(transposed: int) -
         assert sign * harmony(moved, 40).for_minor(transposed, 0.0, 80.0) > 1.0
 
 
+def test_a_few_seconds_say_less_than_a_song() -> None:
+    short, long = harmony(IN_MINOR, 5).for_minor(0, 0.0, 10.0), harmony(IN_MINOR, 40).for_minor(0, 0.0, 80.0)
+    assert 0.0 < short < 0.7 * long
+
+
 def test_silence_says_nothing() -> None:
     assert TonicEvidence(np.zeros((12, 400)), FPS).for_minor(0, 0.0, 20.0) == 0.0
     assert TonicEvidence(np.zeros((12, 0)), FPS).for_minor(0, 0.0, 0.0) == 0.0

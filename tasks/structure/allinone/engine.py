@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 
 from schemas.results import StemName
 from tasks.common import models
 from tasks.common.errors import ModelCorrupt
-from tasks.common.madmom_support import FPS, SHORTEST_FRAMES, features_in_blocks
+from tasks.common.madmom_support import FPS, HOP, SHORTEST_FRAMES, features_in_blocks
 from tasks.common.progress import Progress, part_of, silent
-from tasks.common.resources import best_device
+from tasks.common.resources import best_device, threads
 from tasks.structure.allinone.contract import BANDS, FUNCTIONS, INSTRUMENTS
 
 Floats = npt.NDArray[np.float32]
@@ -43,17 +44,17 @@ def hear(stems: Mapping[StemName, Path], progress: Progress = silent) -> Heard:
     """Hear a song's four stems (44.1 kHz WAV files). Raises ModelUnavailable, ModelCorrupt."""
     import torch
 
+    torch.set_num_threads(threads())
     device = best_device()
     networks = load(device, part_of(progress, 0.0, 0.05))
     spectra = stem_spectra(stems, part_of(progress, 0.05, 0.3))
     frames = spectra.shape[1]
-    spectra = np.pad(spectra, ((0, 0), (0, max(0, SHORTEST_FRAMES - frames)), (0, 0)))
     heard = np.zeros((3 + len(FUNCTIONS), frames), np.float32)
     spans = list(windows(frames, _WINDOW_SEC * FPS, _CONTEXT_SEC * FPS))
     done = 0
     with torch.inference_mode():
         for first, start, stop, last in spans:
-            part = torch.from_numpy(spectra[:, first : max(last, first + SHORTEST_FRAMES)]).to(device)
+            part = torch.from_numpy(spectra[:, first:last]).to(device)
             total: Any = 0
             for network in networks:
                 progress(0.3 + 0.7 * done / (len(spans) * len(networks)), "sections heard")
@@ -81,11 +82,13 @@ def windows(frames: int, length: int, context: int) -> Iterator[tuple[int, int, 
 
 def stem_spectra(stems: Mapping[StemName, Path], progress: Progress = silent) -> Spectra:
     """(instruments, frames, BANDS) log spectra in the network's order: twelve bands an octave from 30 Hz to 17 kHz, log10(1 + x)."""
-    share = 1.0 / len(INSTRUMENTS)
-    spectra = [
-        features_in_blocks(stems[name], front_end(), part_of(progress, share * i, share * (i + 1))) for i, name in enumerate(INSTRUMENTS)
-    ]
-    return np.stack([part if len(part) else np.zeros((0, BANDS), np.float32) for part in spectra])
+    frames = max(-(-soundfile.info(stems[name]).frames // HOP) for name in INSTRUMENTS)
+    spectra = np.zeros((len(INSTRUMENTS), max(frames, SHORTEST_FRAMES), BANDS), np.float32)
+    for number, name in enumerate(INSTRUMENTS):
+        share = part_of(progress, number / len(INSTRUMENTS), (number + 1) / len(INSTRUMENTS))
+        found = features_in_blocks(stems[name], front_end(), share)
+        spectra[number, : len(found)] = found.reshape(-1, BANDS)
+    return spectra
 
 
 def front_end() -> Any:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import all_in_one_weights
 import numpy as np
 import pytest
 import seeded_network
+import soundfile
 import torch
 
+from tasks.common import models
 from tasks.common.madmom_support import FPS
+from tasks.common.settings import reset_settings
+from tasks.structure.allinone import engine
 from tasks.structure.allinone.attention import WINDOW, attend_among_instruments, attend_in_time
-from tasks.structure.allinone.engine import windows
+from tasks.structure.allinone.contract import INSTRUMENTS
+from tasks.structure.allinone.engine import hear, windows
 from tasks.structure.allinone.network import AllInOne
 
 #: What the network of the package all-in-one-infer 3.1.0 (MIT) answers to `seeded_network.spectra`: with the seeded weights, and with those
@@ -97,3 +103,44 @@ def test_windows_tile_a_long_song_with_context() -> None:
 
 def test_a_short_song_is_one_window() -> None:
     assert list(windows(18000, 60000, 6000)) == [(0, 0, 18000, 18000)]
+
+
+@pytest.fixture
+def seeded_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    all_in_one_weights.write_seeded(tmp_path / "models")
+    monkeypatch.setenv("PERFORMIA_MODELS_DIR", str(tmp_path / "models"))
+    reset_settings()
+    yield
+    models.unload_all()
+    reset_settings()
+
+
+@pytest.mark.parametrize("seconds", [0.01, 1.0, 12.34])
+def test_every_frame_of_four_stems_has_probabilities(seeded_weights: None, tmp_path: Path, seconds: float) -> None:
+    random = np.random.default_rng(0)
+    stems = {}
+    for name in INSTRUMENTS:
+        stems[name] = tmp_path / f"{name}.wav"
+        soundfile.write(stems[name], 0.1 * random.normal(size=(round(seconds * 44100), 2)), 44100, subtype="FLOAT")
+    heard = hear(stems)
+    assert len(heard.section) == max(8, round(np.ceil(seconds * FPS)))
+    assert heard.function.shape == (10, len(heard.section))
+    np.testing.assert_allclose(heard.function.sum(axis=0), 1.0, atol=1e-5)
+    for probability in (heard.beat, heard.downbeat, heard.section):
+        assert ((probability > 0) & (probability < 1)).all()
+
+
+def test_a_long_song_in_windows_is_heard_as_in_one(seeded_weights: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(1)
+    stems = {}
+    for name in INSTRUMENTS:
+        stems[name] = tmp_path / f"{name}.wav"
+        soundfile.write(stems[name], 0.1 * random.normal(size=(24 * 44100, 2)), 44100, subtype="FLOAT")
+    one_fold = engine.load("cpu")[:1]
+    monkeypatch.setattr(engine, "load", lambda device, progress: one_fold)
+    monkeypatch.setattr(engine, "best_device", lambda: "cpu")
+    whole = hear(stems)
+    monkeypatch.setattr(engine, "_WINDOW_SEC", 20)
+    monkeypatch.setattr(engine, "_CONTEXT_SEC", 6)
+    # The outermost layers look farther than the context; what they see there weighs little.
+    assert np.abs(hear(stems).section - whole.section).max() < 0.1

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from light_engines import AT_HAND
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -27,15 +28,12 @@ from prefect.states import Running
 
 from flows import analyze_song
 from flows.retention import prune
-from schemas.options import AnalysisOptions, Step
 from schemas.song_map import SongMap
 from tasks.common.retention import DAY_SEC, PruneReport
 from tasks.common.settings import get_settings
 from tasks.packager.validation import validate_file
 
 pytestmark = pytest.mark.usefixtures("prefect_api", "light_engines")
-
-AT_HAND = AnalysisOptions(engines={Step.separation: "spleeter", Step.asr: "faster-whisper:tiny.en"})
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from light_engines import AT_HAND
 
 from flows import analyze_song
-from schemas.options import AnalysisOptions, Step
+from schemas.options import AnalysisOptions
 from tasks.common import errors
 from tasks.common.settings import get_settings
 from tasks.packager.validation import validate_file
@@ -19,9 +20,6 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 SEPARATE = "tasks.separation.separate.separate_song"
 CHORDS = "tasks.chords.recognize.recognize_chords"
 BEATS = "tasks.beats_key.track.track_beats_and_key"
-
-#: No engine of this choice falls back to anything, so that nothing is degraded offline.
-AT_HAND = AnalysisOptions(engines={Step.separation: "spleeter", Step.asr: "faster-whisper:tiny.en"})
 
 
 def failing(error: Exception) -> Any:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from light_engines import AT_HAND
 
 from flows import analyze_song
-from schemas.options import AnalysisOptions, Step
 from schemas.results import AudioRef
 from tasks.common.audio import WavWriter
 from tasks.common.errors import ArtifactMissing, StorageError
@@ -29,7 +29,6 @@ s3fs = pytest.importorskip("s3fs", reason="pip install 'performia[s3]'")
 
 pytestmark = [pytest.mark.scale_out, pytest.mark.usefixtures("prefect_api", "bucket")]
 
-AT_HAND = AnalysisOptions(engines={Step.separation: "spleeter", Step.asr: "faster-whisper:tiny.en"})
 STEPS = {"ingest", "separation", "asr", "beats_key", "chords", "melody", "bass", "structure"}
 SECRET = "the-secret-of-this-test"
 

@@ -1,0 +1,32 @@
+"""The command `performia`, where the steps after the separation hear given stems: for a separation with random weights, which gives noise.
+
+usage: python tests/performance/race_analysis.py STEMS.json ARGUMENT...     (those of `performia`; STEMS.json as kernels.py keeps it)
+
+The separation does its whole work; only its answer is exchanged.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from flows.cli import main as performia
+from schemas.results import StemSet
+from tasks.separation import separate
+
+
+def main() -> None:
+    given = StemSet.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    separate_song = separate.separate_song
+
+    def separate_and_exchange(*inputs: Any) -> StemSet:
+        return given.model_copy(update={"report": separate_song(*inputs).report})
+
+    setattr(separate, "separate_song", separate_and_exchange)  # noqa: B010 (a function of a module)
+    sys.argv[1:] = sys.argv[2:]
+    performia()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-EXTRAS := offline,whisper,evaluation,s3,redis,dev
+EXTRAS := offline,whisper,fast,evaluation,s3,redis,dev
 
 # The demo and the tests never ask the network for anything.
 export PERFORMIA_OFFLINE := 1

@@ -18,6 +18,7 @@ import numpy as np
 
 from tasks.common.audio import Samples
 from tasks.common.errors import ModelCorrupt, ModelUnavailable
+from tasks.separation import openvino_network
 from tasks.separation.checkpoints import load_checkpoint, numpy_globals
 from tasks.separation.memory_ladder import Attempt
 from tasks.separation.stft import Reader
@@ -38,26 +39,34 @@ class Level:
     std: float
 
 
-def load_bag(name: str, folder: Path) -> Any:
-    """The named bag of models of demucs's package, with weights from `folder`. Raises ModelUnavailable, ModelCorrupt."""
+def load_bag(name: str, folder: Path, translations: Path | None = None) -> Any:
+    """The named bag of models of demucs's package, with weights from `folder`.
+
+    translations: where networks are kept in OpenVINO's format, to run in that; None: they run in torch.
+    Raises ModelUnavailable, ModelCorrupt.
+    """
     from demucs.pretrained import REMOTE_ROOT
     from demucs.repo import BagOnlyRepo
 
-    networks: Any = _Networks(folder)
+    networks: Any = _Networks(folder, translations)
     return BagOnlyRepo(REMOTE_ROOT, networks).get_model(name).eval()
 
 
 class _Networks:
     """The networks of a folder by signature, as demucs's repositories give them, but loaded without running what the files say."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, translations: Path | None):
         self._folder = folder
+        self._translations = translations
 
     def get_model(self, signature: str) -> torch.nn.Module:
         found = sorted(self._folder.glob(f"{signature}*.th"))
         if not found:
             raise ModelUnavailable(f"{self._folder} lacks {signature}-*.th")
-        return load_network(found[0])
+        network = load_network(found[0])
+        if self._translations is not None:
+            openvino_network.accelerate(network, found[0], self._translations)
+        return network
 
 
 def load_network(checkpoint: Path) -> torch.nn.Module:
@@ -87,7 +96,7 @@ def with_segment(bag: Any, segment_sec: float) -> Any:
 
     if segment_sec >= longest_segment_sec(bag):
         return bag
-    members = [copy.copy(member) for member in bag.models]
+    members = [openvino_network.plain(copy.copy(member)) for member in bag.models]
     for member in members:
         member.segment = segment_sec
     return BagOfModels(members, bag.weights)

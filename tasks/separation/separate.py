@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,17 @@ from schemas.plan import EngineChoice, StepPlan
 from schemas.results import SongSource, StemSet
 from tasks.common import models
 from tasks.common.audio import Samples, WavWriter
+from tasks.common.errors import PerformiaError
 from tasks.common.progress import part_of
 from tasks.common.resources import autocast_dtype, best_device
+from tasks.common.settings import get_settings
 from tasks.common.step import StepContext, run_chain
-from tasks.separation import centre, demucs_engine, dsp, spleeter
+from tasks.separation import centre, demucs_engine, dsp, openvino_network, spleeter
 from tasks.separation.memory_ladder import Attempt, climb_down, ladder
 from tasks.separation.stem_files import StoredStems, difference, reader_of, stem_files
 from tasks.separation.stft import Reader
+
+logger = logging.getLogger(__name__)
 
 #: What demucs itself uses.
 DEFAULT_OVERLAP = 0.25
@@ -55,8 +60,9 @@ def by_demucs(source: SongSource, name: str, plan: StepPlan, ctx: StepContext) -
     overlap, wanted = _demucs_options(plan)
 
     def bag_on(device: str) -> Any:
-        return models.load_once(("demucs", name, str(folder), device), lambda: demucs_engine.load_bag(name, folder).to(device))
+        return models.load_once(("demucs", name, str(folder), device), lambda: _load_demucs(name, folder, device))
 
+    ctx.progress(0.05, f"{name}: loading")
     device = best_device()
     longest = demucs_engine.longest_segment_sec(bag_on("cpu"))
     with ctx.store.temporary_dir() as folder_of_run:
@@ -78,6 +84,17 @@ def by_demucs(source: SongSource, name: str, plan: StepPlan, ctx: StepContext) -
 
         climb_down(ladder(device, min(wanted or longest, longest)), run, ctx.warn)
     return stored[-1]
+
+
+def _load_demucs(name: str, folder: Path, device: str) -> Any:
+    if device == "cpu" and openvino_network.available():
+        try:
+            return demucs_engine.load_bag(name, folder, get_settings().models_cache_dir / "openvino")
+        except PerformiaError:
+            raise
+        except Exception as error:
+            logger.warning("%s: OpenVINO cannot run it, torch does: %s: %s", name, type(error).__name__, error)
+    return demucs_engine.load_bag(name, folder).to(device)
 
 
 def by_spleeter(source: SongSource, ctx: StepContext) -> StoredStems:

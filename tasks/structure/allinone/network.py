@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +24,9 @@ from tasks.structure.allinone.contract import FUNCTIONS, INSTRUMENTS
 _FEATURES = 24
 _HEADS = 2
 _DEPTH = 11
-#: Frames that pass through a perceptron at a time: bounds the memory of its hidden layer.
-_CHUNK = 1 << 14
+#: Frames that pass through a perceptron, and through the stem, at a time: what lies between their layers stays in the processor's cache.
+_CHUNK = 1024
+_STEM_CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -68,19 +70,23 @@ class _Embeddings(nn.Module):
     def forward(self, spectra: Tensor) -> Tensor:
         """(instruments, frames, 81) to (features, instruments, frames), in chunks: the first layer's output is large."""
         length = spectra.shape[1]
+        bands = spectra.transpose(1, 2).contiguous()[:, None]
         parts = []
-        for start in range(0, length, _CHUNK // 4):
-            stop = min(start + _CHUNK // 4, length)
+        for start in range(0, length, _STEM_CHUNK):
+            stop = min(start + _STEM_CHUNK, length)
             first, last = max(0, start - 2), min(length, stop + 2)  # two layers see one frame around
-            x = self._convolve(spectra[:, None, first:last])
+            x = self._convolve(bands[..., first:last])
             parts.append(x[..., start - first : stop - first])
         return _norm(self.norm, torch.cat(parts, dim=-1).transpose(0, 1).contiguous())
 
     def _convolve(self, x: Tensor) -> Tensor:
-        x = F.elu(F.max_pool2d(self.conv0(x), (1, 3)))
-        x = F.elu(F.max_pool2d(self.conv1(x), (1, 3)))
-        x = F.elu(F.max_pool2d(self.conv2(x), (1, 3)))
-        return x.squeeze(-1)
+        for layer in (self.conv0, self.conv1, self.conv2):
+            # Trained with time before frequency; here it comes last, so that pooling over three bands is a maximum of whole rows.
+            padding: Any = layer.padding[::-1]
+            x = F.conv2d(x, layer.weight.transpose(2, 3), layer.bias, padding=padding)
+            pooled = x.shape[2] // 3 * 3
+            x = F.elu(torch.maximum(torch.maximum(x[:, :, 0:pooled:3], x[:, :, 1:pooled:3]), x[:, :, 2:pooled:3]))
+        return x.squeeze(2)
 
 
 class _Encoder(nn.Module):

@@ -18,18 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.common import models
-from tasks.common.madmom_support import SHORTEST_FRAMES, features_in_blocks, quieten
+from tasks.common.madmom_support import SHORTEST_FRAMES, quieten
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.resources import threads
+from tasks.common.spectra import Features, Shape, log_spectra, rises
 
 Activations = npt.NDArray[np.float32]
+
+SPECTRA = (Shape(1024, 3), Shape(2048, 6), Shape(4096, 12))
 
 
 @dataclass(frozen=True)
 class DownbeatNetworks:
-    """The ensemble: what makes features of samples, and the networks. They keep state while they run: one caller at a time."""
+    """The ensemble. The networks keep state while they run: one caller at a time."""
 
-    front_end: Any
     networks: tuple[Any, ...]
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -41,7 +43,7 @@ def beat_activations(path: Path, progress: Progress = silent, networks: int | No
     Raises ModelUnavailable.
     """
     ensemble = downbeat_networks()
-    features = features_in_blocks(path, ensemble.front_end, part_of(progress, 0.0, 0.4))
+    features = spectral_features(path, part_of(progress, 0.0, 0.4))
     if len(features) == 0:
         return np.zeros((0, 2), np.float32)
     padded = np.pad(features, ((0, max(0, SHORTEST_FRAMES - len(features))), (0, 0)))
@@ -57,6 +59,12 @@ def beat_activations(path: Path, progress: Progress = silent, networks: int | No
     return mean
 
 
+def spectral_features(path: Path, progress: Progress = silent) -> Features:
+    """(frames, 314): log spectra of three resolutions, each with what has risen in it."""
+    found = log_spectra(path, SPECTRA, progress)
+    return np.hstack([part for spectra, shape in zip(found, SPECTRA, strict=True) for part in (spectra, rises(spectra, shape))])
+
+
 def downbeat_networks() -> DownbeatNetworks:
     """The networks of madmom's RNNDownBeatProcessor, loaded once per process. Raises ModelUnavailable."""
     models.obtain("madmom")
@@ -64,8 +72,8 @@ def downbeat_networks() -> DownbeatNetworks:
     def load() -> DownbeatNetworks:
         from madmom.features.downbeats import RNNDownBeatProcessor
 
-        front_end, ensemble, _ = RNNDownBeatProcessor(intra_op_num_threads=threads()).processors
+        _, ensemble, _ = RNNDownBeatProcessor(intra_op_num_threads=threads()).processors
         quieten(ensemble)
-        return DownbeatNetworks(front_end, tuple(ensemble.processors[0].processors))
+        return DownbeatNetworks(tuple(ensemble.processors[0].processors))
 
     return models.load_once(("madmom", "downbeats", threads()), load)

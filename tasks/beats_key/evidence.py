@@ -17,8 +17,8 @@ import soxr
 from schemas.results import StemName
 from tasks.beats_key.activations import Activations, beat_activations
 from tasks.common.audio import SAMPLE_RATE
-from tasks.common.madmom_support import FPS
 from tasks.common.progress import Progress, part_of, silent
+from tasks.common.spectra import FPS, filtered_spectra
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,20 +79,10 @@ def harmonic_chroma(files: list[Path]) -> Floats:
 
 def kick_onsets(drums: Path) -> Floats:
     """Rise of the log level between 30 and 120 Hz, frame by frame."""
-    frequencies = np.fft.rfftfreq(_KICK_WINDOW, 1 / SAMPLE_RATE)
+    frequencies = np.fft.rfftfreq(_KICK_WINDOW, 1 / SAMPLE_RATE)[:-1]
     band = (frequencies >= _KICK_HZ[0]) & (frequencies < _KICK_HZ[1])
-    hop = SAMPLE_RATE // FPS
-    window = np.hanning(_KICK_WINDOW).astype(np.float32)
-    levels: list[Floats] = []
-    with soundfile.SoundFile(drums) as sound:
-        rest = np.zeros(_KICK_WINDOW // 2, np.float32)
-        for block in _blocks(sound):
-            rest = np.concatenate([rest, block.mean(axis=1)])
-            if len(rest) >= _KICK_WINDOW:
-                frames = np.lib.stride_tricks.sliding_window_view(rest, _KICK_WINDOW)[::hop]
-                levels.append(np.log1p(100 * np.abs(np.fft.rfft(frames * window, axis=1)[:, band]).mean(axis=1)))
-                rest = rest[len(frames) * hop :]
-    level = np.concatenate(levels) if levels else np.zeros(1)
+    (found,) = filtered_spectra(drums, [(band / band.sum()).astype(np.float32)[:, None]])
+    level = np.log1p(100 * found[:, 0].astype(np.float64))
     rise: Floats = np.maximum(0.0, np.diff(level, prepend=level[:1]))
     return rise
 

@@ -15,8 +15,8 @@ from tasks.beats_key import activations, evidence, grid, key, key_network, libro
 from tasks.beats_key.grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
 from tasks.beats_key.tonic import TonicEvidence
-from tasks.common.madmom_support import FPS
 from tasks.common.progress import Progress, part_of
+from tasks.common.spectra import FPS
 from tasks.common.step import StepContext, run_chain
 
 Engine = Callable[[Path, Mapping[StemName, Path] | None, float, float, Progress], "Found"]

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Section, SectionLabel, SongSource, StemSet, Structure, Word
 from tasks.common.errors import EngineFailed
-from tasks.common.madmom_support import FPS
 from tasks.common.progress import Progress, part_of
+from tasks.common.spectra import FPS
 from tasks.common.step import StepContext, run_chain
 from tasks.structure.allinone.contract import FUNCTIONS as NETWORK_FUNCTIONS
 from tasks.structure.allinone.engine import Heard, hear

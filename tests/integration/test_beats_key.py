@@ -15,10 +15,9 @@ import soundfile
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, BeatsKey, SongSource
-from tasks.beats_key.activations import beat_activations, downbeat_networks
+from tasks.beats_key.activations import beat_activations
 from tasks.beats_key.track import track_beats_and_key
 from tasks.common.audio import WavWriter, read_mono
-from tasks.common.madmom_support import features_in_blocks
 from tasks.common.settings import Settings
 from tasks.common.step import StepContext
 from tasks.common.storage import ArtifactStore
@@ -91,13 +90,6 @@ def test_activations_are_those_of_madmom(wav, demo_samples):
     path = wav(demo_samples[:, : 44100 * 40])
     theirs = downbeats.RNNDownBeatProcessor()(Signal(read_mono(path), sample_rate=44100, num_channels=1))
     np.testing.assert_allclose(beat_activations(path), theirs, atol=2e-3)
-
-
-def test_features_have_no_seams(wav, demo_samples):
-    path = wav(demo_samples[:, : 44100 * 25 + 1234])
-    front_end = downbeat_networks().front_end
-    in_blocks = features_in_blocks(path, front_end, block_sec=7.0)
-    np.testing.assert_allclose(in_blocks, features_in_blocks(path, front_end, block_sec=1000.0), atol=1e-5)
 
 
 @pytest.mark.parametrize("engine", ["madmom", "librosa"])

@@ -15,15 +15,19 @@ import soundfile
 from schemas.results import StemName
 from tasks.common import models
 from tasks.common.errors import ModelCorrupt
-from tasks.common.madmom_support import FPS, HOP, SHORTEST_FRAMES, features_in_blocks
+from tasks.common.madmom_support import SHORTEST_FRAMES
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.resources import best_device, threads
+from tasks.common.spectra import FPS, HOP, Shape, log_spectra
 from tasks.structure.allinone.contract import BANDS, FUNCTIONS, INSTRUMENTS
 
 Floats = npt.NDArray[np.float32]
 Spectra = npt.NDArray[np.float32]
 
 MODEL = "all-in-one"
+
+#: The published front end (Kim and Nam 2023, section 4.2).
+SPECTRUM = Shape(frame_size=2048, bands=12)
 
 #: A longer song is heard in windows of so many frames, of which the outer ones only give context: the farthest a block attends is 41 s.
 _WINDOW_SEC = 600
@@ -86,26 +90,9 @@ def stem_spectra(stems: Mapping[StemName, Path], progress: Progress = silent) ->
     spectra = np.zeros((len(INSTRUMENTS), max(frames, SHORTEST_FRAMES), BANDS), np.float32)
     for number, name in enumerate(INSTRUMENTS):
         share = part_of(progress, number / len(INSTRUMENTS), (number + 1) / len(INSTRUMENTS))
-        found = features_in_blocks(stems[name], front_end(), share)
-        spectra[number, : len(found)] = found.reshape(-1, BANDS)
+        (found,) = log_spectra(stems[name], [SPECTRUM], share)
+        spectra[number, : len(found)] = found
     return spectra
-
-
-def front_end() -> Any:
-    """The published chain (Kim and Nam 2023, section 4.2), which is madmom's."""
-    from madmom.audio.signal import FramedSignalProcessor
-    from madmom.audio.spectrogram import FilteredSpectrogramProcessor, LogarithmicSpectrogramProcessor
-    from madmom.audio.stft import ShortTimeFourierTransformProcessor
-    from madmom.processors import SequentialProcessor
-
-    return SequentialProcessor(
-        [
-            FramedSignalProcessor(frame_size=2048, fps=FPS),
-            ShortTimeFourierTransformProcessor(),
-            FilteredSpectrogramProcessor(num_bands=12, fmin=30, fmax=17000, norm_filters=True),
-            LogarithmicSpectrogramProcessor(mul=1, add=1),
-        ]
-    )
 
 
 def load(device: str, progress: Progress = silent) -> tuple[Any, ...]:

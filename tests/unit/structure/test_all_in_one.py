@@ -14,8 +14,8 @@ import soundfile
 import torch
 
 from tasks.common import models
-from tasks.common.madmom_support import FPS
 from tasks.common.settings import reset_settings
+from tasks.common.spectra import FPS
 from tasks.structure.allinone import engine
 from tasks.structure.allinone.attention import WINDOW, attend_among_instruments, attend_in_time
 from tasks.structure.allinone.contract import INSTRUMENTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,13 +63,18 @@ def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPla
 def hear_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
     """madmom's networks and the bar model, and the stems' word on the phase of beats and bars."""
     heard = activations.beat_activations(path, part_of(progress, 0.0, 0.55))
-    beats = grid.find_grid(heard, min_bpm, max_bpm, FPS, part_of(progress, 0.55, 0.7))
-    witnesses = evidence.gather(path, stems, part_of(progress, 0.7, 0.85))
-    if len(beats.times):
-        beats = phase.settle(beats, heard, witnesses)
-    beats = grid.calibrated(beats)
-    tonics = TonicEvidence(witnesses.chroma, witnesses.chroma_fps)
-    keys = replace(key_network.key_posteriors(path, part_of(progress, 0.85, 1.0)), tonics=tonics)
+    with ThreadPoolExecutor(1, "beats-witnesses") as aside:
+        # The bar model leaves all but one core free.
+        gathering = aside.submit(evidence.gather, path, stems)
+        hearing_keys = aside.submit(key_network.key_posteriors, path)
+        beats = grid.find_grid(heard, min_bpm, max_bpm, FPS, part_of(progress, 0.55, 0.85))
+        witnesses = gathering.result()
+        if len(beats.times):
+            beats = phase.settle(beats, heard, witnesses)
+        beats = grid.calibrated(beats)
+        tonics = TonicEvidence(witnesses.chroma, witnesses.chroma_fps)
+        keys = replace(hearing_keys.result(), tonics=tonics)
+    progress(1.0)
     return Found(beats, heard.sum(axis=1).astype(np.float64), FPS, keys)
 
 

@@ -65,7 +65,7 @@ class _Networks:
             raise ModelUnavailable(f"{self._folder} lacks {signature}-*.th")
         network = load_network(found[0])
         if self._translations is not None:
-            openvino_network.accelerate(network, found[0], self._translations)
+            openvino_network.accelerate(network, found[0], self._translations, STEMS)
         return network
 
 

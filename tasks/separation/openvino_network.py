@@ -1,7 +1,8 @@
 """Hybrid Transformer Demucs through OpenVINO, on CPUs: the same network with its operations fused, in about half the time.
 
 The network is translated once for its weights (seconds, 84 MB on disk beside the downloaded models) and compiled when it is loaded (about
-a second). Only the network is translated; the spectrogram before it and the waveform after it stay demucs's own.
+a second). Only the network is translated. The spectrogram before it is demucs's own; the waveforms after it are too, by another way: the
+network gives its spectra frame by frame, so that they are transformed back where they lie, and those of unwanted sources not at all.
 
 OpenVINO: https://docs.openvino.ai, Apache 2.0. It is optional: without the package `openvino` the network runs in torch.
 """
@@ -13,7 +14,7 @@ import importlib.util
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 #: Changes with what is translated.
-_VERSION = 1
+_VERSION = 2
 
 
 def available() -> bool:
@@ -32,10 +33,11 @@ def available() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def accelerate(network: torch.nn.Module, checkpoint: Path, folder: Path) -> None:
+def accelerate(network: torch.nn.Module, checkpoint: Path, folder: Path, wanted: Collection[str]) -> None:
     """Let the network's `forward`, for inputs of its training segment or shorter, run in OpenVINO.
 
-    checkpoint: the file of its weights, which names the translation. folder: where translations are kept.
+    checkpoint: the file of its weights, which names the translation. folder: where translations are kept. wanted: the sources that are
+    needed; the others come out as zeros.
     """
     import openvino
 
@@ -51,7 +53,7 @@ def accelerate(network: torch.nn.Module, checkpoint: Path, folder: Path) -> None
             "ENABLE_CPU_PINNING": False,
         },
     )
-    setattr(network, "forward", _forward(network, compiled))  # noqa: B010 (a method, for one instance)
+    setattr(network, "forward", _forward(network, compiled, wanted))  # noqa: B010 (a method, for one instance)
 
 
 def plain(network: Any) -> Any:
@@ -101,7 +103,8 @@ def _translate(network: torch.nn.Module, file: Path) -> None:
 
 
 def _body(network: torch.nn.Module) -> torch.nn.Module:
-    """The network from (mix, spectrum) to (waveforms of the time branch, spectra of the frequency branch)."""
+    """The network from (mix, spectrum) to waveforms of the time branch (1, sources * channels, samples) and spectra of the frequency branch
+    (sources, channels, frames, bins, real and imaginary)."""
     import torch
 
     class Body(torch.nn.Module):
@@ -120,7 +123,10 @@ def _body(network: torch.nn.Module) -> torch.nn.Module:
             }
             vars(network).update(exchanged)
             try:
-                return network(mix), estimated[0]
+                waves = network(mix)
+                sources, _, bins, frames = estimated[0][0].shape
+                spectra = estimated[0].view(sources, -1, 2, bins, frames).permute(0, 1, 4, 3, 2)
+                return waves, spectra.contiguous()
             finally:
                 for name in exchanged:
                     del vars(network)[name]
@@ -128,21 +134,44 @@ def _body(network: torch.nn.Module) -> torch.nn.Module:
     return Body().eval()
 
 
-def _forward(network: Any, compiled: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+def _forward(network: Any, compiled: Any, wanted: Collection[str]) -> Callable[[torch.Tensor], torch.Tensor]:
     import torch
 
+    chosen = [number for number, source in enumerate(network.sources) if source in wanted]
+
     def forward(mix: torch.Tensor) -> torch.Tensor:
+        """mix: (songs, channels, samples). Returns (songs, sources, channels, samples)."""
         length, segment = mix.shape[-1], _segment(network)
-        estimates = []
-        for song in torch.nn.functional.pad(mix.float(), (0, segment - length))[:, None]:
-            with torch.autocast("cpu", enabled=False):
-                spectrum = network._spec(song)
-                waves, spectra = compiled([song.contiguous().numpy(), network._magnitude(spectrum).contiguous().numpy()]).values()
-                estimate = network._ispec(network._mask(spectrum, torch.from_numpy(spectra)), segment)
-                estimates.append(torch.from_numpy(waves).view(estimate.shape) + estimate)
-        return torch.cat(estimates)[..., :length]
+        estimates = torch.zeros(len(mix), len(network.sources), _channels(network), segment)
+        with torch.autocast("cpu", enabled=False):
+            for song, estimate in zip(torch.nn.functional.pad(mix.float(), (0, segment - length)), estimates, strict=True):
+                waves, spectra = compiled([song[None].numpy(), _spectrum(network, song[None]).contiguous().numpy()]).values()
+                estimate[chosen] = torch.from_numpy(waves).view(estimate.shape)[chosen]
+                estimate[chosen] += inverse_transform(torch.from_numpy(spectra)[chosen], segment)
+        return estimates[..., :length]
 
     return forward
+
+
+def inverse_transform(spectra: torch.Tensor, samples: int) -> torch.Tensor:
+    """demucs's `_ispec`, where hops are a quarter of a frame: (..., frames, bins, real and imaginary) to (..., samples).
+
+    Bins without the highest, which is zero. Four Hann windows of the transform and four of its inverse add up to 3/2 everywhere but at the
+    ends, which demucs's padding keeps outside.
+    """
+    import torch
+
+    size = 2 * spectra.shape[-2]
+    hop = size // 4
+    scale = size**0.5 / 1.5
+    frames = torch.fft.irfft(torch.view_as_complex(spectra), n=size) * (torch.hann_window(size) * scale)
+    quarters = frames.view(*frames.shape[:-1], 4, hop)
+    count = quarters.shape[-3]
+    total = spectra.new_zeros(*quarters.shape[:-3], count + 3, hop)
+    for quarter in range(4):
+        total[..., quarter : quarter + count, :] += quarters[..., quarter, :]
+    # The first frame is centred half a hop after the first sample.
+    return total.flatten(-2)[..., 3 * hop // 2 :][..., :samples]
 
 
 def _spectrum(network: Any, mix: torch.Tensor) -> torch.Tensor:

@@ -42,10 +42,12 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
     quiet_prefect()
     outcomes: list[Outcome] = []
     good: list[Path] = []
+    api = EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log")
     for song in songs:
         try:
             refuse_early(song, get_settings())
             if not good:
+                api.begin()
                 _refuse_after_decoding(song)
             good.append(song)
         except PerformiaError as error:
@@ -53,8 +55,10 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
             outcomes.append(Outcome(str(song), "failed", 0.0, code=error.code, error=str(error)))
     try:
         if good:
-            with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log"):
+            with api:
                 outcomes += [_analyze_one(song, output, options, console, debug) for song in good]
+        else:
+            api.abandon()
     except KeyboardInterrupt:
         # Native code in worker threads cannot be interrupted; what is finished is in the cache, and the API has been stopped in order.
         console.print("\nStopped. Finished steps are kept: the same command goes on from there.")

@@ -59,6 +59,8 @@ _LASTING = {
 
 
 _private = False
+#: In Prefect's home. Two commands that start at once must not both migrate a new database.
+_START_LOCK = ".performia-start.lock"
 
 
 def api_is_private() -> bool:
@@ -79,6 +81,36 @@ class EmbeddedApi:
         self.url = ""
         self._server: subprocess.Popen[bytes] | None = None
         self._settings = ExitStack()
+        self._started_early_in: Path | None = None
+        self._start_lock: Any = None
+
+    def begin(self) -> None:
+        """Start the server now, if it looks as if one will be needed: before Prefect is imported, which takes as long as that.
+
+        `__enter__` waits for the server, or stops it where Prefect's settings name another one; `abandon` where it is not entered. A
+        database that is not there yet is left to `__enter__`: others must wait while it is made.
+        """
+        from filelock import FileLock, Timeout
+
+        quiet_prefect()
+        home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+        elsewhere = os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL")
+        if elsewhere or not (home / "prefect.db").exists() or serving_url():
+            return
+        lock = FileLock(home / _START_LOCK)
+        with suppress(Timeout):  # another command is starting: wait for it in turn
+            lock.acquire(timeout=0)
+            self._start_lock = lock
+            self._started_early_in = home
+            self._launch()
+
+    def abandon(self) -> None:
+        """Let a server that was begun end by itself, as soon as it has started, and leave no log of it."""
+        if self._server is not None and self._server.stdin is not None:
+            self._server.stdin.close()
+            self._server = None
+            self.log.unlink(missing_ok=True)
+        self._let_others_start()
 
     def __enter__(self) -> EmbeddedApi:
         quiet_prefect()
@@ -86,18 +118,26 @@ class EmbeddedApi:
         from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
         self.url = PREFECT_API_URL.value() or ""
+        home = Path(PREFECT_HOME.value())
+        if self._started_early_in is not None and (self.url or self._started_early_in != home):
+            self._stop()
+            self._let_others_start()
         if self.url:
             return self
-        if not self.lasting and (serving := serving_url()):
+        if self._server is None and not self.lasting and (serving := serving_url()):
             refuse_without_password(serving)
             self.url = serving
             self._settings.enter_context(temporary_settings({PREFECT_API_URL: serving}))
             return self
-        home = Path(PREFECT_HOME.value())
-        home.mkdir(parents=True, exist_ok=True)
-        # Two commands that start at once must not both migrate a new database.
-        with FileLock(home / ".performia-start.lock"):
-            self.url = self._start()
+        if self._server is None:
+            home.mkdir(parents=True, exist_ok=True)
+            self._start_lock = FileLock(home / _START_LOCK)
+            self._start_lock.acquire()
+            self._launch()
+        try:
+            self.url = self._until_ready()
+        finally:
+            self._let_others_start()
         global _private
         _private = not self.lasting
         self._settings.enter_context(temporary_settings({PREFECT_API_URL: self.url}))
@@ -107,7 +147,8 @@ class EmbeddedApi:
         """Start the server again if it has died. Returns whether it had."""
         if self._server is None or self._server.poll() is None:
             return False
-        self._start()
+        self._launch()
+        self._until_ready()
         return True
 
     def __exit__(self, *_: object) -> None:
@@ -115,6 +156,11 @@ class EmbeddedApi:
             self._settings.close()
             return
         _flush_events()
+        self._stop()
+        self._settings.close()
+
+    def _stop(self) -> None:
+        assert self._server is not None
         assert self._server.stdin is not None
         self._server.stdin.close()
         try:
@@ -122,13 +168,15 @@ class EmbeddedApi:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
-        self._settings.close()
+        self._server = None
 
-    def _start(self) -> str:
-        import httpx
+    def _let_others_start(self) -> None:
+        if self._start_lock is not None:
+            self._start_lock.release()
+            self._start_lock = None
 
+    def _launch(self) -> None:
         self.port = port = self.port or _free_port()
-        url = f"http://127.0.0.1:{port}/api"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         private = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
         with self.log.open("ab" if self.lasting else "wb") as log:
@@ -141,6 +189,12 @@ class EmbeddedApi:
                 start_new_session=True,
                 env={**_LASTING, **os.environ, **({} if self.lasting else private)},
             )
+
+    def _until_ready(self) -> str:
+        import httpx
+
+        assert self._server is not None
+        url = f"http://127.0.0.1:{self.port}/api"
         deadline = time.monotonic() + _START_SEC
         while time.monotonic() < deadline:
             if self._server.poll() is not None:

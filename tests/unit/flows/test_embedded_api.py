@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import http.server
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +62,54 @@ def test_a_service_that_wants_a_password_is_not_asked_without_it() -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+_EARLY = """
+import os, sys
+from pathlib import Path
+from flows.embedded_api import EmbeddedApi
+
+def launched(api):
+    return api._server is not None
+
+Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+first = EmbeddedApi(Path("first.log"))
+first.begin()
+assert not launched(first), "a new database must not be made early"
+with first:
+    pass
+second = EmbeddedApi(Path("second.log"))
+second.begin()
+assert launched(second)
+third = EmbeddedApi(Path("third.log"))
+third.begin()
+assert not launched(third), "another is starting"
+server = second._server
+with second:
+    import httpx
+    assert second._server is server
+    assert httpx.get(second.url + "/health").status_code == 200
+assert server.poll() is not None
+
+fourth = EmbeddedApi(Path("fourth.log"))
+fourth.begin()
+server = fourth._server
+fourth.abandon()
+assert server.wait(60) is not None and not Path("fourth.log").exists()
+
+fifth = EmbeddedApi(Path("fifth.log"))
+fifth.begin()
+server = fifth._server
+Path(os.environ["PREFECT_HOME"], "profiles.toml").write_text('active = "own"\\n[profiles.own]\\nPREFECT_API_URL = "http://127.0.0.1:1/api"\\n')
+program = "from pathlib import Path; from flows.embedded_api import EmbeddedApi as E; e = E(Path('f.log')); e.begin(); s = e._server; "
+os.execv(sys.executable, [sys.executable, "-c", program + "e.__enter__(); print(e.url, s is None or s.poll() is not None)"])
+"""
+
+
+def test_the_server_is_started_before_prefect_is_imported_where_that_is_safe(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "PERFORMIA_"))}
+    environment |= {"PREFECT_HOME": str(tmp_path / "prefect"), "PERFORMIA_DATA_DIR": str(tmp_path / "data")}
+    done = subprocess.run(
+        [sys.executable, "-c", _EARLY], capture_output=True, text=True, timeout=180, check=False, cwd=tmp_path, env=environment
+    )
+    assert done.stdout == "http://127.0.0.1:1/api True\n", done.stderr

@@ -39,7 +39,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	$(BIN)/python tests/performance/bench.py
+	$(BIN)/performia bench tests/demo_song/demo_song.ogg --against tests/performance/results/analysis.json
 	$(BIN)/python tests/performance/bench_service.py
 
 # The songs: PERFORMIA_EVALUATION_DATA. Fails on a loss beyond noise against the committed figures.

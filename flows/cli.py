@@ -169,6 +169,23 @@ def evaluate(
 
 
 @app.command()
+def bench(
+    songs: Annotated[list[Path], typer.Argument(metavar="SONG...", help="Audio files.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="RESULTS.json", help="Where the figures go.")] = None,
+    against: Annotated[Path | None, typer.Option(metavar="RESULTS.json", help="An earlier run. Default: what --output overwrites.")] = None,
+    quality: Annotated[Quality, typer.Option(help="As of analyze.")] = Quality.balanced,
+    engine: Annotated[list[str] | None, typer.Option(metavar="STEP=NAME", help="As of analyze.")] = None,
+) -> None:
+    """Time songs on this machine: cold and again from the cache, each in a new process, and step by step."""
+    from flows.bench_command import BenchOptions
+    from flows.bench_command import bench as time_songs
+
+    _set_up_logging(False)
+    options = _options(quality=quality, engines=_engines(engine or []))
+    raise typer.Exit(time_songs(BenchOptions(songs, output, against), options))
+
+
+@app.command()
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="SONG_MAP...", help="Song Maps to check.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,

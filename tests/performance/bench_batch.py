@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from bench import analyse, warm_up_prefect
 
+from flows.bench_command import analyse, surroundings
 from tasks.common.resources import hardware
 from tasks.common.song_files import find_songs
 
@@ -43,8 +42,8 @@ def main() -> int:
 def one_by_one(folder: Path) -> dict[str, Any]:
     """`performia analyze` for each song, one after the other."""
     with tempfile.TemporaryDirectory(prefix="performia-bench-") as place:
-        environment = surroundings(place)
-        runs = [analyse(song.path, Path(place), environment) for song in find_songs(folder).songs]
+        environment = surroundings(Path(place))
+        runs = [analyse(song.path, Path(place), environment, []) for song in find_songs(folder).songs]
         music = sum(json.loads(Path(run["song_map"]).read_text(encoding="utf-8"))["duration_sec"] for run in runs)
     return row("one process a song", len(runs), music, sum(run["wall_sec"] for run in runs), max(run["peak_mib"] for run in runs))
 
@@ -55,7 +54,7 @@ def batch(folder: Path, at_once: int) -> dict[str, Any]:
         words = ["analyze-folder", str(folder), "-o", f"{place}/out", "--at-once", str(at_once), "--json"]
         command = [sys.executable, "-m", "flows.cli", *words]
         started = time.perf_counter()
-        run = subprocess.Popen(command, env=surroundings(place), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        run = subprocess.Popen(command, env=surroundings(Path(place)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         scales = Scales(run.pid, Path(place) / "out" / "manifest.json")
         out, err = run.communicate()
         wall = time.perf_counter() - started
@@ -94,12 +93,6 @@ class Scales(threading.Thread):
             return len(json.loads(self._manifest.read_text(encoding="utf-8"))["songs"])
         except OSError:
             return 0
-
-
-def surroundings(place: str) -> dict[str, str]:
-    environment = {**os.environ, "PERFORMIA_DATA_DIR": f"{place}/data", "PERFORMIA_OFFLINE": "1", "PREFECT_HOME": f"{place}/prefect"}
-    warm_up_prefect(environment)
-    return environment
 
 
 def row(way: str, songs: int, music_sec: float, wall_sec: float, peak_mib: int) -> dict[str, Any]:

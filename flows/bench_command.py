@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from flows.console import error_console
 from schemas.options import AnalysisOptions
 from tasks.common.errors import BenchmarkFailed
@@ -125,19 +122,18 @@ def read_earlier(file: Path | None) -> dict[str, dict[str, Any]]:
 
 def print_report(figures: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> None:
     """Tables on standard output: the seconds, and how many times as long as earlier."""
-    console = Console(highlight=False)
-    hardware = figures["hardware"]
-    console.print(", ".join(f"{name} {value}" for name, value in hardware.items()))
+    print(", ".join(f"{name} {value}" for name, value in figures["hardware"].items()))
     rows = figures["songs"]
     steps = list(dict.fromkeys(step for row in rows for step in row["steps"]))
-    table = Table("song", "length s", "cold s", "cached s", "peak MiB", *steps, box=None, pad_edge=False)
+    print("| song | length s | cold s | cached s | peak MiB | " + " | ".join(steps) + " |")
+    print("|" + " --- |" * (5 + len(steps)))
     for row in rows:
-        seconds = [f"{row['steps'][step]['seconds']:.1f}" if step in row["steps"] else "" for step in steps]
-        table.add_row(row["song"], *(str(row[name]) for name in ("duration_sec", "cold_sec", "cached_sec", "peak_mib")), *seconds)
-    console.print(table)
+        cells = [str(row[name]) for name in ("song", "duration_sec", "cold_sec", "cached_sec", "peak_mib")]
+        cells += [f"{row['steps'][step]['seconds']:.1f}" if step in row["steps"] else "" for step in steps]
+        print("| " + " | ".join(cells) + " |")
     for row in rows:
         before = earlier.get(row["song"])
         if before:
             ratios = {name: row[name] / before[name] for name in ("cold_sec", "cached_sec", "peak_mib") if before.get(name)}
             said = ", ".join(f"{name.removesuffix('_sec').removesuffix('_mib')} × {ratio:.2f}" for name, ratio in ratios.items())
-            console.print(f"{row['song']}, against the earlier run: {said}")
+            print(f"{row['song']}, against the earlier run: {said}")

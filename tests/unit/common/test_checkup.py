@@ -150,7 +150,8 @@ def test_a_step_without_any_engine_is_a_problem_where_the_map_needs_it(settings:
 # --- folders -----------------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_is_checked_and_not_made(settings: Settings) -> None:
+def test_a_folder_is_checked_and_not_made(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_free_gb(monkeypatch, 100)
     finding = checkup.check_folder("songs", settings.songs_dir)
     assert finding.level == "ok"
     assert "made when needed" in finding.found
@@ -181,6 +182,7 @@ def test_a_folder_that_cannot_be_written_to_is_a_problem(tmp_path: Path, monkeyp
 
 
 def test_a_chosen_inbox_that_is_not_there_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_free_gb(monkeypatch, 100)
     assert checkup.check_inbox(get_settings()).level == "ok"
     settings = with_environment(monkeypatch, INBOX_DIR=str(tmp_path / "mounted"))
     assert checkup.check_inbox(settings).level == "warning"

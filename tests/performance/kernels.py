@@ -4,7 +4,7 @@ usage: python tests/performance/kernels.py SONG [--engine step=name]... [--keep-
 
 Prints JSON: for each step its seconds (the engine's loading included), and the peak memory. --keep-stems writes down the separated stems;
 --hear-stems lets the later steps hear those instead of the separation's own (for a separation with random weights, which gives noise).
---steps: only these and what they need. --twice: everything once more with the models loaded.
+--steps: only these, without what the others would tell them. --twice: everything once more with the models loaded.
 """
 
 from __future__ import annotations

@@ -126,3 +126,13 @@ def test_a_voice_in_the_centre_is_found_and_a_guitar_at_the_side_is_not(reader, 
     error = np.square(found - voice)[:, inside].sum() / np.square(voice)[:, inside].sum()
     before = np.square(song - voice)[:, inside].sum() / np.square(voice)[:, inside].sum()
     assert error < before / 2
+
+
+@pytest.mark.parametrize("shape", [(40, 70), (3, 1), (1, 9), (20, 4)])
+def test_the_percussive_mask_is_librosas(shape: tuple[int, int]):
+    import librosa
+
+    magnitude = np.abs(np.random.default_rng(1).standard_normal(shape)).astype(np.float32)
+    magnitude[:, : shape[1] // 3] = 0
+    _, percussive = librosa.decompose.hpss(magnitude, kernel_size=7, power=2.0, mask=True)
+    np.testing.assert_allclose(dsp.percussive_mask(magnitude, 7), percussive, atol=1e-6)

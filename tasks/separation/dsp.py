@@ -79,8 +79,8 @@ def percussive_mask(magnitude: Magnitude, length: int) -> Magnitude:
 def running_median(rows: Magnitude, length: int) -> Magnitude:
     """Median of the `length` (odd) values around each value of its row, mirrored at the ends.
 
-    All rows go through SciPy's filter as one, with the mirrored ends between them: in one dimension it keeps its window sorted, which is ten
-    times as fast as the filter of more dimensions that librosa uses, and gives the same numbers.
+    All rows go through SciPy's filter as one, with the mirrored ends between them: in one dimension it keeps its window sorted, ten times
+    as fast as the filter of more dimensions that librosa uses, and with the same numbers.
     """
     from scipy.ndimage import median_filter
 

@@ -29,7 +29,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from flows.bench_command import surroundings
+from tasks.benchmark.processes import surroundings
 from tasks.common.resources import hardware
 
 HERE = Path(__file__).parent
@@ -162,7 +162,9 @@ def make_htdemucs(place: Path, models: Path) -> Path:
         "klass": HTDemucs,
         "args": net._init_args_kwargs[0],
         "kwargs": net._init_args_kwargs[1],
-        "state": states.get_state(net, None, half=True),
+        "state": states.get_state(  # type: ignore[no-untyped-call]
+            net, None, half=True
+        ),
         "training_args": {},
     }
     ours, theirs = place / "models" / "htdemucs", place / "repository"

@@ -1,0 +1,174 @@
+"""What Prefect adds to one song: the program that the part `prefect` of the benchmark runs in a new process.
+
+    python -m flows.bench_prefect SONG OUT [--quality NAME] [--engine STEP=NAME]... [--times 7]
+
+The song is analysed once as it is. Then every step's function answers at once with what it found that time, so that what is timed is what
+is around the steps: once as runs of the flow `analyze-song` against a server as `performia serve` runs it, once as plain function calls.
+Prints JSON. Its data directory and Prefect's home are those of its environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from flows.embedded_api import EmbeddedApi, quiet_prefect
+from schemas.options import AnalysisOptions, Quality, Step
+from schemas.results import StepName
+from tasks.benchmark.plain import call_steps
+from tasks.common.errors import BenchmarkFailed
+from tasks.common.settings import get_settings, reset_settings
+
+#: The one function of each step, where its task finds it.
+_FUNCTIONS: Final = (
+    ("tasks.ingest.ingest", "ingest_song"),
+    ("tasks.separation.separate", "separate_song"),
+    ("tasks.asr.transcribe", "transcribe_lyrics"),
+    ("tasks.beats_key.track", "track_beats_and_key"),
+    ("tasks.chords.recognize", "recognize_chords"),
+    ("tasks.melody_bass.track", "track_melody"),
+    ("tasks.melody_bass.track", "track_bass"),
+    ("tasks.structure.detect", "detect_structure"),
+)
+
+
+class Recorder:
+    """Stands in the steps' places: at first it lets them work and notes what they found; once told to, it answers with that at once."""
+
+    def __init__(self) -> None:
+        self.replay = False
+        self.calls = 0
+        self._found: dict[str, Any] = {}
+
+    def install(self) -> None:
+        for module_name, name in _FUNCTIONS:
+            module = import_module(module_name)
+            setattr(module, name, self._standing_for(name, getattr(module, name)))
+
+    def _standing_for(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def stand_in(*inputs: Any) -> Any:
+            self.calls += 1
+            if self.replay:
+                return self._found[name]
+            self._found[name] = found = function(*inputs)
+            return found
+
+        return stand_in
+
+
+class Timing:
+    """Seconds of analyses of one song, each written into a folder of its own."""
+
+    def __init__(self, song: Path, out: Path, options: AnalysisOptions, recorder: Recorder):
+        self._song, self._out, self._options, self._recorder = song, out, options, recorder
+        self._runs = 0
+
+    def flow(self) -> float:
+        """As a run of the flow. Raises what it raises."""
+        from flows.song_analysis import analyze_song
+
+        return self._timed(lambda: analyze_song(self._song, self._options, self._folder()))
+
+    def plain(self) -> float:
+        """As plain function calls with the same packaging."""
+        from tasks.common.step import local_context
+        from tasks.packager.package import package
+
+        def analyse() -> None:
+            with local_context() as ctx:
+                found: dict[StepName, Any] = call_steps(self._song, self._options, ctx, lambda _, function, *inputs: function(*inputs))  # type: ignore[assignment]
+                package(found, self._song.name, self._folder(), self._options, ctx)
+
+        return self._timed(analyse)
+
+    def expect(self, calls: int) -> None:
+        """Raises BenchmarkFailed where the steps were not called as often as they must have been since the last time."""
+        if self._recorder.calls != calls:
+            raise BenchmarkFailed(f"The steps were called {self._recorder.calls} times instead of {calls}: something failed or was cached")
+        self._recorder.calls = 0
+
+    def _timed(self, analyse: Callable[[], Any]) -> float:
+        started = time.perf_counter()
+        analyse()
+        return time.perf_counter() - started
+
+    def _folder(self) -> Path:
+        self._runs += 1
+        return self._out / str(self._runs)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("song", type=Path)
+    parser.add_argument("out", type=Path, help="a folder for what is written; thrown away by whoever made it")
+    parser.add_argument("--quality", type=Quality, default=Quality.balanced)
+    parser.add_argument("--engine", action="append", default=[])
+    parser.add_argument("--times", type=int, default=7)
+    arguments = parser.parse_args()
+    engines = {Step(step): name for step, name in (pair.split("=", 1) for pair in arguments.engine)}
+    quiet_prefect()
+    with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-server.log", lasting=True):
+        from flows.serve_command import prepare
+
+        prepare(own_server=True)
+        recorder = Recorder()
+        recorder.install()
+        options = AnalysisOptions(quality=arguments.quality, engines=engines)
+        figures = measure(Timing(arguments.song, arguments.out, options, recorder), recorder, arguments.times)
+    json.dump(figures, sys.stdout)
+    return 0
+
+
+def measure(timing: Timing, recorder: Recorder, times: int) -> dict[str, Any]:
+    """Medians. The ways take turns, so that what else the machine does meets all of them."""
+    first = timing.flow()
+    timing.expect(len(_FUNCTIONS))
+    recorder.replay = True
+    flow, plain, cached = [], [], []
+    for number in range(times):
+        with step_cache(get_settings().data_dir / f"empty cache {number}"):
+            flow.append(timing.flow())
+        timing.expect(len(_FUNCTIONS))
+        plain.append(timing.plain())
+        timing.expect(len(_FUNCTIONS))
+        cached.append(timing.flow())
+        timing.expect(0)
+    with_prefect, bare = statistics.median(flow), statistics.median(plain)
+    return {
+        "repetitions": times,
+        "first_sec": round(first, 3),
+        "steps_at_once_sec": round(with_prefect, 3),
+        "plain_functions_sec": round(bare, 3),
+        "prefect_share_sec": round(with_prefect - bare, 3),
+        "cached_running_server_sec": round(statistics.median(cached), 3),
+    }
+
+
+class step_cache:
+    """with step_cache(folder): the steps' results are kept there."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        self._before = os.environ.get("PERFORMIA_RESULTS_STORE")
+        os.environ["PERFORMIA_RESULTS_STORE"] = str(self._folder)
+        reset_settings()
+
+    def __exit__(self, *_: object) -> None:
+        del os.environ["PERFORMIA_RESULTS_STORE"]
+        if self._before is not None:
+            os.environ["PERFORMIA_RESULTS_STORE"] = self._before
+        reset_settings()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -116,9 +116,6 @@ def main() -> int:
     engines = {Step(step): name for step, name in (pair.split("=", 1) for pair in arguments.engine)}
     quiet_prefect()
     with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-server.log", lasting=True):
-        from flows.serve_command import prepare
-
-        prepare(own_server=True)
         recorder = Recorder()
         recorder.install()
         options = AnalysisOptions(quality=arguments.quality, engines=engines)

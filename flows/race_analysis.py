@@ -1,6 +1,6 @@
 """The command `performia`, where the steps after the separation hear given stems: for a separation with random weights, which gives noise.
 
-usage: python tests/performance/race_analysis.py STEMS.json ARGUMENT...     (those of `performia`; STEMS.json as kernels.py keeps it)
+    python -m flows.race_analysis STEMS.json ARGUMENT...     (those of `performia`; STEMS.json as tasks.benchmark.kernels keeps it)
 
 The separation does its whole work; only its answer is exchanged.
 """

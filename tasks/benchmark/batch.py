@@ -64,7 +64,7 @@ def _in_one_process(request: Request, folder: Path, at_once: int) -> dict[str, A
     """`performia analyze-folder`."""
     with new_place() as place:
         environment = surroundings(place)
-        words: list[str | Path] = ["analyze-folder", folder, "-o", place / "out", "--at-once", str(at_once), "--json", *request.words]
+        words = ["analyze-folder", folder, "-o", place / "out", "--at-once", str(at_once), "--json", *request.words]
         with Scales(place / "out" / "manifest.json") as scales:
             ran = performia(f"The batch, {at_once} at a time", words, environment)
         summary = json.loads(ran.output)

@@ -56,7 +56,7 @@ def report(figures: Mapping[str, Any]) -> str:
     return f"{shown}\n\nThe whole song takes {figures['whole_times_kernels']} times the sum of its bare kernels (cold)."
 
 
-def run_kernels(song: Path, words: Sequence[str | Path], environment: Mapping[str, str]) -> dict[str, Any]:
+def run_kernels(song: Path, words: Sequence[object], environment: Mapping[str, str]) -> dict[str, Any]:
     """This module's program in a new process: {"cold_sec": {step: seconds}, "warm_sec": ..., "peak_mib"}. Raises BenchmarkFailed."""
     return child("tasks.benchmark.kernels", f"The kernels of {song.name}", [song.resolve(), *words], environment)
 

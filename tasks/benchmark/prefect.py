@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from tasks.benchmark.processes import analyse, child, new_place, surroundings
@@ -27,7 +26,7 @@ def measure(request: Request) -> dict[str, Any]:
     with new_place() as place:
         environment = surroundings(place)
         request.tell(f"prefect: {song.name} once as it is, then with steps that answer at once")
-        words: list[str | Path] = [song.resolve(), place / "warm", *request.words]
+        words = [song.resolve(), place / "warm", *request.words]
         figures = child("flows.bench_prefect", f"The warm process with {song.name}", words, environment)
         request.tell(f"prefect: {song.name} from the cache, in new processes")
         again = [analyse(song, place, environment, request.words)[0].wall_sec for _ in range(_NEW_PROCESSES)]

@@ -44,7 +44,7 @@ class Ran:
         return {"wall_sec": round(self.wall_sec, 2), "cpu_sec": round(self.cpu_sec, 2), "peak_mib": self.peak_mib}
 
 
-def run(what: str, command: Sequence[str | Path], environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Ran:
+def run(what: str, command: Sequence[object], environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Ran:
     """Run a command to its end. Raises BenchmarkFailed, which names `what` and has the end of its log, where that is not well."""
     with tempfile.TemporaryFile("w+", errors="replace") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
         started = time.perf_counter()
@@ -70,7 +70,7 @@ def run(what: str, command: Sequence[str | Path], environment: Mapping[str, str]
     return Ran(wall, used.ru_utime + used.ru_stime, round(peak), output, log)
 
 
-def median_sec(what: str, command: Sequence[str | Path], times: int, environment: Mapping[str, str] | None = None) -> float:
+def median_sec(what: str, command: Sequence[object], times: int, environment: Mapping[str, str] | None = None) -> float:
     """Median of the wall seconds of so many new processes."""
     return round(statistics.median(run(what, command, environment).wall_sec for _ in range(times)), 3)
 
@@ -107,7 +107,7 @@ def surroundings(place: Path) -> dict[str, str]:
     return environment
 
 
-def performia(what: str, words: Sequence[str | Path], environment: Mapping[str, str]) -> Ran:
+def performia(what: str, words: Sequence[object], environment: Mapping[str, str]) -> Ran:
     """The command `performia`, in a new process. Raises BenchmarkFailed."""
     return run(what, [*_PERFORMIA, *words], environment)
 
@@ -120,7 +120,7 @@ def analyse(song: Path, place: Path, environment: Mapping[str, str], words: Sequ
     return ran, song_map
 
 
-def child(module: str, what: str, words: Sequence[str | Path], environment: Mapping[str, str]) -> dict[str, Any]:
+def child(module: str, what: str, words: Sequence[object], environment: Mapping[str, str]) -> dict[str, Any]:
     """What a program of the benchmark, run as a module in a new process, prints as JSON. Raises BenchmarkFailed."""
     ran = run(what, [sys.executable, "-m", module, *words], environment)
     try:

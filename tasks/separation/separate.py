@@ -12,6 +12,7 @@ from schemas.results import SongSource, StemSet
 from tasks.common import models
 from tasks.common.audio import Samples, WavWriter
 from tasks.common.errors import PerformiaError
+from tasks.common.memory import return_free_memory
 from tasks.common.progress import part_of
 from tasks.common.resources import autocast_dtype, best_device
 from tasks.common.settings import get_settings
@@ -83,6 +84,8 @@ def by_demucs(source: SongSource, name: str, plan: StepPlan, ctx: StepContext) -
                 stored.append(files.store_in(ctx.store))
 
         climb_down(ladder(device, min(wanted or longest, longest)), run, ctx.warn)
+    # What the network's layers handed on, before the next steps need it.
+    return_free_memory()
     return stored[-1]
 
 

@@ -1,3 +1,5 @@
+import threading
+import time
 import warnings
 
 import numpy as np
@@ -74,3 +76,28 @@ def test_what_openvino_cannot_run_torch_does(demucs_folder, monkeypatch, caplog)
     assert "OpenVINO cannot run it" in caplog.text
     with torch.inference_mode(), warnings.catch_warnings():
         assert bag.models[0](torch.zeros(1, 2, 4000)).shape == (1, 4, 2, 4000)
+
+
+def test_segments_at_the_same_time_come_out_in_their_order():
+    both = threading.Barrier(2, timeout=30)
+
+    def slow_at_first(start):
+        both.wait()  # passes only while two run
+        time.sleep(0.05 if start == 0 else 0)
+        return np.full(1, start)
+
+    assert [int(value[0]) for value in engine._in_order(slow_at_first, range(6), 2)] == list(range(6))
+
+
+def test_what_a_segment_raises_arrives_and_the_rest_is_not_begun():
+    begun = []
+
+    def third_fails(start):
+        begun.append(start)
+        if start == 2:
+            raise MemoryError("segment")
+        return np.full(1, start)
+
+    with pytest.raises(MemoryError, match="segment"):
+        list(engine._in_order(third_fails, range(100), 2))
+    assert len(begun) < 10

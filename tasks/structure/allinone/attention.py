@@ -10,6 +10,8 @@ Shapes: H heads, D features of a head, I instruments, T positions.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,48 +19,47 @@ from torch import Tensor
 #: Positions that each position attends to.
 WINDOW = 5
 _REACH = WINDOW // 2
-#: Positions in time whose attention among instruments is computed as one product.
-_BLOCK = 16
+#: Positions whose attention in time is computed as one: what lies between the operations stays in the processor's cache.
+_SPAN = 512
+#: Positions in time whose attention among instruments is computed as one product, and how many such products at a time.
+_BLOCK = 8
+_BLOCKS = 128
 #: Moments around a block that its own may attend to: the last one attends to those up to twice the reach before it.
 _AROUND = 2 * _REACH
 
 
 def attend_in_time(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dilation: int) -> Tensor:
-    """Neighbourhood attention along the last axis.
+    """Neighbourhood attention along the last axis, which is contiguous.
 
     query (scaled), key, value: (H, D, I, T), T >= WINDOW * dilation. bias: (H, 2 * WINDOW - 1), by distance. Returns (H, D, I, T).
     """
-    length = query.shape[-1]
-    scores = torch.stack(
-        [
-            (query * neighbour(key, j, dilation)).sum(dim=1) + bias[:, None, bias_indices(j, length, dilation, bias.device)]
-            for j in range(WINDOW)
-        ]
-    )
-    weights = scores.softmax(dim=0).unsqueeze(2)
-    attended = weights[0] * neighbour(value, 0, dilation)
-    for j in range(1, WINDOW):
-        attended.addcmul_(weights[j], neighbour(value, j, dilation))
+    attended = torch.empty(query.shape, dtype=query.dtype, device=query.device)
+    for start, stop, first, offset in spans(query.shape[-1], dilation):
+        keys, values = (_neighbours(x, first, dilation, stop - start) for x in (key, value))
+        # (H, I, WINDOW, positions)
+        scores = (query[..., None, start:stop] * keys).sum(dim=1) + bias[:, None, offset : offset + WINDOW, None]
+        attended[..., start:stop] = (scores.softmax(dim=2).unsqueeze(1) * values).sum(dim=-2)
     return attended
 
 
-def neighbour(x: Tensor, j: int, dilation: int) -> Tensor:
-    """(…, T): at each position, the j-th of its WINDOW neighbours, in ascending order."""
-    length = x.shape[-1]
-    first = x[..., j * dilation : (j + 1) * dilation]
-    inner = x[..., j * dilation : length - (WINDOW - 1 - j) * dilation]
-    last = x[..., length - (WINDOW - j) * dilation : length - (WINDOW - 1 - j) * dilation]
-    # The first and the last positions of a residue class share their neighbours with the next one inwards.
-    return torch.cat([first] * _REACH + [inner] + [last] * _REACH, dim=-1)
+def spans(length: int, dilation: int) -> Iterator[tuple[int, int, int, int]]:
+    """(start, stop, first, offset) of each span of positions that is computed as one: the neighbours of position `start` are first, first +
+    dilation, ..., and those of each further position lie one further; the bias of the first neighbour has the index `offset`.
+
+    The first and the last positions of a residue class share their neighbours with the next one inwards.
+    """
+    last = length - WINDOW * dilation
+    begins = [(place * dilation, (place + 1) * dilation, 0, WINDOW - 1 - place) for place in range(_REACH)]
+    inner = (_REACH * dilation, length - _REACH * dilation, 0, WINDOW - 1 - _REACH)
+    ends = [(length - (place + 1) * dilation, length - place * dilation, last, place) for place in range(_REACH)]
+    for start, stop, first, offset in (*begins, inner, *ends):
+        for at in range(start, stop, _SPAN):
+            yield at, min(at + _SPAN, stop), first + at - start, offset
 
 
-def bias_indices(j: int, length: int, dilation: int, device: torch.device) -> Tensor:
-    """(T,) index into the bias table for the j-th neighbour of each position: its distance, plus WINDOW - 1."""
-    inner = length - 2 * _REACH * dilation
-    counts = torch.tensor([dilation] * _REACH + [inner] + [dilation] * _REACH, device=device)
-    # A class's first position stands _REACH steps left of its window's middle, the next one step less, and so on.
-    offsets = torch.arange(_REACH, -_REACH - 1, -1, device=device)
-    return torch.repeat_interleave(j - _REACH + offsets + WINDOW - 1, counts)
+def _neighbours(x: Tensor, first: int, dilation: int, positions: int) -> Tensor:
+    """(H, D, I, WINDOW, positions): where they lie in x, (H, D, I, T); nothing is copied."""
+    return x.as_strided((*x.shape[:-1], WINDOW, positions), (*x.stride()[:-1], dilation, 1), x.storage_offset() + first)
 
 
 def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
@@ -72,24 +73,19 @@ def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Te
     heads, size, instruments, length = query.shape
     blocks = -(-length // _BLOCK)
     missing = blocks * _BLOCK - length
-    span = _BLOCK + 2 * _AROUND
-
-    def by_block(x: Tensor) -> Tensor:
-        """(H, D, n, blocks, moments) to (blocks, H, n * moments, D)."""
-        return x.permute(3, 0, 2, 4, 1).reshape(blocks, heads, -1, size)
-
-    queries = by_block(F.pad(query, (0, missing)).view(heads, size, instruments, blocks, _BLOCK))
-    keys, values = (by_block(F.pad(x, (_AROUND, missing + _AROUND)).unfold(-1, span, _BLOCK)) for x in (key, value))
+    queries = F.pad(query, (0, missing)).view(heads, size, instruments, blocks, _BLOCK)
+    keys, values = (F.pad(x, (_AROUND, missing + _AROUND)).unfold(-1, _BLOCK + 2 * _AROUND, _BLOCK) for x in (key, value))
     attended = torch.empty_like(queries)
     # All blocks but those at the ends have the same mask.
-    for part in (slice(0, 1), slice(1, max(1, blocks - 2)), slice(max(1, blocks - 2), blocks)):
-        numbers = range(*part.indices(blocks))
-        if numbers:
-            masks = [_mask(bias, instruments, length, n) for n in (numbers[:1] if part.start == 1 and len(numbers) > 2 else numbers)]
-            mask = torch.stack(masks).expand(len(numbers), -1, -1, -1)
-            attended[part] = F.scaled_dot_product_attention(queries[part], keys[part], values[part], attn_mask=mask, scale=1.0)
-    attended = attended.view(blocks, heads, instruments, _BLOCK, size).permute(1, 4, 2, 0, 3)
-    return attended.reshape(heads, size, instruments, blocks * _BLOCK)[..., :length]
+    own = {block: _mask(bias, instruments, length, block) for block in sorted({0, 1, max(0, blocks - 2), blocks - 1}) if block < blocks}
+    inner = [(start, min(start + _BLOCKS, blocks - 2)) for start in range(2, blocks - 2, _BLOCKS)]
+    for start, stop in (*((block, block + 1) for block in own), *inner):
+        # (blocks, H, D, n * moments)
+        asking, asked, answers = (x[:, :, :, start:stop].permute(3, 0, 1, 2, 4).flatten(3) for x in (queries, keys, values))
+        scores = (asking.transpose(-1, -2) @ asked).add_(own.get(start, own.get(1)))
+        found = answers @ scores.softmax(dim=-1).transpose(-1, -2)
+        attended[:, :, :, start:stop] = found.unflatten(-1, (instruments, _BLOCK)).permute(1, 2, 3, 0, 4)
+    return attended.flatten(-2)[..., :length]
 
 
 def _mask(bias: Tensor, instruments: int, length: int, block: int) -> Tensor:

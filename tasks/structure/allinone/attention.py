@@ -28,18 +28,17 @@ _BLOCKS = 128
 _AROUND = 2 * _REACH
 
 
-def attend_in_time(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dilation: int) -> Tensor:
+def attend_in_time(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dilation: int, attended: Tensor) -> None:
     """Neighbourhood attention along the last axis, which is contiguous.
 
-    query (scaled), key, value: (H, D, I, T), T >= WINDOW * dilation. bias: (H, 2 * WINDOW - 1), by distance. Returns (H, D, I, T).
+    query (scaled), key, value: (H, D, I, T), T >= WINDOW * dilation. bias: (H, 2 * WINDOW - 1), by distance. attended: (H, D, I, T), is
+    filled.
     """
-    attended = torch.empty(query.shape, dtype=query.dtype, device=query.device)
     for start, stop, first, offset in spans(query.shape[-1], dilation):
         keys, values = (_neighbours(x, first, dilation, stop - start) for x in (key, value))
         # (H, I, WINDOW, positions)
         scores = (query[..., None, start:stop] * keys).sum(dim=1) + bias[:, None, offset : offset + WINDOW, None]
         attended[..., start:stop] = (scores.softmax(dim=2).unsqueeze(1) * values).sum(dim=-2)
-    return attended
 
 
 def spans(length: int, dilation: int) -> Iterator[tuple[int, int, int, int]]:
@@ -62,30 +61,36 @@ def _neighbours(x: Tensor, first: int, dilation: int, positions: int) -> Tensor:
     return x.as_strided((*x.shape[:-1], WINDOW, positions), (*x.stride()[:-1], dilation, 1), x.storage_offset() + first)
 
 
-def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, attended: Tensor) -> None:
     """Attention of each instrument to all instruments at the WINDOW nearest moments.
 
     query (scaled): (H, D, I, T). key, value: (H, D, WINDOW, T), of which the last instruments may be padding. bias: (H, 2 * WINDOW - 1,
-    2 * WINDOW - 1), by distance of instrument and of time. T >= WINDOW. Returns (H, D, I, T).
+    2 * WINDOW - 1), by distance of instrument and of time. T >= WINDOW. attended: (H, D, I, T), is filled.
 
     Computed in blocks of moments, each one product with a mask: cheaper than WINDOW * WINDOW element-wise products.
     """
-    heads, size, instruments, length = query.shape
+    _, _, instruments, length = query.shape
     blocks = -(-length // _BLOCK)
-    missing = blocks * _BLOCK - length
-    queries = F.pad(query, (0, missing)).view(heads, size, instruments, blocks, _BLOCK)
-    keys, values = (F.pad(x, (_AROUND, missing + _AROUND)).unfold(-1, _BLOCK + 2 * _AROUND, _BLOCK) for x in (key, value))
-    attended = torch.empty_like(queries)
     # All blocks but those at the ends have the same mask.
     own = {block: _mask(bias, instruments, length, block) for block in sorted({0, 1, max(0, blocks - 2), blocks - 1}) if block < blocks}
     inner = [(start, min(start + _BLOCKS, blocks - 2)) for start in range(2, blocks - 2, _BLOCKS)]
     for start, stop in (*((block, block + 1) for block in own), *inner):
-        # (blocks, H, D, n * moments)
-        asking, asked, answers = (x[:, :, :, start:stop].permute(3, 0, 1, 2, 4).flatten(3) for x in (queries, keys, values))
+        asking = _in_blocks(query, start, stop, 0)
+        asked, answers = (_in_blocks(x, start, stop, _AROUND) for x in (key, value))
         scores = (asking.transpose(-1, -2) @ asked).add_(own.get(start, own.get(1)))
+        # (blocks, H, D, I * _BLOCK)
         found = answers @ scores.softmax(dim=-1).transpose(-1, -2)
-        attended[:, :, :, start:stop] = found.unflatten(-1, (instruments, _BLOCK)).permute(1, 2, 3, 0, 4)
-    return attended.flatten(-2)[..., :length]
+        place = slice(start * _BLOCK, min(stop * _BLOCK, length))
+        attended[..., place] = found.unflatten(-1, (instruments, _BLOCK)).permute(1, 2, 3, 0, 4).flatten(3)[..., : place.stop - place.start]
+
+
+def _in_blocks(x: Tensor, start: int, stop: int, around: int) -> Tensor:
+    """(blocks, H, D, n * moments) of (H, D, n, T): the moments of each block and those around it. Beyond the ends there are zeros."""
+    first, last, length = start * _BLOCK - around, stop * _BLOCK + around, x.shape[-1]
+    inside = x[..., max(0, first) : min(last, length)]
+    if first < 0 or last > length:
+        inside = F.pad(inside, (max(0, -first), max(0, last - length)))
+    return inside.unfold(-1, _BLOCK + 2 * around, _BLOCK).permute(3, 0, 1, 2, 4).flatten(3)
 
 
 def _mask(bias: Tensor, instruments: int, length: int, block: int) -> Tensor:

@@ -11,6 +11,7 @@ Features are laid out (features, instruments, frames), so that every linear laye
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from tasks.structure.allinone.contract import FUNCTIONS, INSTRUMENTS
 _FEATURES = 24
 _HEADS = 2
 _DEPTH = 11
-#: Frames that pass through a perceptron, and through the stem, at a time: what lies between their layers stays in the processor's cache.
+#: Frames that pass through a layer, and through the stem, at a time: what lies between their operations stays in the processor's cache.
 _CHUNK = 1024
 _STEM_CHUNK = 512
 
@@ -95,9 +96,31 @@ class _Encoder(nn.Module):
         self.layers = nn.ModuleList(_Block(2**i) for i in range(_DEPTH))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(features, instruments, frames), which is changed in place. Memory is taken once for all layers: new pages cost as much as a layer."""
+        space = _Workspace.like(x, longest=2 * WINDOW * 2 ** (_DEPTH - 1))
         for layer in self.layers:
-            x = layer(x)
+            layer(x, space)
         return x
+
+
+@dataclass(frozen=True)
+class _Workspace:
+    """What the layers take for their projections and for what their attentions say, one after the other."""
+
+    projected: Tensor
+    attended: Tensor
+
+    @staticmethod
+    def like(x: Tensor, longest: int) -> _Workspace:
+        _, instruments, length = x.shape
+        row = instruments * max(length, longest)
+        return _Workspace(x.new_empty(6 * _FEATURES * row), x.new_empty(2 * _FEATURES * row))
+
+    def projections(self, *shape: int) -> Tensor:
+        return self.projected[: math.prod(shape)].view(shape)
+
+    def attentions(self, *shape: int) -> Tensor:
+        return self.attended[: math.prod(shape)].view(shape)
 
 
 class _Block(nn.Module):
@@ -106,9 +129,9 @@ class _Block(nn.Module):
         self.timelayer = _TimeLayer(dilation)
         self.instlayer = _InstrumentLayer()
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.instlayer(self.timelayer(x))
-        return y
+    def forward(self, x: Tensor, space: _Workspace) -> None:
+        self.timelayer(x, space)
+        self.instlayer(x, space)
 
 
 class _Layer(nn.Module):
@@ -121,11 +144,20 @@ class _Layer(nn.Module):
         self.intermediate = _Dense(width, 4 * width)
         self.output = _Dense(4 * width, _FEATURES)
 
+    def project(self, x: Tensor, attentions: Sequence[_Attention], projected: Tensor) -> None:
+        """The attentions' queries, keys and values, one below the other, into projected: (rows, instruments, frames), of which the last
+        instruments and frames may be padding, with zeros after the norm.
+        """
+        weight, bias = (torch.cat(parts) for parts in zip(*(attention.projection() for attention in attentions), strict=True))
+        _, instruments, length = x.shape
+        for part in _chunks(length):
+            projected[:, :instruments, part] = _linear(weight, bias, _norm(self.layernorm_before, x[..., part].contiguous()))
+        projected[:, instruments:] = bias[:, None, None]
+        projected[:, :instruments, length:] = bias[:, None, None]
+
     def perceive(self, x: Tensor) -> Tensor:
-        parts = []
-        for part in torch.split(x, _CHUNK, dim=-1):  # type: ignore[no-untyped-call]
-            parts.append(self.output(F.gelu(self.intermediate(_norm(self.layernorm_after, part)))))
-        return torch.cat(parts, dim=-1)
+        perceived: Tensor = self.output(F.gelu(self.intermediate(_norm(self.layernorm_after, x))))
+        return perceived
 
 
 class _TimeLayer(_Layer):
@@ -135,19 +167,22 @@ class _TimeLayer(_Layer):
         self.attention = _Attention(2 * WINDOW - 1)
         self.attention2 = _Attention(2 * WINDOW - 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        length = x.shape[-1]
-        # A sequence shorter than the windows is padded with zeros after the norm, as in training.
-        normed = F.pad(_norm(self.layernorm_before, x), (0, max(0, 2 * WINDOW * self.dilation - length)))
-        near = x + self._attend(self.attention, normed, self.dilation)[..., :length]
-        far = x + self._attend(self.attention2, normed, 2 * self.dilation)[..., :length]
-        return (near + far) / 2 + self.perceive(torch.cat([near, far]))
-
-    @staticmethod
-    def _attend(attention: _Attention, x: Tensor, dilation: int) -> Tensor:
-        query, key, value = attention.project(x)
-        attended: Tensor = attention.output(attend_in_time(query, key, value, attention.bias, dilation).flatten(0, 1))
-        return attended
+    def forward(self, x: Tensor, space: _Workspace) -> None:
+        """Changes x in place."""
+        _, instruments, length = x.shape
+        both = (self.attention, self.attention2)
+        # A sequence shorter than the windows is padded, as in training.
+        padded = max(length, 2 * WINDOW * self.dilation)
+        projected = space.projections(6 * _FEATURES, instruments, padded)
+        attended = space.attentions(2, _FEATURES, instruments, padded)
+        self.project(x, both, projected)
+        for number, (attention, rows) in enumerate(zip(both, projected.chunk(2), strict=True)):
+            query, key, value = attention.split(rows)
+            attend_in_time(query, key, value, attention.bias, (number + 1) * self.dilation, attention.heads(attended[number]))
+        for part in _chunks(length):
+            here = x[..., part].contiguous()
+            near, far = (here + attention.output(said[..., part]) for attention, said in zip(both, attended, strict=True))
+            x[..., part] = (near + far).div_(2).add_(self.perceive(torch.cat([near, far])))
 
 
 class _InstrumentLayer(_Layer):
@@ -155,14 +190,19 @@ class _InstrumentLayer(_Layer):
         super().__init__(_FEATURES)
         self.attention = _Attention(2 * WINDOW - 1, 2 * WINDOW - 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, space: _Workspace) -> None:
+        """Changes x in place."""
         _, instruments, length = x.shape
-        # Four instruments are fewer than the window: the published network pads them with zeros after the norm, and attends to those too.
-        normed = F.pad(_norm(self.layernorm_before, x), (0, max(0, WINDOW - length), 0, WINDOW - instruments))
-        query, key, value = self.attention.project(normed)
-        attended = attend_among_instruments(query[:, :, :instruments], key, value, self.attention.bias).flatten(0, 1)
-        x = x + self.attention.output(attended[..., :length])
-        return x + self.perceive(x)
+        # Four instruments are fewer than the window: the published network pads them, and attends to those too.
+        padded = max(length, WINDOW)
+        projected = space.projections(3 * _FEATURES, WINDOW, padded)
+        attended = space.attentions(_FEATURES, instruments, padded)
+        self.project(x, [self.attention], projected)
+        query, key, value = self.attention.split(projected)
+        attend_among_instruments(query[:, :, :instruments], key, value, self.attention.bias, self.attention.heads(attended))
+        for part in _chunks(length):
+            here = x[..., part] + self.attention.output(attended[..., part])
+            x[..., part] = self.perceive(here).add_(here)
 
 
 class _Attention(nn.Module):
@@ -175,14 +215,22 @@ class _Attention(nn.Module):
     def bias(self) -> Tensor:
         return self.self.rpb
 
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Query (scaled), key and value, (heads, features, instruments, frames) each."""
+    def projection(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of query (scaled), key and value, one below the other."""
         own = self.self
         scale = math.sqrt(_FEATURES // _HEADS)
         weight = torch.cat([own.query.weight / scale, own.key.weight, own.value.weight])
-        bias = torch.cat([own.query.bias / scale, own.key.bias, own.value.bias])
-        query, key, value = _linear(weight, bias, x).view(3, _HEADS, _FEATURES // _HEADS, *x.shape[1:])
+        return weight, torch.cat([own.query.bias / scale, own.key.bias, own.value.bias])
+
+    @classmethod
+    def split(cls, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value, (heads, features, instruments, frames) each, of their rows."""
+        query, key, value = map(cls.heads, projected.chunk(3))
         return query, key, value
+
+    @staticmethod
+    def heads(rows: Tensor) -> Tensor:
+        return rows.unflatten(0, (_HEADS, -1))
 
 
 class _Projections(nn.Module):
@@ -213,9 +261,13 @@ class _Head(nn.Module):
         return self.classifier.weight @ x + self.classifier.bias[:, None]
 
 
+def _chunks(length: int) -> Iterator[slice]:
+    return (slice(start, min(start + _CHUNK, length)) for start in range(0, length, _CHUNK))
+
+
 def _linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
     """A linear layer over the first axis."""
-    return torch.addmm(bias[:, None], weight, x.flatten(1)).view(-1, *x.shape[1:])
+    return (weight @ x.flatten(1)).add_(bias[:, None]).view(-1, *x.shape[1:])
 
 
 def _norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:

@@ -77,11 +77,13 @@ def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Te
     for start, stop in (*((block, block + 1) for block in own), *inner):
         asking = _in_blocks(query, start, stop, 0)
         asked, answers = (_in_blocks(x, start, stop, _AROUND) for x in (key, value))
-        scores = (asking.transpose(-1, -2) @ asked).add_(own.get(start, own.get(1)))
+        scores = (asking.transpose(-1, -2) @ asked).add_(own[start if start in own else 1])
         # (blocks, H, D, I * _BLOCK)
         found = answers @ scores.softmax(dim=-1).transpose(-1, -2)
         place = slice(start * _BLOCK, min(stop * _BLOCK, length))
-        attended[..., place] = found.unflatten(-1, (instruments, _BLOCK)).permute(1, 2, 3, 0, 4).flatten(3)[..., : place.stop - place.start]
+        attended[..., place] = (
+            found.view(*found.shape[:-1], instruments, _BLOCK).permute(1, 2, 3, 0, 4).flatten(3)[..., : place.stop - place.start]
+        )
 
 
 def _in_blocks(x: Tensor, start: int, stop: int, around: int) -> Tensor:

@@ -96,7 +96,7 @@ class _Encoder(nn.Module):
         self.layers = nn.ModuleList(_Block(2**i) for i in range(_DEPTH))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(features, instruments, frames), which is changed in place. Memory is taken once for all layers: new pages cost as much as a layer."""
+        """x: (features, instruments, frames), changed in place. Memory is taken once for all layers: new pages cost as much as a layer."""
         space = _Workspace.like(x, longest=2 * WINDOW * 2 ** (_DEPTH - 1))
         for layer in self.layers:
             layer(x, space)
@@ -230,7 +230,7 @@ class _Attention(nn.Module):
 
     @staticmethod
     def heads(rows: Tensor) -> Tensor:
-        return rows.unflatten(0, (_HEADS, -1))
+        return rows.view(_HEADS, -1, *rows.shape[1:])
 
 
 class _Projections(nn.Module):

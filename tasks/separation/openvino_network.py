@@ -58,11 +58,18 @@ def accelerate(network: torch.nn.Module, checkpoint: Path, folder: Path, wanted:
         },
     )
     setattr(network, "forward", _forward(network, compiled, wanted))  # noqa: B010 (a method, for one instance)
+    setattr(network, "release_memory", compiled.release_memory)  # noqa: B010
 
 
 def accelerated(network: Any) -> bool:
     """Whether OpenVINO runs it, and threads may therefore call it at the same time."""
     return "forward" in vars(network)
+
+
+def release_memory(network: Any) -> None:
+    """Give back what the network's layers handed on to each other; it is taken again when the network is next called."""
+    if accelerated(network):
+        network.release_memory()
 
 
 def plain(network: Any) -> Any:

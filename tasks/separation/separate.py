@@ -84,7 +84,9 @@ def by_demucs(source: SongSource, name: str, plan: StepPlan, ctx: StepContext) -
                 stored.append(files.store_in(ctx.store))
 
         climb_down(ladder(device, min(wanted or longest, longest)), run, ctx.warn)
-    # What the network's layers handed on, before the next steps need it.
+    # Before the next steps need it.
+    for network in bag_on("cpu").models:
+        openvino_network.release_memory(network)
     return_free_memory()
     return stored[-1]
 

@@ -53,6 +53,17 @@ def test_shorter_segments_run_in_torch_and_leave_the_loaded_model_as_it_is(bags,
     assert "forward" in vars(bag.models[0])
 
 
+def test_it_can_be_used_after_its_memory_was_given_back(bags, reader, noise):
+    plain, translated = bags
+    song, bag = noise(1.0), translated()
+    before = stems(bag, reader(song), song.shape[1])
+    for network in (*bag.models, *plain.models):
+        openvino_network.release_memory(network)
+    after = stems(bag, reader(song), song.shape[1])
+    for stem in engine.STEMS:
+        np.testing.assert_array_equal(after[stem], before[stem], err_msg=stem)
+
+
 def test_a_network_is_translated_once(bags, tmp_path, monkeypatch):
     _, translated = bags
     translated()

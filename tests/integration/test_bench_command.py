@@ -18,7 +18,7 @@ import soundfile
 from flows import bench_prefect
 from flows.bench_command import BenchOptions, Part, bench
 from schemas.options import AnalysisOptions
-from tasks.benchmark import kernels, processes
+from tasks.benchmark import kernels, processes, profile, samples
 from tasks.benchmark.request import Request
 from tasks.common.errors import BenchmarkFailed
 
@@ -26,7 +26,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 STEPS = {"ingest", "separation", "asr", "beats_key", "chords", "melody", "bass", "structure"}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def light_processes(monkeypatch: pytest.MonkeyPatch, prefect_database: Path) -> None:
     """The processes that the benchmark starts have light engines, and a Prefect database that is made already."""
     paths = [str(SUPPORT), os.environ.get("PYTHONPATH", "")]
@@ -46,6 +46,7 @@ def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.usefixtures("light_processes")
 def test_a_song_and_the_start_are_timed_and_compared(short_song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results.json"
     earlier = {"songs": {short_song.stem: {"cold_sec": 1000.0, "cached_sec": 1000.0}}}
@@ -62,6 +63,7 @@ def test_a_song_and_the_start_are_timed_and_compared(short_song: Path, tmp_path:
     assert "## startup" in told
 
 
+@pytest.mark.usefixtures("light_processes")
 def test_growth_is_a_row_a_length_with_exponents_and_a_picture(short_song: Path, tmp_path: Path) -> None:
     growth = measure([Part.growth], tmp_path / "results.json", short_song, minutes=(0.05, 0.1))["growth"]
     assert set(growth["rows"]) == {"0.05 min", "0.1 min"}
@@ -86,6 +88,59 @@ def test_the_program_of_the_kernels_prints_seconds_and_keeps_what_was_found(
     assert set(json.loads(capsys.readouterr().out)["cold_sec"]) == {"ingest", "bass"}
 
 
+def test_a_step_by_itself_hears_what_the_others_found_before(
+    short_song: Path, tmp_path: Path, light_engines: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results.json"
+    monkeypatch.setattr(sys, "argv", ["kernels", str(short_song), "--keep-results", str(results)])
+    assert kernels.main() == 0
+    heard: list[Any] = []
+    engine = light_engines["tasks.structure.detect.detect_structure"]
+    light_engines["tasks.structure.detect.detect_structure"] = lambda *inputs: heard.extend(inputs) or engine(*inputs)
+    monkeypatch.setattr(sys, "argv", ["kernels", str(short_song), "--steps", "structure", "--hear-results", str(results)])
+    capsys.readouterr()
+    assert kernels.main() == 0
+    assert set(json.loads(capsys.readouterr().out)["cold_sec"]) == {"structure"}
+    before = json.loads(results.read_text())
+    found = [value.model_dump(mode="json") for value in heard[:5]]
+    assert found == [before[step] for step in ("ingest", "beats_key", "separation", "chords", "asr")]
+
+
+@pytest.fixture
+def traceable() -> None:
+    try:
+        profile.refuse(Request(()))
+    except BenchmarkFailed as refused:
+        pytest.skip(str(refused))
+
+
+@pytest.mark.usefixtures("traceable")
+def test_a_step_is_sampled_where_it_works(demo_song: Path, tmp_path: Path) -> None:
+    stacks = profile.sample("ingest", demo_song, (), tmp_path, dict(os.environ))
+    assert {stack[0].split(" ")[0] for stack in stacks} <= {"ingest_song", "other"}
+    assert "tasks/ingest/loudness.py" in " ".join(samples.shares(stacks, 20))
+
+
+@pytest.mark.usefixtures("traceable")
+def test_a_step_that_fails_under_the_profiler_is_named(short_song: Path, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkFailed, match=r"(?s)The step bass failed under py-spy: .*NoneType"):
+        profile.sample("bass", short_song, (), tmp_path, dict(os.environ))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("traceable")
+def test_every_step_gets_a_flame_graph(demo_song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = measure([Part.profile], tmp_path / "results.json", demo_song, profiles=tmp_path / "profiles")["profile"]["steps"]
+    assert set(steps) == STEPS
+    for step, row in steps.items():
+        assert row["samples"] > 0
+        assert 0 < sum(row["top"].values()) <= 1.01
+        ElementTree.parse(tmp_path / row["flame_graph"])
+        assert (tmp_path / "profiles" / f"{step}.svg").stat().st_size < 300_000
+    assert any(name.startswith("tasks/chords/") for name in steps["chords"]["top"])
+    assert "tasks/separation/" in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("prefect_api", "light_engines")
 def test_what_prefect_adds_is_what_runs_take_beyond_plain_functions(
     short_song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -107,9 +162,10 @@ def test_what_prefect_adds_is_what_runs_take_beyond_plain_functions(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("light_processes")
 def test_the_command_measures_the_parts_that_are_named(short_song: Path, tmp_path: Path) -> None:
     results, other = tmp_path / "results.json", tmp_path / "other.wav"
-    soundfile.write(other, np.random.default_rng(0).normal(0, 0.1, 88200), 44100)
+    soundfile.write(other, np.random.default_rng(0).normal(0, 0.1, 5 * 44100), 44100)
     done = command(short_song, other, "--part", "kernels", "--part", "prefect", "--part", "batch", "-o", results)
     assert done.returncode == 0, done.stderr
     parts = json.loads(results.read_text())["parts"]
@@ -131,6 +187,7 @@ def test_a_song_that_cannot_be_analysed_is_refused_before_anything_is_timed(tmp_
     assert not (tmp_path / "results.json").exists()
 
 
+@pytest.mark.usefixtures("light_processes")
 def test_an_analysis_that_fails_says_so(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silent.wav", np.zeros(88200), 44100)
     with pytest.raises(BenchmarkFailed, match="AUDIO_SILENT"):

@@ -28,6 +28,7 @@ class Part(StrEnum):
     startup = "startup"
     prefect = "prefect"
     kernels = "kernels"
+    profile = "profile"
     batch = "batch"
     growth = "growth"
     race = "race"

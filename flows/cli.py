@@ -173,7 +173,7 @@ def bench(
     songs: Annotated[list[Path], typer.Argument(metavar="SONG...", help="Audio files.")],
     part: Annotated[
         list[str] | None,
-        typer.Option(metavar="PART", help="song, startup, prefect, kernels (these if none is named), batch, growth, race, or all."),
+        typer.Option(metavar="PART", help="song, startup, prefect, kernels (if none is named: these), profile, batch, growth, race, all."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="RESULTS.json", help="Where the figures go.")] = None,
     against: Annotated[Path | None, typer.Option(metavar="RESULTS.json", help="An earlier run. Default: what --output overwrites.")] = None,
@@ -198,6 +198,7 @@ def bench(
         stock=stock,
         whisper_checkpoint=whisper_checkpoint,
         models=models,
+        profiles=output.parent / "profiles" if output else None,
         tell=teller(),
         **({"minutes": tuple(minutes)} if minutes else {}),
     )

@@ -13,15 +13,27 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from schemas.options import AnalysisOptions, Quality, Step
-from schemas.results import StemSet
+from schemas.results import BeatsKey, Chords, Lyrics, Part, SongSource, StemSet, StepResult, Structure
 from tasks.benchmark.plain import STEPS, call_steps
 from tasks.benchmark.processes import analyse, child, new_place, surroundings
 from tasks.benchmark.request import Request
 from tasks.benchmark.tables import table
 from tasks.common.step import local_context
+
+#: What each step gives, by which kept results are read.
+_RESULTS: Final[dict[str, type[StepResult]]] = {
+    "ingest": SongSource,
+    "separation": StemSet,
+    "asr": Lyrics,
+    "beats_key": BeatsKey,
+    "chords": Chords,
+    "melody": Part,
+    "bass": Part,
+    "structure": Structure,
+}
 
 
 def measure(request: Request) -> dict[str, Any]:
@@ -66,10 +78,11 @@ def main() -> int:
     parser.add_argument("song", type=Path)
     parser.add_argument("--quality", type=Quality, default=Quality.balanced)
     parser.add_argument("--engine", action="append", default=[])
-    parser.add_argument("--steps", nargs="+", default=STEPS, help="only these, without what the others would tell them")
+    parser.add_argument("--steps", nargs="+", default=STEPS, help="only these, without what others would tell them")
     parser.add_argument("--twice", action="store_true", help="everything once more, with the models loaded")
     parser.add_argument("--keep-stems", type=Path, help="write down the separated stems")
     parser.add_argument("--hear-stems", type=Path, help="let the later steps hear those instead of the separation's own")
+    parser.add_argument("--hear-results", type=Path, help="let each step hear of the others what those once found")
     parser.add_argument("--keep-results", type=Path, help="write down what each step found")
     arguments = parser.parse_args()
     chosen = {Step(step): engine for step, engine in (pair.split("=", 1) for pair in arguments.engine)}
@@ -78,7 +91,7 @@ def main() -> int:
 
 
 def _figures(arguments: argparse.Namespace, options: AnalysisOptions) -> dict[str, Any]:
-    given = StemSet.model_validate_json(arguments.hear_stems.read_text(encoding="utf-8")) if arguments.hear_stems else None
+    given = _given(arguments)
     figures: dict[str, Any] = {}
     with local_context() as ctx:
         for name in ("cold_sec", "warm_sec") if arguments.twice else ("cold_sec",):
@@ -89,6 +102,17 @@ def _figures(arguments: argparse.Namespace, options: AnalysisOptions) -> dict[st
     # Kilobytes; bytes on macOS.
     scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
     return {**figures, "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale)}
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the steps are told instead of what those before them find."""
+    given: dict[str, Any] = {}
+    if arguments.hear_results:
+        found = json.loads(arguments.hear_results.read_text(encoding="utf-8"))
+        given = {step: _RESULTS[step].model_validate(result) for step, result in found.items()}
+    if arguments.hear_stems:
+        given["separation"] = StemSet.model_validate_json(arguments.hear_stems.read_text(encoding="utf-8"))
+    return given
 
 
 def _stopwatch() -> tuple[dict[str, float], Callable[..., Any]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from schemas.options import AnalysisOptions
-from schemas.results import StemSet
 from tasks.common.planning import make_plan
 from tasks.common.step import StepContext
 
@@ -21,12 +21,17 @@ class Call(Protocol):
 
 
 def call_steps(
-    song: Path, options: AnalysisOptions, ctx: StepContext, call: Call, only: Collection[str] = STEPS, given_stems: StemSet | None = None
+    song: Path,
+    options: AnalysisOptions,
+    ctx: StepContext,
+    call: Call,
+    only: Collection[str] = STEPS,
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The results of the steps by name, in the order they ran.
 
-    only: these steps, without what the others would tell them; ingest always runs. given_stems: what the steps after the separation hear
-    instead of its own stems (for a separation with random weights, which gives noise). Raises what the steps raise.
+    only: these steps, and ingest where it is not given. given: results by step that the other steps are told instead of what the step found
+    this time, or would have found (a separation with random weights gives noise). Raises what the steps raise.
     """
     from tasks.asr import transcribe
     from tasks.beats_key import track as beats
@@ -41,18 +46,21 @@ def call_steps(
     results: dict[str, Any] = {}
 
     def step(name: str, function: Callable[..., Any], *inputs: Any) -> None:
-        if name in only or name == "ingest":
+        if name in only or (name == "ingest" and name not in given):
             results[name] = call(name, function, *inputs)
 
+    def found(name: str) -> Any:
+        return given[name] if name in given else results.get(name)
+
     step("ingest", ingest.ingest_song, song, ctx, file_identity(song))
-    source = results["ingest"]
+    source = found("ingest")
     step("separation", separate.separate_song, source, plan.separation, ctx)
-    stems = given_stems or results.get("separation")
+    stems = found("separation")
     step("asr", transcribe.transcribe_lyrics, source, stems, plan.asr, ctx)
     step("beats_key", beats.track_beats_and_key, source, stems, plan.beats_key, ctx)
-    step("chords", recognize.recognize_chords, source, stems, results.get("beats_key"), plan.chords, ctx)
+    step("chords", recognize.recognize_chords, source, stems, found("beats_key"), plan.chords, ctx)
     step("melody", parts.track_melody, source, stems, plan.melody, ctx)
     step("bass", parts.track_bass, source, stems, plan.bass, ctx)
-    heard = (source, results.get("beats_key"), stems, results.get("chords"), results.get("asr"))
+    heard = (source, found("beats_key"), stems, found("chords"), found("asr"))
     step("structure", detect.detect_structure, *heard, plan.structure, ctx)
     return results

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +106,18 @@ def surroundings(place: Path) -> dict[str, str]:
     }
     if settings.models_dir is not None:
         environment["PERFORMIA_MODELS_DIR"] = str(settings.models_dir.absolute())
-    run("Making Prefect's database", [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"], environment)
+    shutil.copytree(prefect_home(), place / "prefect")
     return environment
+
+
+@cache
+def prefect_home() -> Path:
+    """A home of Prefect with its database, made once and copied: it takes seconds. Gone when this process ends. Raises BenchmarkFailed."""
+    folder = tempfile.TemporaryDirectory(prefix="performia-bench-prefect-")
+    atexit.register(folder.cleanup)
+    environment = {**{name: value for name, value in os.environ.items() if name not in _LEFT_OUT}, "PREFECT_HOME": folder.name}
+    run("Making Prefect's database", [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"], environment)
+    return Path(folder.name)
 
 
 def performia(what: str, words: Sequence[object], environment: Mapping[str, str]) -> Ran:

@@ -17,7 +17,8 @@ class Request:
     """The songs, how they are analysed, and what single parts need.
 
     minutes: lengths of `growth`. stock: a virtual environment with madmom's published programs; whisper_checkpoint: weights of
-    openai-whisper; models: a folder with models, each in a folder of its name (all three: `race`). tell: called before each long stage.
+    openai-whisper; models: a folder with models, each in a folder of its name (all three: `race`). profiles: gets the flame graphs of
+    `profile`, which are not kept where it is None. tell: called before each long stage.
     """
 
     songs: tuple[Path, ...]
@@ -26,6 +27,7 @@ class Request:
     stock: Path | None = None
     whisper_checkpoint: Path | None = None
     models: Path | None = None
+    profiles: Path | None = None
     tell: Callable[[str], None] = _silent
 
     @property

@@ -6,56 +6,197 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import soundfile
 
-from flows.bench_command import read_earlier
+from flows import bench_prefect
+from flows.bench_command import BenchOptions, Part, bench
+from schemas.options import AnalysisOptions
+from tasks.benchmark import kernels, processes, profile, samples
+from tasks.benchmark.request import Request
 from tasks.common.errors import BenchmarkFailed
 
 SUPPORT = Path(__file__).parents[1] / "support"
+STEPS = {"ingest", "separation", "asr", "beats_key", "chords", "melody", "bass", "structure"}
 
 
-def bench(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", "bench", *map(str, words)]
-    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False)
+@pytest.fixture
+def light_processes(monkeypatch: pytest.MonkeyPatch, prefect_database: Path) -> None:
+    """The processes that the benchmark starts have light engines, and a Prefect database that is made already."""
+    paths = [str(SUPPORT), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    monkeypatch.setattr(processes, "prefect_home", lambda: prefect_database)
 
 
-def test_a_song_is_timed_and_compared(short_song: Path, tmp_path: Path) -> None:
+def measure(parts: Sequence[Part], output: Path, *songs: Path, **asked: Any) -> dict[str, Any]:
+    """The parts of the document that the command wrote."""
+    assert bench(BenchOptions(parts, output), Request(songs, **asked)) == 0
+    written: dict[str, Any] = json.loads(output.read_text())["parts"]
+    return written
+
+
+def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "flows.cli", "bench", *map(str, words)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.usefixtures("light_processes")
+def test_a_song_and_the_start_are_timed_and_compared(short_song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results.json"
-    results.write_text(json.dumps({"songs": [{"song": short_song.stem, "cold_sec": 1000.0, "cached_sec": 1000.0}]}))
-    done = bench(short_song, "-o", results, PYTHONPATH=str(SUPPORT))
-    assert done.returncode == 0, done.stderr
-    (row,) = json.loads(results.read_text())["songs"]
-    assert row["song"] == short_song.stem
-    assert set(row["steps"]) >= {"separation", "asr", "beats_key", "chords", "melody", "bass", "structure"}
+    earlier = {"songs": {short_song.stem: {"cold_sec": 1000.0, "cached_sec": 1000.0}}}
+    results.write_text(json.dumps({"parts": {"song": earlier, "race": {"kept": True}}}))
+    parts = measure([Part.song, Part.startup], results, short_song)
+    row = parts["song"]["songs"][short_song.stem]
+    assert set(row["steps"]) == STEPS
     assert min(row["cold_sec"], row["cached_sec"], row["peak_mib"]) > 0
-    assert "against the earlier run: cold × 0.0" in done.stdout
-    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".json") == ["results.json"]
+    assert 0 < parts["startup"]["import_flows_sec"] < parts["startup"]["help_sec"]
+    assert parts["race"] == {"kept": True}
+    assert all({"date", "hardware"} < set(parts[name]) for name in ("song", "startup"))
+    told = capsys.readouterr().out
+    assert f"| song | songs: {short_song.stem}: cold_sec | 1000 |" in told
+    assert "## startup" in told
+
+
+@pytest.mark.usefixtures("light_processes")
+def test_growth_is_a_row_a_length_with_exponents_and_a_picture(short_song: Path, tmp_path: Path) -> None:
+    growth = measure([Part.growth], tmp_path / "results.json", short_song, minutes=(0.05, 0.1))["growth"]
+    assert set(growth["rows"]) == {"0.05 min", "0.1 min"}
+    assert {name for row in growth["rows"].values() for name in row["steps_sec"]} == STEPS
+    assert {"ingest", "all"} <= set(growth["exponents"])
+    ElementTree.parse(tmp_path / "results-growth.svg")
+
+
+def test_the_program_of_the_kernels_prints_seconds_and_keeps_what_was_found(
+    short_song: Path, tmp_path: Path, light_engines: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stems, results = tmp_path / "stems.json", tmp_path / "results.json"
+    words = ["kernels", str(short_song), "--twice", "--keep-stems", str(stems), "--keep-results", str(results)]
+    monkeypatch.setattr(sys, "argv", words)
+    assert kernels.main() == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert set(figures["cold_sec"]) == set(figures["warm_sec"]) == STEPS
+    assert figures["peak_mib"] > 0
+    assert set(json.loads(results.read_text())) == STEPS
+    monkeypatch.setattr(sys, "argv", ["kernels", str(short_song), "--steps", "bass", "--hear-stems", str(stems)])
+    assert kernels.main() == 0
+    assert set(json.loads(capsys.readouterr().out)["cold_sec"]) == {"ingest", "bass"}
+
+
+def test_a_step_by_itself_hears_what_the_others_found_before(
+    short_song: Path, tmp_path: Path, light_engines: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results.json"
+    monkeypatch.setattr(sys, "argv", ["kernels", str(short_song), "--keep-results", str(results)])
+    assert kernels.main() == 0
+    heard: list[Any] = []
+    engine = light_engines["tasks.structure.detect.detect_structure"]
+    light_engines["tasks.structure.detect.detect_structure"] = lambda *inputs: heard.extend(inputs) or engine(*inputs)
+    monkeypatch.setattr(sys, "argv", ["kernels", str(short_song), "--steps", "structure", "--hear-results", str(results)])
+    capsys.readouterr()
+    assert kernels.main() == 0
+    assert set(json.loads(capsys.readouterr().out)["cold_sec"]) == {"structure"}
+    before = json.loads(results.read_text())
+    found = [value.model_dump(mode="json") for value in heard[:5]]
+    assert found == [before[step] for step in ("ingest", "beats_key", "separation", "chords", "asr")]
+
+
+@pytest.fixture
+def traceable() -> None:
+    try:
+        profile.refuse(Request(()))
+    except BenchmarkFailed as refused:
+        pytest.skip(str(refused))
+
+
+@pytest.mark.usefixtures("traceable")
+def test_a_step_is_sampled_where_it_works(demo_song: Path, tmp_path: Path) -> None:
+    stacks = profile.sample("ingest", demo_song, (), tmp_path, dict(os.environ))
+    assert {stack[0].split(" ")[0] for stack in stacks} <= {"ingest_song", "other"}
+    assert "tasks/ingest/loudness.py" in " ".join(samples.shares(stacks, 20))
+
+
+@pytest.mark.usefixtures("traceable")
+def test_a_step_that_fails_under_the_profiler_is_named(short_song: Path, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkFailed, match=r"(?s)The step bass failed under py-spy: .*NoneType"):
+        profile.sample("bass", short_song, (), tmp_path, dict(os.environ))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("traceable")
+def test_every_step_gets_a_flame_graph(demo_song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = measure([Part.profile], tmp_path / "results.json", demo_song, profiles=tmp_path / "profiles")["profile"]["steps"]
+    assert set(steps) == STEPS
+    for step, row in steps.items():
+        assert row["samples"] > 0
+        assert 0 < sum(row["top"].values()) <= 1.01
+        ElementTree.parse(tmp_path / row["flame_graph"])
+        assert (tmp_path / "profiles" / f"{step}.svg").stat().st_size < 300_000
+    assert any(name.startswith("tasks/chords/") for name in steps["chords"]["top"])
+    assert "tasks/separation/" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("prefect_api", "light_engines")
+def test_what_prefect_adds_is_what_runs_take_beyond_plain_functions(
+    short_song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks.ingest import ingest
+
+    # The recorder replaces the steps' functions for good; the fixtures put them back.
+    monkeypatch.setattr(ingest, "ingest_song", ingest.ingest_song)
+    recorder = bench_prefect.Recorder()
+    recorder.install()
+    timing = bench_prefect.Timing(short_song, tmp_path / "out", AnalysisOptions(), recorder)
+    figures = bench_prefect.measure(timing, recorder, 1)
+    assert figures["repetitions"] == 1
+    assert figures["steps_at_once_sec"] > figures["plain_functions_sec"] > 0
+    assert figures["prefect_share_sec"] == pytest.approx(figures["steps_at_once_sec"] - figures["plain_functions_sec"], abs=0.002)
+    assert "PERFORMIA_RESULTS_STORE" not in os.environ
+    with pytest.raises(BenchmarkFailed, match="called 0 times instead of 8"):
+        timing.expect(8)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("light_processes")
+def test_the_command_measures_the_parts_that_are_named(short_song: Path, tmp_path: Path) -> None:
+    results, other = tmp_path / "results.json", tmp_path / "other.wav"
+    soundfile.write(other, np.random.default_rng(0).normal(0, 0.1, 5 * 44100), 44100)
+    done = command(short_song, other, "--part", "kernels", "--part", "prefect", "--part", "batch", "-o", results)
+    assert done.returncode == 0, done.stderr
+    parts = json.loads(results.read_text())["parts"]
+    assert set(parts) == {"prefect", "kernels", "batch"}
+    assert set(parts["kernels"]["cold_sec"]) == STEPS
+    assert parts["kernels"]["whole_sec"] > parts["kernels"]["sum_cold_sec"] > 0
+    assert parts["prefect"]["steps_at_once_sec"] > parts["prefect"]["plain_functions_sec"]
+    assert parts["prefect"]["cached_new_process_sec"] > parts["prefect"]["cached_running_server_sec"]
+    ways = parts["batch"]["ways"]
+    assert {way["songs"] for way in ways.values()} == {2}
+    assert len(ways["one process, 1 at a time"]["after_song_mib"]) == 2
 
 
 def test_a_song_that_cannot_be_analysed_is_refused_before_anything_is_timed(tmp_path: Path) -> None:
     (tmp_path / "text.mp3").write_text("no music")
-    done = bench(tmp_path / "text.mp3", "-o", tmp_path / "results.json")
+    done = command(tmp_path / "text.mp3", "-o", tmp_path / "results.json")
     assert done.returncode == 1
     assert "AUDIO_NOT_AUDIO" in done.stderr
     assert not (tmp_path / "results.json").exists()
 
 
+@pytest.mark.usefixtures("light_processes")
 def test_an_analysis_that_fails_says_so(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silent.wav", np.zeros(88200), 44100)
-    done = bench(tmp_path / "silent.wav", "-o", tmp_path / "results.json")
-    assert done.returncode == 1
-    assert "BENCHMARK_FAILED" in done.stderr
-    assert "AUDIO_SILENT" in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(BenchmarkFailed, match="AUDIO_SILENT"):
+        measure([Part.song], tmp_path / "results.json", tmp_path / "silent.wav")
     assert not (tmp_path / "results.json").exists()
 
 
-def test_what_to_compare_with_must_be_figures(tmp_path: Path) -> None:
-    (tmp_path / "other.json").write_text("[]")
-    with pytest.raises(BenchmarkFailed, match=r"other\.json"):
-        read_earlier(tmp_path / "other.json")
-    assert read_earlier(tmp_path / "absent.json") == {}
+def test_a_part_that_is_none_is_refused(short_song: Path) -> None:
+    done = command(short_song, "--part", "everything")
+    assert done.returncode == 2
+    assert "OPTION_INVALID: No part is called everything" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,8 +1,10 @@
-"""Decoding a song's passages with a recogniser: language, passages in turn, further tries where the text is a loop."""
+"""Decoding a song's passages with a recogniser: language, several passages at once, further tries where the text is a loop."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import groupby
 
 import numpy as np
@@ -17,24 +19,46 @@ from tasks.common.progress import Progress, silent
 LANGUAGE_PASSAGES = 3
 #: A window is cut in two for another try as long as the parts are at least this long.
 MIN_PART_SEC = 7.0
+#: How often progress is told while passages are decoded.
+_TELL_SEC = 0.5
 
 
 def hear(recognizer: Recognizer, sound: Sound, passages: Sequence[Passage], language: str | None, progress: Progress = silent) -> Hearing:
     """Transcribe the passages of a song. language: ISO 639-1 code, or None to detect it. Raises LanguageUnsupported."""
     spoken, confidence = _language(recognizer, sound, passages, language)
     total = sum(passage.end - passage.start for passage in passages)
-    done = 0.0
-    segments: list[HeardSegment] = []
-    for number, passage in enumerate(passages, 1):
+    reached = [0.0] * len(passages)
+    stopped = threading.Event()
+
+    def transcribe(number: int) -> list[HeardSegment]:
+        passage = passages[number]
         found: list[HeardSegment] = []
         for segment in _decode(recognizer, sound, passage, sound.gains[0], spoken):
             found.append(segment)
-            reached = segment.words[-1].end - passage.start if segment.words else 0.0
-            progress(min(1.0, (done + reached) / total), f"passage {number} of {len(passages)}")
-        segments += _without_loops(recognizer, sound, found, passage, spoken)
-        done += passage.end - passage.start
-        progress(min(1.0, done / total), f"passage {number} of {len(passages)}")
-    return Hearing(spoken, confidence, tuple(segments))
+            if stopped.is_set():
+                return found
+            if segment.words:
+                reached[number] = min(segment.words[-1].end, passage.end) - passage.start
+        found = _without_loops(recognizer, sound, found, passage, spoken)
+        reached[number] = passage.end - passage.start
+        return found
+
+    # The longest first, so that none is left over when the others are done.
+    order = sorted(range(len(passages)), key=lambda number: passages[number].start - passages[number].end)
+    pool = ThreadPoolExecutor(recognizer.at_once, "passage")
+    try:
+        futures = {number: pool.submit(transcribe, number) for number in order}
+        waiting = set(futures.values())
+        while waiting:
+            finished, waiting = wait(waiting, _TELL_SEC, FIRST_EXCEPTION)
+            for future in finished:
+                future.result()
+            done = sum(future.done() for future in futures.values())
+            progress(min(1.0, sum(reached) / total), f"{done} of {len(passages)} passages")
+    finally:
+        stopped.set()
+        pool.shutdown(cancel_futures=True)
+    return Hearing(spoken, confidence, tuple(segment for number in range(len(passages)) for segment in futures[number].result()))
 
 
 def _language(recognizer: Recognizer, sound: Sound, passages: Sequence[Passage], asked: str | None) -> tuple[str, float | None]:

@@ -62,6 +62,11 @@ class Recognizer(Protocol):
     """A loaded speech model."""
 
     @property
+    def at_once(self) -> int:
+        """How many threads may decode at the same time."""
+        ...
+
+    @property
     def languages(self) -> tuple[str, ...]:
         """ISO 639-1 codes of the languages it knows."""
         ...

@@ -18,6 +18,8 @@ from tasks.common.audio import Samples
 class OpenAIWhisper:
     """The one checkpoint (.pt) in `folder`, loaded. device: cpu, cuda, cuda:N or mps; half precision on CUDA only."""
 
+    at_once = 1
+
     def __init__(self, folder: Path, device: str):
         import whisper
 

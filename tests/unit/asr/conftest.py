@@ -50,7 +50,8 @@ def segment() -> Callable[..., HeardSegment]:
 class ScriptedRecognizer:
     """Says for each piece of sound what `script` says; remembers what it was given."""
 
-    def __init__(self, script: Callable[[Samples], list[HeardSegment]], languages: tuple[str, ...] = ("en",)):
+    def __init__(self, script: Callable[[Samples], list[HeardSegment]], languages: tuple[str, ...] = ("en",), at_once: int = 1):
+        self.at_once = at_once
         self.script = script
         self.languages = languages
         self.probabilities: list[dict[str, float]] = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -105,3 +106,27 @@ def test_progress_rises_to_one(recognizer: Any, segment: Segment) -> None:
     hear(model, sound(40), [Passage(0, 10), Passage(20, 30)], None, lambda fraction, message="": fractions.append(fraction))
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
+
+
+def test_passages_at_the_same_time_come_out_in_their_order(recognizer: Any, segment: Segment) -> None:
+    both = threading.Barrier(2, timeout=30)
+
+    def script(samples: np.ndarray) -> list[HeardSegment]:
+        both.wait()  # passes only while two are decoded
+        return [segment(f"of {len(samples) // 16000}")]
+
+    found = hear(recognizer(script, at_once=2), sound(80), [Passage(0, 5), Passage(10, 40), Passage(50, 58), Passage(60, 80)], None)
+    assert [part.words[-1].text for part in found.segments] == [" 5", " 30", " 8", " 20"]
+    assert [part.words[0].start for part in found.segments] == [0.0, 10.0, 50.0, 60.0]
+
+
+def test_what_a_passage_raises_ends_the_others(recognizer: Any, segment: Segment) -> None:
+    def script(samples: np.ndarray) -> Iterator[HeardSegment]:
+        if len(samples) > 20 * 16000:
+            raise MemoryError("passage")
+        yield segment("a b c")
+
+    model = recognizer(script, at_once=2)
+    with pytest.raises(MemoryError, match="passage"):
+        hear(model, sound(300), [Passage(0, 30), *(Passage(start, start + 2) for start in range(40, 290, 3))], None)
+    assert len(model.decoded) < 84

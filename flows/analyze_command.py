@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
             refuse_early(song, get_settings())
             if not good:
                 api.begin()
-                _refuse_after_decoding(song)
+                _refuse_after_decoding(song, options)
             good.append(song)
         except PerformiaError as error:
             print_error(console, error)
@@ -86,7 +86,7 @@ def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Co
     return Outcome(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / "song_map.json"))
 
 
-def _refuse_after_decoding(song: Path) -> None:
+def _refuse_after_decoding(song: Path, options: AnalysisOptions) -> None:
     """Raise the song's AudioError now, if it has one: decoding tells sooner than Prefect's API starts.
 
     For later songs the API is up, and the ingest step says the same as fast.
@@ -96,9 +96,23 @@ def _refuse_after_decoding(song: Path) -> None:
 
     sweep_scratch()
     # Importing Prefect takes as long as decoding a song: both at once.
-    threading.Thread(target=importlib.import_module, args=("flows.song_analysis",), name=_IMPORTING, daemon=True).start()
+    threading.Thread(target=_prepare, args=(song, options), name=_IMPORTING, daemon=True).start()
     with local_context() as ctx:
         ingest_song(song, ctx)
+
+
+def _prepare(song: Path, options: AnalysisOptions) -> None:
+    """Import the flow while the API starts, and load what separates, if the song was not heard before: else it may not be needed."""
+    import flows.song_analysis  # noqa: F401
+    from tasks.common.caching import is_kept
+    from tasks.common.planning import make_plan
+    from tasks.ingest import ingest_song
+    from tasks.ingest.checks import file_identity
+    from tasks.separation.separate import load_ahead
+
+    with suppress(Exception):  # what is wrong is told when the song is analysed
+        if not is_kept(ingest_song, identity=file_identity(song)):
+            load_ahead(make_plan(options).separation)
 
 
 def _leave(code: int) -> int:

@@ -26,6 +26,7 @@ from prefect.transactions import IsolationLevel
 
 from schemas.plan import StepPlan
 from schemas.results import StepResult, digest_of
+from tasks.common.errors import PerformiaError
 from tasks.common.records import RecordRefused, Records, result_of
 from tasks.common.settings import get_settings, is_remote, local_path
 from tasks.common.storage import ArtifactStore, audio_refs
@@ -126,6 +127,17 @@ def step_key(step: str, version: int, inputs: dict[str, Any]) -> str:
     identities = {name: _identity(value) for name, value in sorted(inputs.items()) if not isinstance(value, Path)}
     material = {"step": step, "version": version, "inputs": identities}
     return f"{step}-v{version}-{digest_of(material)[:40]}"
+
+
+def is_kept(task: Task[..., Any], **inputs: Any) -> bool:
+    """Whether the step cache holds the result of a step for these inputs."""
+    policy = task.cache_policy
+    assert isinstance(policy, StepCache)
+    try:
+        Records(get_settings().results_url).read(step_key(policy.step, policy.version, inputs))
+    except (OSError, PerformiaError):
+        return False
+    return True
 
 
 def _identity(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def by_demucs(source: SongSource, name: str, plan: StepPlan, ctx: StepContext) -
     overlap, wanted = _demucs_options(plan)
 
     def bag_on(device: str) -> Any:
-        return models.load_once(("demucs", name, str(folder), device), lambda: _load_demucs(name, folder, device))
+        return _loaded_demucs(name, folder, device)
 
     ctx.progress(0.05, f"{name}: loading")
     device = best_device()
@@ -91,6 +92,27 @@ def by_demucs(source: SongSource, name: str, plan: StepPlan, ctx: StepContext) -
     return stored[-1]
 
 
+def load_ahead(plan: StepPlan) -> None:
+    """Load the engine that is expected to separate, where its weights are at hand, before there is a song for it. Raises nothing: what is
+    wrong is told when the step runs.
+    """
+    if plan.expected is None or not plan.expected.models:
+        return
+    with suppress(Exception):
+        name, device = plan.expected.models[0].name, best_device()
+        found = models.find(name)
+        if found is not None:
+            (_loaded_spleeter if plan.expected.engine == "spleeter" else _loaded_demucs)(name, found.folder, device)
+
+
+def _loaded_demucs(name: str, folder: Path, device: str) -> Any:
+    return models.load_once(("demucs", name, str(folder), device), lambda: _load_demucs(name, folder, device))
+
+
+def _loaded_spleeter(name: str, folder: Path, device: str) -> spleeter.Spleeter:
+    return models.load_once((name, str(folder), device), lambda: spleeter.Spleeter(folder, device, autocast_dtype(device)))
+
+
 def _load_demucs(name: str, folder: Path, device: str) -> Any:
     if device == "cpu" and openvino_network.available():
         try:
@@ -104,18 +126,17 @@ def _load_demucs(name: str, folder: Path, device: str) -> Any:
 
 def by_spleeter(source: SongSource, ctx: StepContext) -> StoredStems:
     """Vocals by Spleeter, drums and bass out of the rest by signal processing."""
-    folder = models.obtain("spleeter-2stems")
+    name = "spleeter-2stems"
+    folder = models.obtain(name)
     mix, samples, rate = reader_of(ctx.store.path(source.audio)), source.audio.frames, source.audio.sample_rate
-
-    def load(device: str) -> spleeter.Spleeter:
-        return models.load_once(("spleeter-2stems", str(folder), device), lambda: spleeter.Spleeter(folder, device, autocast_dtype(device)))
 
     with ctx.store.temporary_dir() as scratch:
 
         def run(attempt: Attempt) -> None:
             ctx.device = attempt.device
             window = spleeter.window_frames(attempt.segment_sec, rate)
-            _write_voice(spleeter.separate_vocals(load(attempt.device), mix, samples, window), scratch, source, ctx, "spleeter: vocals")
+            voice = spleeter.separate_vocals(_loaded_spleeter(name, folder, attempt.device), mix, samples, window)
+            _write_voice(voice, scratch, source, ctx, "spleeter: vocals")
 
         climb_down(ladder(best_device(), spleeter.WINDOW_SEC), run, ctx.warn)
         return _split_rest(mix, scratch, source, ctx)

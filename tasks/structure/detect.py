@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Section, SectionLabel, SongSource, StemSet, Structure, Word
 from tasks.common.errors import EngineFailed
-from tasks.common.progress import Progress, part_of
+from tasks.common.progress import Progress, part_of, silent
 from tasks.common.spectra import FPS
 from tasks.common.step import StepContext, run_chain
 from tasks.structure.allinone.contract import FUNCTIONS as NETWORK_FUNCTIONS
@@ -52,8 +53,11 @@ def detect_structure(
     def all_in_one(_: EngineChoice) -> Levels:
         if stems is None:
             raise EngineFailed("All-In-One hears the four stems, and there are none")
-        heard = hear({name: ctx.store.path(stems.stem(name)) for name in STEMS}, part_of(ctx.progress, 0.0, 0.6))
-        bars = _measure(source, beats, stems, chords, lyrics, ctx, part_of(ctx.progress, 0.6, 1.0))
+        # The features are computed on one core, beside the networks.
+        with ThreadPoolExecutor(1, "bar features") as pool:
+            measured = pool.submit(_measure, source, beats, stems, chords, lyrics, ctx, silent)
+            heard = hear({name: ctx.store.path(stems.stem(name)) for name in STEMS}, ctx.progress)
+            bars = measured.result()
         return levels_of_functions(bars, heard, _words(lyrics))
 
     def spectral(_: EngineChoice) -> Levels:

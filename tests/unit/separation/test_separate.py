@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from schemas.results import STEMS
-from tasks.common.errors import ModelUnavailable, OutOfMemory
+from schemas.results import STEMS, ModelUse
+from tasks.common.errors import ModelCorrupt, ModelUnavailable, OutOfMemory
 from tasks.separation import demucs_engine, separate
 
+MODEL = ModelUse(name="htdemucs", digest="d", licence="MIT")
 SIX_SOURCES = ("drums", "bass", "other", "vocals", "guitar", "piano")
 
 
@@ -140,3 +141,24 @@ def test_nothing_unfinished_is_left_behind(ctx, song, plan, noise, demucs_folder
 def test_a_very_short_song_is_separated(ctx, song, plan, load, noise, samples):
     mix = noise(1.0)[:, :samples]
     check_sum(separate.separate_song(song(mix), plan("dsp"), ctx), mix, load)
+
+
+def test_an_engine_loaded_ahead_is_the_one_that_separates(ctx, song, plan, noise, demucs_folder, weights, monkeypatch):
+    folder = demucs_folder()
+    weights(folder)
+    monkeypatch.setattr(separate.models, "find", lambda name: separate.models.Found(None, folder, "cache", "digest"))
+    chosen = plan("htdemucs")
+    chosen = chosen.model_copy(update={"chain": (chosen.chain[0].model_copy(update={"models": (MODEL,)}), *chosen.chain[1:])})
+    separate.load_ahead(chosen)
+    monkeypatch.setattr(separate, "_load_demucs", lambda *_: pytest.fail("loaded again"))
+    assert separate.separate_song(song(noise(1.0)), chosen, ctx).report.engine == "htdemucs"
+
+
+def test_what_cannot_be_loaded_ahead_is_not_told_yet(plan, monkeypatch):
+    def corrupt(_):
+        raise ModelCorrupt("weights")
+
+    monkeypatch.setattr(separate.models, "find", corrupt)
+    chosen = plan("htdemucs")
+    separate.load_ahead(chosen.model_copy(update={"chain": (chosen.chain[0].model_copy(update={"models": (MODEL,)}),)}))
+    separate.load_ahead(plan("dsp"))

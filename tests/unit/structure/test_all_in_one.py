@@ -29,8 +29,7 @@ FOLD_0 = "harmonix-fold0-0vra4ys2.pth"
 
 
 def answer(network: AllInOne, frames: int) -> np.ndarray:
-    with torch.inference_mode():
-        logits = network.eval()(seeded_network.spectra(frames))
+    (logits,) = engine._each([network.eval()], seeded_network.spectra(frames), "cpu")
     return seeded_network.kept(logits.beat, logits.downbeat, logits.section, logits.function)
 
 

@@ -165,7 +165,7 @@ def test_what_prefect_adds_is_what_runs_take_beyond_plain_functions(
 @pytest.mark.usefixtures("light_processes")
 def test_the_command_measures_the_parts_that_are_named(short_song: Path, tmp_path: Path) -> None:
     results, other = tmp_path / "results.json", tmp_path / "other.wav"
-    soundfile.write(other, np.random.default_rng(0).normal(0, 0.1, 5 * 44100), 44100)
+    soundfile.write(other, np.random.default_rng(0).normal(0, 0.1, 4 * 44100), 44100)
     done = command(short_song, other, "--part", "kernels", "--part", "prefect", "--part", "batch", "-o", results)
     assert done.returncode == 0, done.stderr
     parts = json.loads(results.read_text())["parts"]

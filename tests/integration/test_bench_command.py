@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from flows import bench_prefect
+from flows import bench_prefect, race_analysis
 from flows.bench_command import BenchOptions, Part, bench
 from schemas.options import AnalysisOptions
 from tasks.benchmark import kernels, processes, profile, samples
@@ -104,6 +104,23 @@ def test_a_step_by_itself_hears_what_the_others_found_before(
     before = json.loads(results.read_text())
     found = [value.model_dump(mode="json") for value in heard[:5]]
     assert found == [before[step] for step in ("ingest", "beats_key", "separation", "chords", "asr")]
+
+
+def test_what_listens_to_stems_in_a_race_hears_the_given_ones(
+    short_song: Path, tmp_path: Path, light_engines: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, heard = tmp_path / "given.json", tmp_path / "heard.json"
+    words = [str(short_song), "--steps", "separation", "--keep-stems"]
+    monkeypatch.setattr(sys, "argv", ["kernels", *words, str(given)])
+    assert kernels.main() == 0
+    name = "tasks.separation.separate.separate_song"
+    engine = light_engines[name]
+    light_engines[name] = lambda *inputs: engine(*inputs).model_copy(update={"residual_db": -1.0})
+    monkeypatch.setattr(race_analysis, "performia", kernels.main)
+    monkeypatch.setattr(sys, "argv", ["race_analysis", str(given), *words, str(heard)])
+    race_analysis.main()
+    assert json.loads(heard.read_text())["residual_db"] == json.loads(given.read_text())["residual_db"] != -1.0
+    assert light_engines["calls"]["separate_song"] == 2
 
 
 @pytest.fixture

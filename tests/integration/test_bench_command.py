@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from flows import bench_prefect
+from flows import bench_prefect, race_analysis
 from flows.bench_command import BenchOptions, Part, bench
 from schemas.options import AnalysisOptions
 from tasks.benchmark import kernels, processes, profile, samples
@@ -106,6 +106,23 @@ def test_a_step_by_itself_hears_what_the_others_found_before(
     assert found == [before[step] for step in ("ingest", "beats_key", "separation", "chords", "asr")]
 
 
+def test_what_listens_to_stems_in_a_race_hears_the_given_ones(
+    short_song: Path, tmp_path: Path, light_engines: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, heard = tmp_path / "given.json", tmp_path / "heard.json"
+    words = [str(short_song), "--steps", "separation", "--keep-stems"]
+    monkeypatch.setattr(sys, "argv", ["kernels", *words, str(given)])
+    assert kernels.main() == 0
+    name = "tasks.separation.separate.separate_song"
+    engine = light_engines[name]
+    light_engines[name] = lambda *inputs: engine(*inputs).model_copy(update={"residual_db": -1.0})
+    monkeypatch.setattr(race_analysis, "performia", kernels.main)
+    monkeypatch.setattr(sys, "argv", ["race_analysis", str(given), *words, str(heard)])
+    race_analysis.main()
+    assert json.loads(heard.read_text())["residual_db"] == json.loads(given.read_text())["residual_db"] != -1.0
+    assert light_engines["calls"]["separate_song"] == 2
+
+
 @pytest.fixture
 def traceable() -> None:
     try:
@@ -165,7 +182,7 @@ def test_what_prefect_adds_is_what_runs_take_beyond_plain_functions(
 @pytest.mark.usefixtures("light_processes")
 def test_the_command_measures_the_parts_that_are_named(short_song: Path, tmp_path: Path) -> None:
     results, other = tmp_path / "results.json", tmp_path / "other.wav"
-    soundfile.write(other, np.random.default_rng(0).normal(0, 0.1, 5 * 44100), 44100)
+    soundfile.write(other, np.random.default_rng(0).normal(0, 0.1, 4 * 44100), 44100)
     done = command(short_song, other, "--part", "kernels", "--part", "prefect", "--part", "batch", "-o", results)
     assert done.returncode == 0, done.stderr
     parts = json.loads(results.read_text())["parts"]

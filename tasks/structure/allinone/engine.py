@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from tasks.common import models
 from tasks.common.errors import ModelCorrupt
 from tasks.common.madmom_support import SHORTEST_FRAMES
 from tasks.common.progress import Progress, part_of, silent
-from tasks.common.resources import best_device, compute_on_one_thread, threads
+from tasks.common.resources import best_device, threads
+from tasks.common.side_by_side import side_by_side
 from tasks.common.spectra import FPS, HOP, Shape, log_spectra
 from tasks.structure.allinone.contract import BANDS, FUNCTIONS, INSTRUMENTS
 
@@ -61,7 +61,7 @@ def hear(stems: Mapping[StemName, Path], progress: Progress = silent) -> Heard:
         for first, start, stop, last in spans:
             part = torch.from_numpy(spectra[:, first:last]).to(device)
             total: Any = 0
-            for logits in _each(networks, part, device):
+            for logits in side_by_side(networks, part, device):
                 done += 1
                 progress(0.3 + 0.7 * done / (len(spans) * len(networks)), "sections heard")
                 total = total + torch.cat([torch.stack([logits.beat, logits.downbeat, logits.section]), logits.function])
@@ -70,21 +70,6 @@ def hear(stems: Mapping[StemName, Path], progress: Progress = silent) -> Heard:
             heard[:, start:stop] = probabilities[:, start - first : stop - first].cpu().numpy()
     progress(1.0)
     return Heard(heard[0], heard[1], heard[2], heard[3:])
-
-
-def _each(networks: Sequence[Any], spectra: Any, device: str) -> Iterator[Any]:
-    """What each network says, in their order. On a CPU several at once, on one thread each: their operations are small."""
-    import torch
-
-    def run(network: Any) -> Any:
-        with torch.inference_mode():
-            return network(spectra)
-
-    if device != "cpu":
-        yield from map(run, networks)
-        return
-    with ThreadPoolExecutor(min(threads(), len(networks)), "all-in-one", initializer=compute_on_one_thread) as pool:
-        yield from pool.map(run, networks)
 
 
 def windows(frames: int, length: int, context: int) -> Iterator[tuple[int, int, int, int]]:

@@ -1,7 +1,5 @@
 """The device policy, and what counts as out of memory."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from tasks.common import resources
@@ -50,14 +48,3 @@ def test_autocast_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(resources, "cpu_has_bfloat16", lambda: False)
     assert resources.autocast_dtype("cpu") is None
     assert resources.autocast_dtype("mps") is None
-
-
-def test_a_thread_of_a_pool_computes_alone_and_others_do_not() -> None:
-    import torch
-
-    before = torch.get_num_threads()
-    with ThreadPoolExecutor(1, initializer=resources.compute_on_one_thread) as pool:
-        assert pool.submit(torch.get_num_threads).result() == 1
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(torch.get_num_threads).result() == before
-    assert torch.get_num_threads() == before

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from tasks.common.memory import return_free_memory
 from tasks.common.resources import threads
 
 
@@ -27,6 +28,7 @@ def side_by_side(networks: Sequence[Callable[[Any], Any]], inputs: Any, device: 
         return
     with ThreadPoolExecutor(min(threads(), len(networks)), "network", initializer=compute_on_one_thread) as pool:
         yield from pool.map(run, networks)
+    return_free_memory()  # each thread has an arena of its own, which the next step would not find
 
 
 def compute_on_one_thread() -> None:

@@ -228,16 +228,18 @@ def _why_stale(result: Any, plan: StepPlan | None) -> str:
     store = ArtifactStore(settings.artifacts_url, settings.scratch_dir)
     if any(not store.exists(ref) for ref in audio_refs(result)):
         return "its audio files are gone"
-    engine = _find_engine(result)
-    if plan is not None and plan.expected is not None and engine and engine != plan.expected.engine:
+    report = _find_report(result)
+    engine = report.get("engine")
+    # Without a reason it is no lesser engine: a song without a voice needs none that reads lyrics.
+    if plan is not None and plan.expected is not None and report.get("degraded_because") and engine != plan.expected.engine:
         return f"made by {engine}, and {plan.expected.engine} is at hand"
     return ""
 
 
-def _find_engine(result: Any) -> str:
+def _find_report(result: Any) -> dict[str, Any]:
     data = result.get("data", result) if isinstance(result, dict) else {}
     report = data.get("report", {}) if isinstance(data, dict) else {}
-    return str(report.get("engine", "")) if isinstance(report, dict) else ""
+    return report if isinstance(report, dict) else {}
 
 
 def cached(task: Task[..., Any]) -> Task[..., Any]:

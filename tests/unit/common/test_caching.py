@@ -132,11 +132,17 @@ def test_a_record_whose_audio_is_there_is_kept() -> None:
 
 
 def test_a_record_of_a_lesser_engine_is_dropped_once_the_better_one_is_at_hand() -> None:
-    record = write_record({"report": {"engine": "fallback"}})
+    record = write_record({"report": {"engine": "fallback", "degraded_because": ["good: out of memory"]}})
     drop_stale(Records(str(record.parent)), record.name, a_plan(engine="fallback"))
     assert record.exists()
     drop_stale(Records(str(record.parent)), record.name, a_plan(engine="good"))
     assert not record.exists()
+
+
+def test_a_record_of_a_song_that_needed_no_engine_is_kept() -> None:
+    record = write_record({"report": {"engine": "voice-activity", "degraded_because": []}})
+    drop_stale(Records(str(record.parent)), record.name, a_plan(engine="whisper"))
+    assert record.exists()
 
 
 def test_a_record_that_is_used_is_as_young_as_its_last_use() -> None:

@@ -17,12 +17,12 @@ from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 
 from deployments.definitions import WORK_POOL
 from deployments.limits import make_limits
+from tasks.common.heartbeat import EVENT, HEARTBEAT_SEC
 from tasks.common.remote import shown
 from tasks.common.settings import Settings, get_settings, is_remote, local_path
 
 ZOMBIES: Final = "Performia: end runs whose process is gone"
-#: Runs report every so often that they live; three reports missed mean that they do not.
-HEARTBEAT_SEC: Final = 30
+#: Three reports missed mean that a run does not live.
 _SILENT_SEC: Final = 3 * HEARTBEAT_SEC + 30
 
 
@@ -36,18 +36,12 @@ def _make_pool(client: SyncPrefectClient) -> list[str]:
     try:
         client.read_work_pool(WORK_POOL)
     except ObjectNotFound:
-        template = _process_template()
+        from prefect.workers.process import ProcessWorker
+
+        template = ProcessWorker.get_default_base_job_template()
         client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process", base_job_template=template))
         return [f"work pool {WORK_POOL}: process"]
     return []
-
-
-def _process_template() -> dict[str, Any]:
-    from prefect.workers.process import ProcessWorker
-
-    template: dict[str, Any] = ProcessWorker.get_default_base_job_template()
-    template["variables"]["properties"]["env"]["default"] = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SEC)}
-    return template
 
 
 def zombie_automation() -> AutomationCore:
@@ -56,7 +50,7 @@ def zombie_automation() -> AutomationCore:
         name=ZOMBIES,
         description="A run that reports no more has lost its process. It is ended as crashed; the folder watch takes its song up again.",
         trigger=EventTrigger(
-            after={"prefect.flow-run.heartbeat"},
+            after={EVENT},
             expect={f"prefect.flow-run.{name}" for name in ("heartbeat", "Completed", "Partial", "Failed", "Cancelled", "Crashed")},
             match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
             for_each={"prefect.resource.id"},

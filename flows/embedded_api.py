@@ -115,7 +115,7 @@ class EmbeddedApi:
     def __enter__(self) -> EmbeddedApi:
         quiet_prefect()
         from filelock import FileLock
-        from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+        from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
         self.url = PREFECT_API_URL.value() or ""
         home = Path(PREFECT_HOME.value())
@@ -123,11 +123,12 @@ class EmbeddedApi:
             self._stop()
             self._let_others_start()
         if self.url:
+            self._configure()
             return self
         if self._server is None and not self.lasting and (serving := serving_url()):
             refuse_without_password(serving)
             self.url = serving
-            self._settings.enter_context(temporary_settings({PREFECT_API_URL: serving}))
+            self._configure()
             return self
         if self._server is None:
             home.mkdir(parents=True, exist_ok=True)
@@ -140,8 +141,14 @@ class EmbeddedApi:
             self._let_others_start()
         global _private
         _private = not self.lasting
-        self._settings.enter_context(temporary_settings({PREFECT_API_URL: self.url}))
+        self._configure()
         return self
+
+    def _configure(self) -> None:
+        from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+        # The flows report by themselves that they live.
+        self._settings.enter_context(temporary_settings({PREFECT_API_URL: self.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
 
     def revive(self) -> bool:
         """Start the server again if it has died. Returns whether it had."""

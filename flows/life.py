@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from prefect.runtime import deployment
 
@@ -14,12 +14,21 @@ from flows.embedded_api import api_is_private
 from flows.live_progress import LiveProgress
 from tasks.common import liveness
 from tasks.common.confinement import refuse_input, refuse_output
+from tasks.common.heartbeat import Heartbeat
 from tasks.common.settings import get_settings
 from tasks.common.storage import discard_unfinished
 from tasks.common.task_runners import quiet_timeouts
 
-#: The progress of the runs of this process.
-_shown: dict[str, LiveProgress] = {}
+
+class _Attendant(Protocol):
+    """What goes along with a run in a thread of its own."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+#: Those of the runs of this process.
+_attendants: dict[str, list[_Attendant]] = {}
 
 
 def is_served() -> bool:
@@ -38,17 +47,21 @@ def started(flow: Any, flow_run: Any, state: Any) -> None:
     """Flow hook: note that the run is alive, and end at once when it is cancelled."""
     liveness.mark_running(flow, flow_run, state)
     quiet_timeouts()
-    if flow.name == "analyze-song" and not api_is_private():
-        _shown[str(flow_run.id)] = shown = LiveProgress(str(flow_run.id), flow_run.name)
-        shown.start()
+    run = str(flow_run.id)
+    if run not in _attendants and not api_is_private():  # it is when a run is tried again
+        _attendants[run] = [Heartbeat(run, flow_run.name)]
+        if flow.name == "analyze-song":
+            _attendants[run].append(LiveProgress(run, flow_run.name))
+        for attendant in _attendants[run]:
+            attendant.start()
     if is_served() and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end_now)
 
 
 def ended(flow: Any, flow_run: Any, state: Any) -> None:
     """Flow hook: the run has ended in order."""
-    if (shown := _shown.pop(str(flow_run.id), None)) is not None:
-        shown.stop()
+    for attendant in _attendants.pop(str(flow_run.id), []):
+        attendant.stop()
     liveness.mark_ended(flow, flow_run, state)
 
 

@@ -144,7 +144,7 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
     """Run Prefect's runner, and start it again when it fails: without an API it gives up after a while."""
     import anyio
 
-    from deployments.installation import HEARTBEAT_SEC
+    from tasks.common.heartbeat import HEARTBEAT_SEC
 
     stopping = threading.Event()
     context = contextvars.copy_context()  # which knows the API's address

@@ -23,7 +23,7 @@ from tasks.asr import transcribe_lyrics
 from tasks.beats_key import track_beats_and_key
 from tasks.chords import recognize_chords
 from tasks.common.planning import make_plan
-from tasks.common.running import even_if_failed, submit, submit_here
+from tasks.common.running import even_if_failed, join, submit, submit_here
 from tasks.common.storage import sweep_scratch
 from tasks.common.task_runners import ChosenTaskRunner
 from tasks.ingest import ingest_song
@@ -69,18 +69,16 @@ def analyze_song(
         detect_structure, plan.structure, source, beats, even_if_failed(stems), even_if_failed(chords), even_if_failed(lyrics)
     )
 
-    song_map = package_song(
-        song=song,
-        output_dir=output_dir,
-        options=options,
-        source=even_if_failed(source),
-        stems=even_if_failed(stems),
-        lyrics=even_if_failed(lyrics),
-        beats=even_if_failed(beats),
-        chords=even_if_failed(chords),
-        melody=even_if_failed(melody),
-        bass=even_if_failed(bass),
-        structure=even_if_failed(structure),
-    )
+    outcomes = {
+        "source": source,
+        "stems": stems,
+        "lyrics": lyrics,
+        "beats": beats,
+        "chords": chords,
+        "melody": melody,
+        "bass": bass,
+        "structure": structure,
+    }
+    song_map = join(package_song, outcomes, song=song, output_dir=output_dir, options=options)
     ended: SongMap = run_state(song_map, options)
     return ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import opaque, quote
 
 from schemas.results import StepName
 from tasks.common.caching import cached, resource_tags
@@ -75,6 +76,7 @@ def submit(task: Task[..., Any], *inputs: Any) -> Any:
     context = FlowRunContext.get()
     if context is None:  # Prefect is drawing the graph: it records calls, not submissions, and runs neither
         return task(*inputs)
+    inputs = tuple(_whole(value) for value in inputs)
     if _in_this_process(context):
         return cached(task).submit(*inputs)
     with _travelling(context):
@@ -86,7 +88,26 @@ def submit_here(task: Task[..., Any], *inputs: Any) -> Any:
     context = FlowRunContext.get()
     if context is None or _in_this_process(context):
         return submit(task, *inputs)
-    return cached(task)(*inputs, return_state=True)
+    return cached(task)(*inputs, return_state=True)  # its inputs are values
+
+
+def join(task: Task[..., Any], outcomes: Mapping[str, Any], **inputs: Any) -> Any:
+    """Run a step in this process once all that it joins have ended, and return what it returns. It gets a failed one's error.
+
+    outcomes: {name of the input: future}. Prefect gets them resolved: with `even_if_failed` it would look through all that the steps found.
+    """
+    if FlowRunContext.get() is None:
+        return task(**outcomes, **inputs)
+    found = {name: quote(_outcome(future)) for name, future in outcomes.items()}
+    return task(**found, **inputs, wait_for=[_AllowFailure(future) for future in outcomes.values()])
+
+
+def _outcome(future: Any) -> Any:
+    if isinstance(future, PrefectFuture):
+        future.wait()
+    state = future if isinstance(future, State) else future.state
+    # Where what a step needs has failed it never ran: it is pending still, and has no result, but says why.
+    return state.result(raise_on_failure=False) if state.is_final() else state.data
 
 
 def _in_this_process(context: FlowRunContext) -> bool:
@@ -116,12 +137,23 @@ def even_if_failed(future: Any) -> Any:
     return _AllowFailure(future) if isinstance(future, PrefectFuture | State) else future
 
 
+def _whole(value: Any) -> Any:
+    """An input that Prefect waits for, and does not look through for more futures: a song's results hold ten thousands of values."""
+    return _Whole(value) if isinstance(value, PrefectFuture | State) else value
+
+
 class _One(NamedTuple):
-    value: Any
-
-
-class _AllowFailure(_One, allow_failure):  # type: ignore[misc,type-arg]
-    """Prefect's own annotation does not survive the way to a worker: unpickled, it wraps its value twice, and Dask makes it a plain tuple.
+    """Prefect's own annotations do not survive the way to a worker: unpickled, they wrap their value twice; Dask makes them plain tuples.
 
     A named tuple is made again from its parts by both.
     """
+
+    value: Any
+
+
+class _Whole(_One, opaque):  # type: ignore[misc,type-arg]
+    pass
+
+
+class _AllowFailure(_One, allow_failure):  # type: ignore[misc,type-arg]
+    pass

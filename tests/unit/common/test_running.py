@@ -1,0 +1,127 @@
+"""What steps get as inputs, and how a run says that it lives."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from prefect import flow, task
+from prefect.client.schemas.objects import State
+from prefect.context import TaskRunContext
+from prefect.states import Completed
+
+from flows import life
+from tasks.common import heartbeat
+from tasks.common.errors import AudioError
+from tasks.common.heartbeat import EVENT, Heartbeat
+from tasks.common.running import even_if_failed, given, join, submit
+
+
+@task(persist_result=False)
+def find(what: Any) -> Any:
+    if isinstance(what, Exception):
+        raise what
+    return {"found": Completed(data=3) if what == "a state" else what}
+
+
+@task(persist_result=False)
+def use(first: Any, second: Any = None) -> Any:
+    return first, second
+
+
+def test_a_step_gets_a_result_as_it_is_without_its_being_looked_through(prefect_api: None) -> None:
+    """Prefect would replace a state inside a result by what the state carries."""
+    kinds: list[type] = []
+
+    @flow(persist_result=False)
+    def look() -> None:
+        found = submit(find, "a state")
+        for first in (submit(use, found, even_if_failed(found)).result()[0], join(use, {"first": found}, second=2)[0]):
+            kinds.append(type(first["found"]))
+
+    look()
+    assert kinds == [State, State]
+
+
+def test_a_step_that_can_do_without_an_input_gets_the_error_and_one_that_cannot_does_not_run(prefect_api: None) -> None:
+    error = AudioError("broken")
+    seen: dict[str, Any] = {}
+
+    @flow(persist_result=False)
+    def fail() -> str:
+        failed = submit(find, error)
+        refused = submit(use, failed)
+        seen["submitted"], _ = submit(use, even_if_failed(failed)).result()
+        seen["joined"], seen["second"] = join(use, {"first": failed, "second": refused})
+        seen["refused"] = refused.state.name
+        return "ended"
+
+    assert fail() == "ended"
+    assert isinstance(seen["submitted"], AudioError)
+    assert isinstance(seen["joined"], AudioError)
+    assert given(seen["submitted"]) is None
+    assert not isinstance(seen["second"], list | tuple)
+    assert given(seen["second"]) is None
+    assert seen["refused"] == "NotReady"
+
+
+def test_the_page_of_a_run_shows_what_a_joining_step_waited_for(prefect_api: None) -> None:
+    runs: dict[str, Any] = {}
+
+    @flow(persist_result=False)
+    def look() -> None:
+        first, second = submit(find, 1), submit(find, 2)
+        runs["of"] = {str(first.task_run_id), str(second.task_run_id)}
+
+        @task(persist_result=False)
+        def last(first: Any, second: Any) -> None:
+            context = TaskRunContext.get()
+            assert context is not None
+            runs["inputs"] = {
+                str(one.id) for inputs in context.task_run.task_inputs.values() for one in inputs if one.input_type == "task_run"
+            }
+
+        join(last, {"first": first, "second": second})
+
+    look()
+    assert runs["inputs"] == runs["of"]
+
+
+def test_a_run_reports_at_once_and_again_and_stops_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports: list[tuple[str, dict[str, str]]] = []
+    twice = threading.Event()
+
+    def emit(event: str, resource: dict[str, str]) -> None:
+        reports.append((event, resource))
+        if len(reports) == 1:
+            raise OSError("the server is away")
+        twice.set()
+
+    monkeypatch.setattr(heartbeat, "emit_event", emit)
+    beat = Heartbeat("the-id", "song.ogg", every_sec=0.01)
+    beat.start()
+    assert twice.wait(30)
+    beat.stop()
+    count = len(reports)
+    assert not beat._thread.is_alive()
+    assert reports[0] == (EVENT, {"prefect.resource.id": "prefect.flow-run.the-id", "prefect.resource.name": "song.ogg"})
+    assert len(reports) == count
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_runs_report_that_they_live_where_a_server_listens(private: bool, prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[str] = []
+    monkeypatch.setattr(heartbeat, "emit_event", lambda event, resource: alive.append(resource["prefect.resource.id"]))
+    monkeypatch.setattr(life, "api_is_private", lambda: private)
+    runs: list[str] = []
+
+    @flow(name="prune", **life.LIFE)
+    def run() -> None:
+        from prefect.runtime import flow_run
+
+        runs.append(f"prefect.flow-run.{flow_run.id}")
+
+    run()
+    assert alive == ([] if private else runs)
+    assert not life._attendants

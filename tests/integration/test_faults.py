@@ -86,9 +86,9 @@ def service(tmp_path: Path, prefect_home: Path) -> Service:
 
 def test_a_few_kills_lose_nothing(service: Service) -> None:
     try:
-        fight(service, songs=3, kills=4, pause=(3.0, 9.0), seed=4)
-        assert_nothing_is_left(service, 3)
-        assert recomputed(service) <= 4
+        fight(service, songs=2, kills=3, pause=(2.0, 6.0), seed=4)
+        assert_nothing_is_left(service, 2)
+        assert recomputed(service) <= 3
     finally:
         service.kill_all()
 

@@ -16,6 +16,7 @@ _SHOWN: Final = {
     "plain_functions_sec": "the same steps and packaging as plain functions",
     "prefect_share_sec": "the difference: what Prefect adds",
     "cached_running_server_sec": "the same song again, warm process, running server",
+    "cached_into_another_folder_sec": "the same, into a folder without it",
     "cached_new_process_sec": "the same song again, new process, API of its own",
 }
 

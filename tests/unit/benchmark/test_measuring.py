@@ -64,11 +64,11 @@ def test_the_whole_song_is_held_against_the_cold_kernels(recording: Path, monkey
 
 
 def test_a_cached_song_in_new_processes_is_a_median(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("steps_at_once_sec", "plain_functions_sec", "prefect_share_sec", "cached_running_server_sec")
+    names = ("steps_at_once_sec", "plain_functions_sec", "prefect_share_sec", "cached_running_server_sec", "cached_into_another_folder_sec")
     monkeypatch.setattr(prefect, "child", lambda *_: dict.fromkeys(names, 0.5))
     figures = prefect.measure(Request((recording,)))
     assert figures["cached_new_process_sec"] == 2.0
-    assert len(prefect.report(figures).splitlines()) == 7
+    assert len(prefect.report(figures).splitlines()) == 8
 
 
 def test_a_batch_is_a_process_a_song_and_one_process(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,28 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, mon
     assert [file.name for file in tmp_path.iterdir()] == ["map.json"]
 
 
+@pytest.mark.parametrize("kernel", ["whole", "in parts", "refuses", "stops", "has none"])
+def test_a_copy_is_whole_whatever_the_kernel_does(kernel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytes(range(256)) * 40
+    source = tmp_path / "source.wav"
+    source.write_bytes(content)
+
+    def in_parts(wanted: int, copy: int, count: int) -> int:
+        return os.write(copy, os.read(wanted, min(count, 1000)))
+
+    def refuses(wanted: int, copy: int, count: int) -> int:
+        os.write(copy, b"half")
+        raise OSError("other devices")
+
+    if kernel == "has none":
+        monkeypatch.delattr(storage.os, "copy_file_range", raising=False)
+    elif kernel != "whole":
+        stand_in = {"in parts": in_parts, "refuses": refuses, "stops": lambda *_: 0}[kernel]
+        monkeypatch.setattr(storage.os, "copy_file_range", stand_in, raising=False)
+    copy_atomic(source, tmp_path / "copy.wav")
+    assert (tmp_path / "copy.wav").read_bytes() == content
+
+
 def test_a_temporary_directory_goes_with_its_block_whatever_happens(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path / "store"), tmp_path / "scratch")
 

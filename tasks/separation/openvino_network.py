@@ -1,8 +1,9 @@
 """Hybrid Transformer Demucs through OpenVINO, on CPUs: the same network with its operations fused, 1.6 (bfloat16) to 2 times as fast.
 
 The network is translated once for its weights (seconds, 84 MB on disk beside the downloaded models) and compiled when it is loaded (about
-a second). Only the network is translated. The spectrogram before it is demucs's own; the waveforms after it are too, by another way: the
-network gives its spectra frame by frame, so that they are transformed back where they lie, and those of unwanted sources not at all.
+a second). Only the network is translated, with some of its layers exchanged for others (`htdemucs_layers`). The spectrogram before it is
+demucs's own; the waveforms after it are too, by another way: the network gives its spectra frame by frame, so that they are transformed
+back where they lie, and those of unwanted sources not at all.
 
 OpenVINO: https://docs.openvino.ai, Apache 2.0. It is optional: without the package `openvino` the network runs in torch.
 """
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 #: Changes with what is translated.
-_VERSION: Final = 2
+_VERSION: Final = 3
 #: Segments at once, each on its share of the threads: two on one thread each take less time than one after the other on both, as no thread
 #: waits for another between operations. More would need more memory for what the layers hand on.
 AT_ONCE: Final = 2
@@ -100,7 +101,9 @@ def _translate(network: torch.nn.Module, file: Path) -> None:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    body = _body(network)
+    from tasks.separation.htdemucs_layers import faster
+
+    body = _body(faster(network))
     mix = torch.zeros(1, _channels(network), _segment(network))
     with torch.no_grad(), warnings.catch_warnings():
         # Shapes are the same every time: what depends on them may become constant.

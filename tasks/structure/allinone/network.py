@@ -25,9 +25,13 @@ from tasks.structure.allinone.contract import FUNCTIONS, INSTRUMENTS
 _FEATURES = 24
 _HEADS = 2
 _DEPTH = 11
-#: Frames that pass through a layer, and through the stem, at a time: what lies between their operations stays in the processor's cache.
-_CHUNK = 1024
-_STEM_CHUNK = 512
+#: Frames of one instrument that pass through a layer, and of all through the stem, at a time: what lies between their operations stays in the
+#: processor's cache.
+_CHUNK = 2048
+_STEM_CHUNK = 128
+#: Of the stem's first layer: bands and frames that a kernel covers, and bands of which the strongest answer is kept.
+_KERNEL = 3
+_POOL = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,43 @@ class Logits:
     downbeat: Tensor  # (T,)
     section: Tensor  # (T,)
     function: Tensor  # (10, T), in the order of FUNCTIONS
+
+
+class Workspace:
+    """Memory for what passes through the network's layers, one after the other: new pages cost as much as a layer.
+
+    Where a product follows, a row of ones lies under the features: its column in the weights is the bias.
+    """
+
+    def __init__(self, spectra: Tensor) -> None:
+        instruments, length, bands = spectra.shape
+        row = instruments * max(length, 2 * WINDOW * 2 ** (_DEPTH - 1))
+        self._projected = spectra.new_empty(6 * _FEATURES * row)
+        self._attended = spectra.new_empty(2 * (_FEATURES + 1) * row)
+        self._summed = spectra.new_empty(2 * _FEATURES, _CHUNK)
+        stem = instruments * (_STEM_CHUNK + 4) * (bands // _POOL)
+        self._normed = spectra.new_empty(max((2 * _FEATURES + 1) * _CHUNK, (_KERNEL * (_POOL + _KERNEL - 1) + 1) * stem))
+        self._hidden = spectra.new_empty(max((8 * _FEATURES + 1) * _CHUNK, (_POOL * _FEATURES // 2 + 1) * stem))
+
+    def projections(self, *shape: int) -> Tensor:
+        return self._projected[: math.prod(shape)].view(shape)
+
+    def attentions(self, count: int, instruments: int, length: int) -> Tensor:
+        """(count, features and ones, instruments, frames)."""
+        shape = (count, _FEATURES + 1, instruments, length)
+        attended = self._attended[: math.prod(shape)].view(shape)
+        attended[:, _FEATURES:] = 1.0
+        return attended
+
+    def sums(self, frames: int) -> Tensor:
+        """(2 * features, frames)."""
+        return self._summed[:, :frames]
+
+    def normed(self, features: int, frames: int) -> Tensor:
+        return _rows_over_ones(self._normed, features, frames)
+
+    def hidden(self, features: int, frames: int) -> Tensor:
+        return _rows_over_ones(self._hidden, features, frames)
 
 
 class AllInOne(nn.Module):
@@ -51,9 +92,10 @@ class AllInOne(nn.Module):
         self.section_classifier = _Head(1)
         self.function_classifier = _Head(len(FUNCTIONS))
 
-    def forward(self, spectra: Tensor) -> Logits:
-        """spectra: (instruments, frames, 81), in the order of INSTRUMENTS."""
-        x = self.encoder(self.embeddings(spectra))
+    def forward(self, spectra: Tensor, space: Workspace | None = None) -> Logits:
+        """spectra: (instruments, frames, 81), in the order of INSTRUMENTS. space: what another network of the ensemble has used for them."""
+        space = space or Workspace(spectra)
+        x = self.encoder(self.embeddings(spectra, space), space)
         x = _norm(self.norm, x).transpose(0, 1).flatten(0, 1)
         return Logits(
             self.beat_classifier(x)[0], self.downbeat_classifier(x)[0], self.section_classifier(x)[0], self.function_classifier(x)
@@ -68,26 +110,48 @@ class _Embeddings(nn.Module):
         self.conv2 = nn.Conv2d(_FEATURES, _FEATURES, (3, 3), padding=(1, 0))
         self.norm = nn.LayerNorm(_FEATURES)
 
-    def forward(self, spectra: Tensor) -> Tensor:
+    def forward(self, spectra: Tensor, space: Workspace) -> Tensor:
         """(instruments, frames, 81) to (features, instruments, frames), in chunks: the first layer's output is large."""
         length = spectra.shape[1]
-        bands = spectra.transpose(1, 2).contiguous()[:, None]
+        # Trained with time before frequency; here it comes last, so that pooling over three bands is a maximum of whole rows.
+        bands = spectra.permute(2, 0, 1).contiguous()
         parts = []
         for start in range(0, length, _STEM_CHUNK):
             stop = min(start + _STEM_CHUNK, length)
             first, last = max(0, start - 2), min(length, stop + 2)  # two layers see one frame around
-            x = self._convolve(bands[..., first:last])
+            x = self._rest(self._first(bands[..., first:last], space))
             parts.append(x[..., start - first : stop - first])
-        return _norm(self.norm, torch.cat(parts, dim=-1).transpose(0, 1).contiguous())
+        return _norm(self.norm, torch.cat(parts, dim=-1))
 
-    def _convolve(self, x: Tensor) -> Tensor:
-        for layer in (self.conv0, self.conv1, self.conv2):
-            # Trained with time before frequency; here it comes last, so that pooling over three bands is a maximum of whole rows.
-            padding: Any = layer.padding[::-1]
-            x = F.conv2d(x, layer.weight.transpose(2, 3), layer.bias, padding=padding)
-            pooled = x.shape[2] // 3 * 3
-            x = F.elu(torch.maximum(torch.maximum(x[:, :, 0:pooled:3], x[:, :, 1:pooled:3]), x[:, :, 2:pooled:3]))
-        return x.squeeze(2)
+    def _first(self, bands: Tensor, space: Workspace) -> Tensor:
+        """(bands, instruments, frames) to (features, bands // 3, instruments, frames): the first layer, pooled.
+
+        A convolution of one channel is one product with what each answer sees; here the three answers of a pool see it together.
+        """
+        layer = self.conv0
+        pooled = (len(bands) - _KERNEL + 1) // _POOL
+        seen = _POOL + _KERNEL - 1  # bands
+        weight = bands.new_zeros(_POOL, layer.out_channels, seen, _KERNEL)
+        for place in range(_POOL):
+            weight[place, :, place : place + _KERNEL] = layer.weight[:, 0].transpose(1, 2)
+        bias = _given(layer.bias).repeat(_POOL)
+        padded = F.pad(bands, (1, 1))
+        positions = pooled * math.prod(bands.shape[1:])
+        columns = space.normed(seen * _KERNEL, positions)
+        views = columns[:-1].view(seen, _KERNEL, pooled, *bands.shape[1:])
+        for band in range(seen):
+            for frame in range(_KERNEL):
+                views[band, frame] = padded[band : band + _POOL * pooled : _POOL, :, frame : frame + bands.shape[-1]][:pooled]
+        answers = torch.mm(_with_bias(weight.view(len(bias), -1), bias), columns, out=space.hidden(len(bias), positions)[:-1])
+        return _elu_of_strongest(*answers.view(_POOL, layer.out_channels, *views.shape[2:]))
+
+    def _rest(self, x: Tensor) -> Tensor:
+        """(features, bands, instruments, frames) to (features, instruments, frames)."""
+        instruments, frames = x.shape[2:]
+        across = F.conv2d(x.flatten(2)[None], self.conv1.weight.transpose(2, 3), self.conv1.bias)[0]  # knows nothing of time
+        x = _strongest(across).view(-1, across.shape[1] // _POOL, instruments, frames)
+        along = F.conv2d(x.permute(2, 0, 1, 3), self.conv2.weight.transpose(2, 3), self.conv2.bias, padding=(0, 1))
+        return _strongest(along.permute(1, 2, 0, 3)).squeeze(1)
 
 
 class _Encoder(nn.Module):
@@ -95,32 +159,11 @@ class _Encoder(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(_Block(2**i) for i in range(_DEPTH))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (features, instruments, frames), changed in place. Memory is taken once for all layers: new pages cost as much as a layer."""
-        space = _Workspace.like(x, longest=2 * WINDOW * 2 ** (_DEPTH - 1))
+    def forward(self, x: Tensor, space: Workspace) -> Tensor:
+        """x: (features, instruments, frames), changed in place."""
         for layer in self.layers:
             layer(x, space)
         return x
-
-
-@dataclass(frozen=True)
-class _Workspace:
-    """What the layers take for their projections and for what their attentions say, one after the other."""
-
-    projected: Tensor
-    attended: Tensor
-
-    @staticmethod
-    def like(x: Tensor, longest: int) -> _Workspace:
-        _, instruments, length = x.shape
-        row = instruments * max(length, longest)
-        return _Workspace(x.new_empty(6 * _FEATURES * row), x.new_empty(2 * _FEATURES * row))
-
-    def projections(self, *shape: int) -> Tensor:
-        return self.projected[: math.prod(shape)].view(shape)
-
-    def attentions(self, *shape: int) -> Tensor:
-        return self.attended[: math.prod(shape)].view(shape)
 
 
 class _Block(nn.Module):
@@ -129,7 +172,7 @@ class _Block(nn.Module):
         self.timelayer = _TimeLayer(dilation)
         self.instlayer = _InstrumentLayer()
 
-    def forward(self, x: Tensor, space: _Workspace) -> None:
+    def forward(self, x: Tensor, space: Workspace) -> None:
         self.timelayer(x, space)
         self.instlayer(x, space)
 
@@ -144,20 +187,33 @@ class _Layer(nn.Module):
         self.intermediate = _Dense(width, 4 * width)
         self.output = _Dense(4 * width, _FEATURES)
 
-    def project(self, x: Tensor, attentions: Sequence[_Attention], projected: Tensor) -> None:
+    def project(self, x: Tensor, attentions: Sequence[_Attention], projected: Tensor, space: Workspace) -> None:
         """The attentions' queries, keys and values, one below the other, into projected: (rows, instruments, frames), of which the last
         instruments and frames may be padding, with zeros after the norm.
         """
         weight, bias = (torch.cat(parts) for parts in zip(*(attention.projection() for attention in attentions), strict=True))
+        after_norm = _after_norm(self.layernorm_before, weight, bias)
         _, instruments, length = x.shape
-        for part in _chunks(length):
-            projected[:, :instruments, part] = _linear(weight, bias, _norm(self.layernorm_before, x[..., part].contiguous()))
+        for instrument, part in _chunks(instruments, length):
+            here = x[:, instrument, part]
+            normed = _standardised(here, self.layernorm_before.eps, space.normed(*here.shape))
+            torch.mm(after_norm, normed, out=projected[:, instrument, part])
         projected[:, instruments:] = bias[:, None, None]
         projected[:, :instruments, length:] = bias[:, None, None]
 
-    def perceive(self, x: Tensor) -> Tensor:
-        perceived: Tensor = self.output(F.gelu(self.intermediate(_norm(self.layernorm_after, x))))
-        return perceived
+    def perceptron(self) -> tuple[Tensor, Tensor]:
+        """Weights of its two layers, with their biases."""
+        into, out = self.intermediate.dense, self.output.dense
+        return _after_norm(self.layernorm_after, into.weight, into.bias), _with_bias(out.weight, out.bias)
+
+    def perceive(self, weights: tuple[Tensor, Tensor], x: Tensor, space: Workspace) -> tuple[Tensor, Tensor]:
+        """The matrices whose product is what the perceptron says of x, (width, frames)."""
+        into, out = weights
+        normed = _standardised(x, self.layernorm_after.eps, space.normed(*x.shape))
+        hidden = space.hidden(len(into), x.shape[1])
+        torch.mm(into, normed, out=hidden[:-1])
+        torch.ops.aten.gelu_(hidden[:-1])
+        return out, hidden
 
 
 class _TimeLayer(_Layer):
@@ -167,22 +223,26 @@ class _TimeLayer(_Layer):
         self.attention = _Attention(2 * WINDOW - 1)
         self.attention2 = _Attention(2 * WINDOW - 1)
 
-    def forward(self, x: Tensor, space: _Workspace) -> None:
+    def forward(self, x: Tensor, space: Workspace) -> None:
         """Changes x in place."""
         _, instruments, length = x.shape
         both = (self.attention, self.attention2)
         # A sequence shorter than the windows is padded, as in training.
         padded = max(length, 2 * WINDOW * self.dilation)
         projected = space.projections(6 * _FEATURES, instruments, padded)
-        attended = space.attentions(2, _FEATURES, instruments, padded)
-        self.project(x, both, projected)
+        attended = space.attentions(2, instruments, padded)
+        self.project(x, both, projected, space)
         for number, (attention, rows) in enumerate(zip(both, projected.chunk(2), strict=True)):
             query, key, value = attention.split(rows)
-            attend_in_time(query, key, value, attention.bias, (number + 1) * self.dilation, attention.heads(attended[number]))
-        for part in _chunks(length):
-            here = x[..., part].contiguous()
-            near, far = (here + attention.output(said[..., part]) for attention, said in zip(both, attended, strict=True))
-            x[..., part] = (near + far).div_(2).add_(self.perceive(torch.cat([near, far])))
+            attend_in_time(query, key, value, attention.bias, (number + 1) * self.dilation, attention.heads(attended[number, :_FEATURES]))
+        weights, outputs = self.perceptron(), [attention.output.weights() for attention in both]
+        for instrument, part in _chunks(instruments, length):
+            here = x[:, instrument, part]
+            summed = space.sums(here.shape[1])
+            near, far = summed.chunk(2)
+            for sum_, output, said in zip((near, far), outputs, attended, strict=True):
+                torch.addmm(here, output, said[:, instrument, part], out=sum_)
+            torch.addmm((near + far).div_(2), *self.perceive(weights, summed, space), out=here)
 
 
 class _InstrumentLayer(_Layer):
@@ -190,19 +250,22 @@ class _InstrumentLayer(_Layer):
         super().__init__(_FEATURES)
         self.attention = _Attention(2 * WINDOW - 1, 2 * WINDOW - 1)
 
-    def forward(self, x: Tensor, space: _Workspace) -> None:
+    def forward(self, x: Tensor, space: Workspace) -> None:
         """Changes x in place."""
         _, instruments, length = x.shape
         # Four instruments are fewer than the window: the published network pads them, and attends to those too.
         padded = max(length, WINDOW)
         projected = space.projections(3 * _FEATURES, WINDOW, padded)
-        attended = space.attentions(_FEATURES, instruments, padded)
-        self.project(x, [self.attention], projected)
+        (attended,) = space.attentions(1, instruments, padded)
+        self.project(x, [self.attention], projected, space)
         query, key, value = self.attention.split(projected)
-        attend_among_instruments(query[:, :, :instruments], key, value, self.attention.bias, self.attention.heads(attended))
-        for part in _chunks(length):
-            here = x[..., part] + self.attention.output(attended[..., part])
-            x[..., part] = self.perceive(here).add_(here)
+        attend_among_instruments(query[:, :, :instruments], key, value, self.attention.bias, self.attention.heads(attended[:_FEATURES]))
+        weights, output = self.perceptron(), self.attention.output.weights()
+        for instrument, part in _chunks(instruments, length):
+            here = x[:, instrument, part]
+            summed, _ = space.sums(here.shape[1]).chunk(2)
+            torch.addmm(here, output, attended[:, instrument, part], out=summed)
+            torch.addmm(summed, *self.perceive(weights, summed, space), out=here)
 
 
 class _Attention(nn.Module):
@@ -247,8 +310,8 @@ class _Dense(nn.Module):
         super().__init__()
         self.dense = nn.Linear(width, out)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return _linear(self.dense.weight, self.dense.bias, x)
+    def weights(self) -> Tensor:
+        return _with_bias(self.dense.weight, self.dense.bias)
 
 
 class _Head(nn.Module):
@@ -261,13 +324,36 @@ class _Head(nn.Module):
         return self.classifier.weight @ x + self.classifier.bias[:, None]
 
 
-def _chunks(length: int) -> Iterator[slice]:
-    return (slice(start, min(start + _CHUNK, length)) for start in range(0, length, _CHUNK))
+def _chunks(instruments: int, length: int) -> Iterator[tuple[int, slice]]:
+    """An instrument and some of its frames at a time: a matrix of their features, whose rows are contiguous."""
+    for instrument in range(instruments):
+        for start in range(0, length, _CHUNK):
+            yield instrument, slice(start, min(start + _CHUNK, length))
 
 
-def _linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-    """A linear layer over the first axis."""
-    return (weight @ x.flatten(1)).add_(bias[:, None]).view(-1, *x.shape[1:])
+def _with_bias(weight: Tensor, bias: Tensor) -> Tensor:
+    """(out, features + 1), for what has a row of ones under its features."""
+    return torch.cat([weight, bias[:, None]], dim=1)
+
+
+def _rows_over_ones(memory: Tensor, features: int, frames: int) -> Tensor:
+    """(features + 1, frames) of the memory, the last row being ones."""
+    rows = memory[: (features + 1) * frames].view(features + 1, frames)
+    rows[features] = 1.0
+    return rows
+
+
+def _after_norm(norm: nn.LayerNorm, weight: Tensor, bias: Tensor) -> Tensor:
+    """(out, features + 1): a layer that takes what is standardised only, with the norm's own weight and bias inside."""
+    return _with_bias(weight * norm.weight, bias + weight @ norm.bias)
+
+
+def _standardised(x: Tensor, eps: float, normed: Tensor) -> Tensor:
+    """x, (features, frames), of mean 0 and variance 1 over the features, into the first rows of normed."""
+    centred = normed[:-1]
+    torch.sub(x, x.mean(dim=0), out=centred)
+    centred.mul_(torch.rsqrt(centred.square().mean(dim=0) + eps))
+    return normed
 
 
 def _norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
@@ -275,3 +361,21 @@ def _norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
     centred = x - x.mean(dim=0)
     scale = torch.rsqrt(centred.square().mean(dim=0) + layer.eps)
     return centred.mul_(scale).mul_(layer.weight[:, None, None]).add_(layer.bias[:, None, None])
+
+
+def _strongest(x: Tensor) -> Tensor:
+    """(features, bands, ...) to (features, bands // 3, ...): the strongest of each three bands, through the stem's activation."""
+    pooled = x.shape[1] // _POOL * _POOL
+    return _elu_of_strongest(*(x[:, place:pooled:_POOL] for place in range(_POOL)))
+
+
+def _elu_of_strongest(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
+    """The exponential linear unit of the greatest of three. It is the greater of x and exp(min(x, 0)) - 1, everywhere."""
+    strongest = torch.maximum(first, second)
+    torch.maximum(strongest, third, out=strongest)
+    return torch.maximum(strongest, strongest.clamp_max(0.0).exp_().sub_(1.0), out=strongest)
+
+
+def _given(bias: Tensor | None) -> Tensor:
+    assert bias is not None
+    return bias

@@ -10,7 +10,8 @@ Shapes: H heads, D features of a head, I instruments, T positions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -23,12 +24,25 @@ _REACH = WINDOW // 2
 _SPAN = 512
 #: Positions in time whose attention among instruments is computed as one product, and how many such products at a time.
 _BLOCK = 8
-_BLOCKS = 128
-#: Moments around a block that its own may attend to: the last one attends to those up to twice the reach before it.
-_AROUND = 2 * _REACH
+_BLOCKS = 64
 
 
-def attend_in_time(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dilation: int, attended: Tensor) -> None:
+class Scratch:
+    """Memory for what lies between the operations. Taken anew for each, its pages would cost more than they do."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+        self._kept: dict[str, Tensor] = {}
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        """A tensor of this shape, not initialised, until the next of this name is taken."""
+        size = math.prod(shape)
+        if name not in self._kept or len(self._kept[name]) < size:
+            self._kept[name] = self._like.new_empty(size)
+        return self._kept[name][:size].view(shape)
+
+
+def attend_in_time(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dilation: int, attended: Tensor, scratch: Scratch) -> None:
     """Neighbourhood attention along the last axis, which is contiguous.
 
     query (scaled), key, value: (H, D, I, T), T >= WINDOW * dilation. bias: (H, 2 * WINDOW - 1), by distance. attended: (H, D, I, T), is
@@ -36,9 +50,12 @@ def attend_in_time(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dila
     """
     for start, stop, first, offset in spans(query.shape[-1], dilation):
         keys, values = (_neighbours(x, first, dilation, stop - start) for x in (key, value))
+        products = scratch.take("products", *keys.shape)
         # (H, I, WINDOW, positions)
-        scores = (query[..., None, start:stop] * keys).sum(dim=1) + bias[:, None, offset : offset + WINDOW, None]
-        attended[..., start:stop] = (scores.softmax(dim=2).unsqueeze(1) * values).sum(dim=-2)
+        scores = torch.mul(query[..., None, start:stop], keys, out=products).sum(dim=1)
+        scores += bias[:, None, offset : offset + WINDOW, None]
+        torch.mul(scores.softmax(dim=2).unsqueeze(1), values, out=products)
+        torch.sum(products, dim=-2, out=attended[..., start:stop])
 
 
 def spans(length: int, dilation: int) -> Iterator[tuple[int, int, int, int]]:
@@ -61,7 +78,7 @@ def _neighbours(x: Tensor, first: int, dilation: int, positions: int) -> Tensor:
     return x.as_strided((*x.shape[:-1], WINDOW, positions), (*x.stride()[:-1], dilation, 1), x.storage_offset() + first)
 
 
-def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, attended: Tensor) -> None:
+def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, attended: Tensor, scratch: Scratch) -> None:
     """Attention of each instrument to all instruments at the WINDOW nearest moments.
 
     query (scaled): (H, D, I, T). key, value: (H, D, WINDOW, T), of which the last instruments may be padding. bias: (H, 2 * WINDOW - 1,
@@ -69,37 +86,47 @@ def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Te
 
     Computed in blocks of moments, each one product with a mask: cheaper than WINDOW * WINDOW element-wise products.
     """
-    _, _, instruments, length = query.shape
+    heads, _, instruments, length = query.shape
     blocks = -(-length // _BLOCK)
+    # At the ends a moment attends to those up to twice the reach away.
+    ends = [(block, block + 1, 2 * _REACH) for block in sorted({0, 1, blocks - 2, blocks - 1}) if 0 <= block < blocks]
+    inner = [(start, min(start + _BLOCKS, blocks - 2), _REACH) for start in range(2, blocks - 2, _BLOCKS)]
     # All blocks but those at the ends have the same mask.
-    own = {block: _mask(bias, instruments, length, block) for block in sorted({0, 1, max(0, blocks - 2), blocks - 1}) if block < blocks}
-    inner = [(start, min(start + _BLOCKS, blocks - 2)) for start in range(2, blocks - 2, _BLOCKS)]
-    for start, stop in (*((block, block + 1) for block in own), *inner):
-        asking = _in_blocks(query, start, stop, 0)
-        asked, answers = (_in_blocks(x, start, stop, _AROUND) for x in (key, value))
-        scores = (asking.transpose(-1, -2) @ asked).add_(own[start if start in own else 1])
-        # (blocks, H, D, I * _BLOCK)
-        found = answers @ scores.softmax(dim=-1).transpose(-1, -2)
+    same = _mask(bias, instruments, length, 2, _REACH) if inner else bias
+    for start, stop, around in (*ends, *inner):
+        mask = same if around == _REACH else _mask(bias, instruments, length, start, around)
+        asking = _in_blocks(query, start, stop, 0, scratch.take, "asking")
+        asked = _in_blocks(key, start, stop, around, scratch.take, "asked")
+        answers = _in_blocks(value, start, stop, around, scratch.take, "answers")
+        count = (stop - start) * heads
+        scores = torch.bmm(asking.transpose(-1, -2), asked, out=scratch.take("scores", count, *mask.shape[1:]))
+        scores.view(-1, *mask.shape).add_(mask)
+        weights = torch.softmax(scores, dim=-1, out=scratch.take("weights", *scores.shape))
+        found = torch.bmm(answers, weights.transpose(-1, -2), out=scratch.take("found", *asking.shape))
         place = slice(start * _BLOCK, min(stop * _BLOCK, length))
-        attended[..., place] = (
-            found.view(*found.shape[:-1], instruments, _BLOCK).permute(1, 2, 3, 0, 4).flatten(3)[..., : place.stop - place.start]
-        )
+        merged = found.view(stop - start, heads, -1, instruments, _BLOCK).permute(1, 2, 3, 0, 4)
+        into = attended[..., place]
+        if place.stop - place.start == (stop - start) * _BLOCK:
+            into.view(*into.shape[:-1], -1, _BLOCK).copy_(merged)
+        else:
+            into.copy_(merged.flatten(3)[..., : place.stop - place.start])
 
 
-def _in_blocks(x: Tensor, start: int, stop: int, around: int) -> Tensor:
-    """(blocks, H, D, n * moments) of (H, D, n, T): the moments of each block and those around it. Beyond the ends there are zeros."""
+def _in_blocks(x: Tensor, start: int, stop: int, around: int, take: Callable[..., Tensor], name: str) -> Tensor:
+    """(blocks * H, D, n * moments) of (H, D, n, T): the moments of each block and those around it. Beyond the ends there are zeros."""
     first, last, length = start * _BLOCK - around, stop * _BLOCK + around, x.shape[-1]
     inside = x[..., max(0, first) : min(last, length)]
     if first < 0 or last > length:
         inside = F.pad(inside, (max(0, -first), max(0, last - length)))
-    return inside.unfold(-1, _BLOCK + 2 * around, _BLOCK).permute(3, 0, 1, 2, 4).flatten(3)
+    blocks = inside.unfold(-1, _BLOCK + 2 * around, _BLOCK).permute(3, 0, 1, 2, 4)
+    return take(name, *blocks.shape).copy_(blocks).flatten(3).flatten(0, 1)
 
 
-def _mask(bias: Tensor, instruments: int, length: int, block: int) -> Tensor:
+def _mask(bias: Tensor, instruments: int, length: int, block: int, around: int) -> Tensor:
     """(H, I * _BLOCK, WINDOW * span): the bias of every pair in a block, -inf where one does not attend to the other."""
-    span = _BLOCK + 2 * _AROUND
+    span = _BLOCK + 2 * around
     asking = torch.arange(block * _BLOCK, (block + 1) * _BLOCK, device=bias.device)[:, None]
-    asked = torch.arange(block * _BLOCK - _AROUND, (block + 1) * _BLOCK + _AROUND, device=bias.device)[None, :]
+    asked = torch.arange(block * _BLOCK - around, (block + 1) * _BLOCK + around, device=bias.device)[None, :]
     # Moments after the end attend to the last ones: they are cut off later, and a row of -inf only would be NaN.
     place = asked - (asking - _REACH).clamp(0, length - WINDOW)
     later = (asked - asking + WINDOW - 1).clamp(0, 2 * WINDOW - 2)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping
+import queue
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def hear(stems: Mapping[StemName, Path], progress: Progress = silent) -> Heard:
         for first, start, stop, last in spans:
             part = torch.from_numpy(spectra[:, first:last]).to(device)
             total: Any = 0
-            for logits in side_by_side(networks, part, device):
+            for logits in side_by_side(_in_turn(networks, part), part, device):
                 done += 1
                 progress(0.3 + 0.7 * done / (len(spans) * len(networks)), "sections heard")
                 total = total + torch.cat([torch.stack([logits.beat, logits.downbeat, logits.section]), logits.function])
@@ -70,6 +71,27 @@ def hear(stems: Mapping[StemName, Path], progress: Progress = silent) -> Heard:
             heard[:, start:stop] = probabilities[:, start - first : stop - first].cpu().numpy()
     progress(1.0)
     return Heard(heard[0], heard[1], heard[2], heard[3:])
+
+
+def _in_turn(networks: Sequence[Any], spectra: Any) -> list[Callable[[Any], Any]]:
+    """The networks, each of which takes the memory of one that is done."""
+    from tasks.structure.allinone.attention import Scratch
+
+    free: queue.SimpleQueue[Scratch] = queue.SimpleQueue()
+
+    def with_scratch(network: Any) -> Callable[[Any], Any]:
+        def run(part: Any) -> Any:
+            try:
+                scratch = free.get_nowait()
+            except queue.Empty:
+                scratch = Scratch(spectra)
+            logits = network(part, scratch)
+            free.put(scratch)
+            return logits
+
+        return run
+
+    return [with_scratch(network) for network in networks]
 
 
 def windows(frames: int, length: int, context: int) -> Iterator[tuple[int, int, int, int]]:

@@ -18,7 +18,7 @@ from tasks.common.settings import reset_settings
 from tasks.common.side_by_side import side_by_side
 from tasks.common.spectra import FPS
 from tasks.structure.allinone import engine
-from tasks.structure.allinone.attention import WINDOW, attend_among_instruments, attend_in_time
+from tasks.structure.allinone.attention import WINDOW, Scratch, attend_among_instruments, attend_in_time
 from tasks.structure.allinone.contract import INSTRUMENTS
 from tasks.structure.allinone.engine import hear, windows
 from tasks.structure.allinone.network import AllInOne
@@ -68,7 +68,7 @@ def test_attention_in_time_is_what_its_definition_says(length: int, dilation: in
         scores = torch.einsum("hdi,hdik->hik", query[..., t], key[..., near]) + bias[:, None, steps]
         expected[..., t] = torch.einsum("hik,hdik->hdi", scores.softmax(-1), value[..., near])
     attended = torch.empty_like(expected)
-    attend_in_time(query, key, value, bias, dilation, attended)
+    attend_in_time(query, key, value, bias, dilation, attended, Scratch(query))
     torch.testing.assert_close(attended, expected)
 
 
@@ -89,7 +89,7 @@ def test_attention_among_instruments_is_what_its_definition_says(length: int) ->
             weights = scores.flatten(1).softmax(-1).view_as(scores)
             expected[..., i, t] = torch.einsum("hwk,hdwk->hd", weights, value[..., near])
     attended = torch.empty_like(expected)
-    attend_among_instruments(query, key, value, bias, attended)
+    attend_among_instruments(query, key, value, bias, attended, Scratch(query))
     torch.testing.assert_close(attended, expected)
 
 

@@ -17,6 +17,7 @@ from flows.console import SongProgress, error_console, print_error, print_summar
 from flows.embedded_api import EmbeddedApi, quiet_prefect
 from schemas.options import AnalysisOptions
 from tasks.common.errors import PerformiaError
+from tasks.common.interpreter import imports_to_stay
 from tasks.common.settings import get_settings
 from tasks.common.storage import sweep_scratch
 from tasks.ingest.checks import refuse_early
@@ -87,32 +88,38 @@ def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Co
 
 
 def _refuse_after_decoding(song: Path, options: AnalysisOptions) -> None:
-    """Raise the song's AudioError now, if it has one: decoding tells sooner than Prefect's API starts.
+    """Raise the song's AudioError now, if it has one: decoding tells sooner than Prefect's API starts. A song in the cache has none.
 
     For later songs the API is up, and the ingest step says the same as fast.
     """
+    from tasks.common.keys import is_kept
     from tasks.common.step import local_context
-    from tasks.ingest.ingest import ingest_song
+    from tasks.ingest.checks import file_identity
+    from tasks.ingest.ingest import VERSION, ingest_ahead
 
     sweep_scratch()
+    if is_kept("ingest", VERSION, identity=file_identity(song)):
+        _import_flow()
+        return
     # Importing Prefect takes as long as decoding a song: both at once.
-    threading.Thread(target=_prepare, args=(song, options), name=_IMPORTING, daemon=True).start()
+    threading.Thread(target=_prepare, args=(options,), name=_IMPORTING, daemon=True).start()
     with local_context() as ctx:
-        ingest_song(song, ctx)
+        ingest_ahead(song, ctx)
 
 
-def _prepare(song: Path, options: AnalysisOptions) -> None:
-    """Import the flow while the API starts, and load what separates, if the song was not heard before: else it may not be needed."""
-    import flows.song_analysis  # noqa: F401
-    from tasks.common.caching import is_kept
+def _prepare(options: AnalysisOptions) -> None:
+    """Import the flow while the API starts, and load what separates."""
     from tasks.common.planning import make_plan
-    from tasks.ingest import ingest_song
-    from tasks.ingest.checks import file_identity
     from tasks.separation.separate import load_ahead
 
+    _import_flow()
     with suppress(Exception):  # what is wrong is told when the song is analysed
-        if not is_kept(ingest_song, identity=file_identity(song)):
-            load_ahead(make_plan(options).separation)
+        load_ahead(make_plan(options).separation)
+
+
+def _import_flow() -> None:
+    with imports_to_stay():
+        import flows.song_analysis  # noqa: F401
 
 
 def _leave(code: int) -> int:

@@ -12,6 +12,7 @@ import typer
 
 from schemas.options import AnalysisOptions, Quality, Step
 from tasks.common.errors import EngineUnknown, OptionInvalid, PerformiaError
+from tasks.common.interpreter import end_soon
 
 app = typer.Typer(
     help="Performia listens to a song and writes down everything a musician needs to perform it.",
@@ -312,6 +313,8 @@ def main() -> None:
     except PerformiaError as error:
         typer.echo(str(error), err=True)
         sys.exit(2 if isinstance(error, OptionInvalid | EngineUnknown) else 1)
+    finally:
+        end_soon()
 
 
 if __name__ == "__main__":

@@ -24,8 +24,11 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+
+from tasks.common.interpreter import end_soon
 
 #: A first start migrates a new database: 14 s here, 75 s seen on slow machines.
 _START_SEC = 120.0
@@ -198,20 +201,28 @@ class EmbeddedApi:
             )
 
     def _until_ready(self) -> str:
-        import httpx
-
         assert self._server is not None
-        url = f"http://127.0.0.1:{self.port}/api"
+        assert self.port is not None
         deadline = time.monotonic() + _START_SEC
         while time.monotonic() < deadline:
             if self._server.poll() is not None:
                 raise RuntimeError(f"Prefect's API stopped at its start; {self.log} says why")
-            try:
-                if httpx.get(f"{url}/health", timeout=5).status_code == 200:
-                    return url
-            except httpx.HTTPError:
-                time.sleep(0.05)
+            if _is_healthy(self.port):
+                return f"http://127.0.0.1:{self.port}/api"
+            time.sleep(0.05)
         raise RuntimeError(f"Prefect's API did not start within {_START_SEC:.0f} s; {self.log} says why")
+
+
+def _is_healthy(port: int) -> bool:
+    """Asked without httpx, whose every client reads the machine's certificates: that would keep a core busy until the server is there."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/api/health")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def serving_file() -> Path:
@@ -303,6 +314,7 @@ def serve(port: int) -> None:
     threading.Thread(target=stop_with_parent, daemon=True).start()
     _collect_garbage_apart()
     server.run()
+    end_soon()
 
 
 def _collect_garbage_apart() -> None:

@@ -1,9 +1,8 @@
-"""The step cache: its keys, its locks, and when a hit does not count. The only module with cache policies.
+"""The step cache: its locks, and when a hit does not count. The only module with cache policies.
 
-Why not Prefect's own policies. Paths hash as text, so content is hashed here. Keys must hold across processes and runs (the default
-contains the run's id) and change with the step's version, engine, weights and options, and with nothing else. A stored result may name
-audio files that somebody deleted; Prefect does not notice, so a record whose files are gone is dropped before it is looked up. Prefect's
-file lock never expires, so a killed run would block all later ones; the kernel frees these locks with the process.
+Why not Prefect's own policies. Paths hash as text, so content is hashed (`tasks.common.keys`). A stored result may name audio files that
+somebody deleted; Prefect does not notice, so a record whose files are gone is dropped before it is looked up. Prefect's file lock never
+expires, so a killed run would block all later ones; the kernel frees these locks with the process.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ from prefect.locking.protocol import LockManager
 from prefect.transactions import IsolationLevel
 
 from schemas.plan import StepPlan
-from schemas.results import StepResult, digest_of
-from tasks.common.errors import PerformiaError
+from tasks.common.keys import step_key
 from tasks.common.records import RecordRefused, Records, result_of
 from tasks.common.settings import get_settings, is_remote, local_path
 from tasks.common.storage import ArtifactStore, audio_refs
@@ -115,39 +113,6 @@ class KernelLockManager(LockManager):
 
     async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
         return await anyio.to_thread.run_sync(self.wait_for_lock, key, timeout)
-
-
-def step_key(step: str, version: int, inputs: dict[str, Any]) -> str:
-    """The cache key of one execution of a step: readable name, version, and a digest of everything that decides the result.
-
-    inputs: the step's parameters by name. A `StepPlan` counts by its expected engine, weights and options; a step's result by its content;
-    a failed or absent input (an exception, or None) as absent; a path not at all, for where a file lies is not what it is; anything else by
-    its JSON.
-    """
-    identities = {name: _identity(value) for name, value in sorted(inputs.items()) if not isinstance(value, Path)}
-    material = {"step": step, "version": version, "inputs": identities}
-    return f"{step}-v{version}-{digest_of(material)[:40]}"
-
-
-def is_kept(task: Task[..., Any], **inputs: Any) -> bool:
-    """Whether the step cache holds the result of a step for these inputs."""
-    policy = task.cache_policy
-    assert isinstance(policy, StepCache)
-    try:
-        Records(get_settings().results_url).read(step_key(policy.step, policy.version, inputs))
-    except (OSError, PerformiaError):
-        return False
-    return True
-
-
-def _identity(value: Any) -> Any:
-    if isinstance(value, StepPlan):
-        return value.cache_identity()
-    if isinstance(value, StepResult):
-        return value.content_hash()
-    if value is None or isinstance(value, BaseException):
-        return None
-    return value
 
 
 @dataclass

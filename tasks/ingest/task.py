@@ -14,7 +14,7 @@ from tasks.ingest import ingest as engine
 
 @task(
     name="ingest",
-    cache_policy=StepCache(step="ingest", version=1),
+    cache_policy=StepCache(step="ingest", version=engine.VERSION),
     result_serializer="json",
     retries=1,  # only for the disk: bad input stays bad
     retry_delay_seconds=2,

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Loudness, ModelUse, SongSource, StepReport, Tags
-from tasks.common.caching import KernelLockManager, drop_stale, is_kept, step_key
+from tasks.common.caching import KernelLockManager, drop_stale
+from tasks.common.keys import is_kept, step_key
 from tasks.common.records import Records
 from tasks.common.settings import get_settings
 
@@ -237,10 +238,8 @@ def anyio_backend() -> str:
 
 
 def test_whether_a_step_was_computed_for_these_inputs_is_known_before_it_runs() -> None:
-    from tasks.ingest import ingest_song
-
-    assert not is_kept(ingest_song, identity="a" * 64)
+    assert not is_kept("ingest", 1, identity="a" * 64)
     written = write_record(a_source().model_dump(mode="json"))
     written.rename(written.with_name(step_key("ingest", 1, {"identity": "a" * 64})))
-    assert is_kept(ingest_song, identity="a" * 64)
-    assert not is_kept(ingest_song, identity="b" * 64)
+    assert is_kept("ingest", 1, identity="a" * 64)
+    assert not is_kept("ingest", 1, identity="b" * 64)

@@ -72,18 +72,27 @@ def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = si
     """Probabilities (frames, 100) of the parts of chords, averaged over the ensemble, for a block (frames, 252)."""
     import torch
 
+    from tasks.chords.lv_features import features
+    from tasks.common.scratch import Scratches
+
     kind, lower = ensemble.device.split(":")[0], autocast_dtype(ensemble.device)
     total = np.zeros((len(block), sum(WIDTHS)), np.float32)
+    sound = torch.from_numpy(np.ascontiguousarray(block)).to(ensemble.device)
+    scratches = Scratches(sound)
 
     def heard_by(network: Any) -> Callable[[Any], npt.NDArray[np.float32]]:
         def run(sound: Any) -> npt.NDArray[np.float32]:
             with torch.autocast(kind, lower, enabled=lower is not None):
-                return _probabilities(network(sound))
+                if kind != "cpu":  # whole layers are what a GPU is good at
+                    return _probabilities(network(sound[None]))
+                with scratches.one() as scratch:
+                    seen = features(network.audio_feature_block, sound, scratch)
+                remembered, _ = network.lstm1(seen[None])
+                return _probabilities(network.final_fc1(remembered)[0].split(WIDTHS, dim=1))
 
         return run
 
     with ensemble.lock:
-        sound = torch.from_numpy(np.ascontiguousarray(block))[None].to(ensemble.device)
         for done, found in enumerate(side_by_side([heard_by(network) for network in ensemble.networks], sound, kind), 1):
             total += found
             progress(done / len(ensemble.networks), f"network {done} of {len(ensemble.networks)}")

@@ -10,12 +10,13 @@ Shapes: H heads, D features of a head, I instruments, T positions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from tasks.common.scratch import Scratch
 
 #: Positions that each position attends to.
 WINDOW = 5
@@ -25,21 +26,6 @@ _SPAN = 512
 #: Positions in time whose attention among instruments is computed as one product, and how many such products at a time.
 _BLOCK = 8
 _BLOCKS = 64
-
-
-class Scratch:
-    """Memory for what lies between the operations. Taken anew for each, its pages would cost more than they do."""
-
-    def __init__(self, like: Tensor) -> None:
-        self._like = like
-        self._kept: dict[str, Tensor] = {}
-
-    def take(self, name: str, *shape: int) -> Tensor:
-        """A tensor of this shape, not initialised, until the next of this name is taken."""
-        size = math.prod(shape)
-        if name not in self._kept or len(self._kept[name]) < size:
-            self._kept[name] = self._like.new_empty(size)
-        return self._kept[name][:size].view(shape)
 
 
 def attend_in_time(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dilation: int, attended: Tensor, scratch: Scratch) -> None:

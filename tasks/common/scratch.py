@@ -1,0 +1,42 @@
+"""Memory for what lies between a network's operations: taken anew for each, its pages would cost more than the operations do."""
+
+from __future__ import annotations
+
+import math
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor
+
+
+class Scratch:
+    """One network's, or one network's after the other; of the type and on the device of `like`."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+        self._kept: dict[str, Tensor] = {}
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        """A tensor of this shape, not initialised, until the next of this name is taken."""
+        size = math.prod(shape)
+        if name not in self._kept or len(self._kept[name]) < size:
+            self._kept[name] = self._like.new_empty(size)
+        return self._kept[name][:size].view(shape)
+
+
+class Scratches:
+    """Those of networks that run side by side: each takes what one that is done has left."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+        self._free: queue.SimpleQueue[Scratch] = queue.SimpleQueue()
+
+    @contextmanager
+    def one(self) -> Iterator[Scratch]:
+        try:
+            scratch = self._free.get_nowait()
+        except queue.Empty:
+            scratch = Scratch(self._like)
+        yield scratch
+        self._free.put(scratch)

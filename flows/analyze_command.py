@@ -17,7 +17,6 @@ from flows.console import SongProgress, error_console, print_error, print_summar
 from flows.embedded_api import EmbeddedApi, quiet_prefect
 from schemas.options import AnalysisOptions
 from tasks.common.errors import PerformiaError
-from tasks.common.interpreter import imports_to_stay
 from tasks.common.settings import get_settings
 from tasks.common.storage import sweep_scratch
 from tasks.ingest.checks import refuse_early
@@ -99,7 +98,8 @@ def _refuse_after_decoding(song: Path, options: AnalysisOptions) -> None:
 
     sweep_scratch()
     if is_kept("ingest", VERSION, identity=file_identity(song)):
-        _import_flow()
+        import flows.song_analysis  # noqa: F401 (while the API starts)
+
         return
     # Importing Prefect takes as long as decoding a song: both at once.
     threading.Thread(target=_prepare, args=(options,), name=_IMPORTING, daemon=True).start()
@@ -109,17 +109,12 @@ def _refuse_after_decoding(song: Path, options: AnalysisOptions) -> None:
 
 def _prepare(options: AnalysisOptions) -> None:
     """Import the flow while the API starts, and load what separates."""
+    import flows.song_analysis  # noqa: F401
     from tasks.common.planning import make_plan
     from tasks.separation.separate import load_ahead
 
-    _import_flow()
     with suppress(Exception):  # what is wrong is told when the song is analysed
         load_ahead(make_plan(options).separation)
-
-
-def _import_flow() -> None:
-    with imports_to_stay():
-        import flows.song_analysis  # noqa: F401
 
 
 def _leave(code: int) -> int:

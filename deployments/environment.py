@@ -120,6 +120,15 @@ def make(environment: Environment, name: str) -> None:
     say(f"{environment.folder.name} is ready after {time.monotonic() - began:.0f} s: {_gigabytes(environment.folder):.1f} GB")
 
 
+def install_wheel(environment: Environment, wheel: Path) -> None:
+    """Install a built wheel of Performia with [offline], as a user would. Raises SetupError."""
+    _make_folder(environment)
+    uv = _uv(environment)
+    wanted = [f"{wheel}[offline]"]
+    if not (_install_with_uv(environment, uv, wanted, "demo") if uv else _install_with_pip(environment, wanted)):
+        raise SetupError(f"{wheel.name} could not be installed; what stands above says why.")
+
+
 def optional_wheels() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wheels: list[str] = project["optional-dependencies"][OPTIONAL]
@@ -170,12 +179,13 @@ def _has(environment: Environment, distribution: str) -> bool:
 
 
 def _uv(environment: Environment) -> Path | None:
-    """uv in the environment, installed from the index pip knows; None where there is none for this machine."""
-    uv = environment.python.with_name("uv.exe" if os.name == "nt" else "uv")
-    if not uv.exists():
+    """uv beside this Python or in the environment, installed from the index that pip knows; None where that has none for this machine."""
+    name = "uv.exe" if os.name == "nt" else "uv"
+    here, there = Path(sys.executable).with_name(name), environment.python.with_name(name)
+    if not (here.exists() or there.exists()):
         say("installing uv")
         _install_with_pip(environment, ["uv"], "--only-binary", ":all:", "--quiet")
-    return uv if uv.exists() else None
+    return next((uv for uv in (there, here) if uv.exists()), None)
 
 
 def _install_with_pip(environment: Environment, requirements: list[str], *arguments: str) -> bool:
@@ -266,7 +276,7 @@ def uv_environment(pip: dict[str, str], environment: dict[str, str]) -> dict[str
 
 
 def compile_imports(environment: Environment) -> None:
-    """Let Python compile what an analysis imports, once and for all: done at the first analysis it would take as long, and where a person has
+    """Let Python compile what an analysis imports. Done at the first analysis it would take as long, and where a person has
     told Python to write no compiled files, at every one. uv compiles everything or nothing, and everything is 300 MB."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with never_silent():

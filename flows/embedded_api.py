@@ -140,6 +140,9 @@ class EmbeddedApi:
             self._launch()
         try:
             self.url = self._until_ready()
+        except BaseException:  # interrupted: a block that was not entered is never left
+            self._stop()
+            raise
         finally:
             self._let_others_start()
         global _private

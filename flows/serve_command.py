@@ -48,12 +48,21 @@ class ServeOptions:
 def serve(options: ServeOptions) -> int:
     """Serve all deployments until interrupted. Returns the exit code. Raises AlreadyServing, PortTaken."""
     console = error_console()
+    try:
+        _serve(options, console)
+    except KeyboardInterrupt:
+        console.print("\nStopped. What is under way is taken up at the next start.")
+    return 0
+
+
+def _serve(options: ServeOptions, console: Console) -> None:
     _set_environment(options)
     with ExitStack() as stack:
         settings = get_settings()
         stack.enter_context(_only_one(serving_file().with_suffix(".lock")))
-        # A shell lets what it starts in the background ignore SIGINT, as which SIGTERM ends the runner.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # A shell lets what it starts in the background ignore SIGINT; and SIGTERM has no handler before the runner runs.
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, signal.default_int_handler)
         for made in make_folders(settings.inbox, settings.songs_dir):
             console.print(f"made {escape(str(made))}", soft_wrap=True)
         for root in options.roots:
@@ -72,11 +81,7 @@ def serve(options: ServeOptions) -> int:
         for change in prepare(own_server):
             console.print(escape(change))
         _greet(console, api.url)
-        try:
-            _run(console, api, options, own_server)
-        except KeyboardInterrupt:
-            console.print("\nStopped. What is under way is taken up at the next start.")
-    return 0
+        _run(console, api, options, own_server)
 
 
 def make_folders(inbox: Path, songs: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -170,6 +171,37 @@ def test_a_cancelled_run_stops_within_seconds_and_leaves_nothing(tmp_path: Path,
         service.wait(lambda: not list((service.data / "runs").glob(f"{run}*")), 15, "a lock stays")
     finally:
         service.kill_all()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_that_is_stopped_while_it_starts_ends_in_order(ending: signal.Signals, tmp_path: Path, prefect_home: Path) -> None:
+    service = Service(tmp_path, prefect_home)
+    (log := service.data / "logs").mkdir(parents=True)
+    command = [
+        sys.executable,
+        "-m",
+        "flows.cli",
+        "serve",
+        "--inbox",
+        str(service.inbox),
+        "-o",
+        str(service.songs),
+        "--port",
+        str(service.port),
+    ]
+    process = subprocess.Popen(command, env=service.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        service.wait((log / "prefect-server.log").exists, 60, "the API is not started")
+        process.send_signal(ending)
+        said, _ = process.communicate(timeout=150)
+        assert process.returncode == 0, said
+        assert "Stopped." in said
+        assert "Traceback" not in said
+        assert list(service.pids()) == []
+        assert not (service.data / "serve.json").exists()
+    finally:
+        service.kill_all()
+        process.kill()
 
 
 def test_with_an_auth_string_nothing_is_told_without_it_and_it_is_written_nowhere(tmp_path: Path, prefect_home: Path) -> None:

@@ -25,7 +25,7 @@ from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from flows.busy_database import App, waiting_for_database
 from flows.unreachable import refuse_unreachable
@@ -36,14 +36,19 @@ _START_SEC = 120.0
 _STOP_SEC = 10.0
 _FULL_COLLECTION_SEC = 20
 
+#: How Prefect's client waits for a server that is busy or away, in our commands and in the runs of our deployments.
+PATIENCE: Final = {
+    # After 2, 4, 8, ... seconds: for two minutes, as long as a step waits for its slot. By default it is one.
+    "PREFECT_CLIENT_MAX_RETRIES": "6",
+    # 429, 502 and 503 always; 500 is a server on SQLite whose connections all wait for another writer, 504 one behind a proxy.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500,504",
+}
+
 #: What keeps the server and the client quiet, offline and patient; a user's own values win.
 _QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    # A server on SQLite that is busy answers 503, which the client takes as "ask again", or 500 where its connections are all waiting.
-    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
-    # After 2, 4, 8, ... seconds: for two minutes, as long as a step waits for its slot. By default it is one.
-    "PREFECT_CLIENT_MAX_RETRIES": "6",
+    **PATIENCE,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from deployments.definitions import DEFINITIONS, WORK_POOL, Definition
+from flows.embedded_api import PATIENCE
 
 _HEAD = """\
 # Deployments of Performia for a Prefect server with a worker.
@@ -45,7 +46,7 @@ def _deployment(definition: Definition) -> dict[str, Any]:
         "parameters": dict(definition.parameters),
         "concurrency_limit": {"limit": definition.concurrency_limit, "collision_strategy": definition.collision_strategy},
         "schedules": [schedule] if scheduled else [],
-        "work_pool": {"name": WORK_POOL},
+        "work_pool": {"name": WORK_POOL, "job_variables": {"env": dict(PATIENCE)}},
     }
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from flows.console import SongProgress, error_console, print_error, print_summary
 from flows.embedded_api import EmbeddedApi, quiet_prefect
+from flows.unreachable import named
 from schemas.options import AnalysisOptions
 from tasks.common.errors import PerformiaError
 from tasks.common.settings import get_settings
@@ -75,7 +76,10 @@ def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Co
     try:
         with SongProgress(console, song.name):
             song_map = analyze_song(song, options, output.resolve())
-    except PerformiaError as error:
+    except Exception as problem:
+        error = named(problem)
+        if not isinstance(error, PerformiaError):
+            raise
         if debug:
             console.print_exception()
         print_error(console, error)

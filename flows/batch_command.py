@@ -11,6 +11,7 @@ from rich.console import Console
 
 from flows.console import error_console, print_error
 from flows.embedded_api import EmbeddedApi, quiet_prefect
+from flows.unreachable import named
 from schemas.batch import BatchSummary
 from schemas.options import AnalysisOptions
 from tasks.common.errors import AllSongsFailed, FolderHasNoSongs, PerformiaError
@@ -42,7 +43,10 @@ def analyze_folder_command(
             raise FolderHasNoSongs(f"{folder} has no songs")
         with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log"):
             summary = _analyze(console, folder, output, options, at_once, memory_gib, tuple(patterns), recursive, finished)
-    except PerformiaError as error:
+    except Exception as problem:
+        error = named(problem)
+        if not isinstance(error, PerformiaError):
+            raise
         if debug:
             console.print_exception()
         print_error(console, error)

@@ -24,6 +24,7 @@ from flows.batch_artifacts import FolderArtifacts
 from flows.outcome import refuse_if_strict
 from flows.song_analysis import analyze_song
 from flows.song_pool import in_parallel
+from flows.unreachable import named
 from schemas.batch import BatchSummary, SongEntry
 from schemas.options import AnalysisOptions
 from schemas.plan import AnalysisPlan
@@ -206,7 +207,7 @@ class BatchRun:
                 entry = one_song(song.path.name, lambda: self._map(song, started))
         except Exception as error:
             logger.info("%s failed", song.path, exc_info=True)
-            entry = failed_entry(song, error, time.monotonic() - started, self.recipe)
+            entry = failed_entry(song, named(error), time.monotonic() - started, self.recipe)
         with self._guard:
             self._under_way = {run: other for run, other in self._under_way.items() if other is not song}
         try:

@@ -21,31 +21,39 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from flows.busy_database import App, waiting_for_database
+from flows.unreachable import refuse_unreachable
 from tasks.common.interpreter import end_soon
 
 #: A first start migrates a new database: 14 s here, 75 s seen on slow machines.
 _START_SEC = 120.0
 _STOP_SEC = 10.0
-_RETRY_AFTER_SEC = b"0.4"
 _FULL_COLLECTION_SEC = 20
 
-#: What keeps the server and the client quiet and offline; a user's own values win.
+#: How Prefect's client waits for a server that is busy or away, in our commands and in the runs of our deployments.
+PATIENCE: Final = {
+    # After 2, 4, 8, ... seconds: for two minutes, as long as a step waits for its slot. By default it is one.
+    "PREFECT_CLIENT_MAX_RETRIES": "6",
+    # 429, 502 and 503 always; 500 is a server on SQLite whose connections all wait for another writer, 504 one behind a proxy.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500,504",
+}
+
+#: What keeps the server and the client quiet, offline and patient; a user's own values win.
 _QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "503",
+    **PATIENCE,
 }
 
 
 def quiet_prefect() -> None:
-    """Set Prefect's environment for a command-line tool. Call before Prefect is imported."""
+    """Set Prefect's environment for a command-line tool and all that it starts. Call before Prefect is imported."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
 
@@ -126,6 +134,7 @@ class EmbeddedApi:
             self._stop()
             self._let_others_start()
         if self.url:
+            refuse_unreachable(self.url)
             self._configure()
             return self
         if self._server is None and not self.lasting and (serving := serving_url()):
@@ -171,6 +180,8 @@ class EmbeddedApi:
         _flush_events()
         self._stop()
         self._settings.close()
+        global _private
+        _private = False
 
     def _stop(self) -> None:
         assert self._server is not None
@@ -282,21 +293,11 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def api() -> Callable[[Any, Any, Any], Awaitable[None]]:
-    """Prefect's API, which says how soon to try again where SQLite was busy with another writer. Unsaid, the client waits two seconds."""
+def api() -> App:
+    """Prefect's API, which waits where SQLite is busy with another writer."""
     from prefect.server.api.server import create_app
 
-    app = create_app()
-
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
-        async def send_on(message: Any) -> None:
-            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
-                message = {**message, "headers": [*message["headers"], (b"retry-after", _RETRY_AFTER_SEC)]}
-            await send(message)
-
-        await app(scope, receive, send_on)
-
-    return answer
+    return waiting_for_database(create_app())
 
 
 def serve(port: int) -> None:

@@ -222,8 +222,6 @@ def _set_environment(options: ServeOptions) -> None:
     auth = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
     if auth:  # the runs and this process must give what the server asks for
         os.environ.setdefault("PREFECT_API_AUTH_STRING", auth)
-    # A run outlives an API that is busy or away for a while; by default it gives up after a minute.
-    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "9")
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
     quiet_prefect()
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ os.environ["PREFECT_HOME"] = f"{_HOME.name}/prefect"
 os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"] = f"{_HOME.name}/prefect-results"
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
-os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
 os.environ.pop("PREFECT_API_URL", None)
 for name in [name for name in os.environ if name.startswith("PERFORMIA_")]:
     del os.environ[name]
@@ -57,11 +57,26 @@ def ctx(data_dir: Path) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def prefect_api() -> Iterator[None]:
-    """A Prefect API for this test session."""
-    from prefect.testing.utilities import prefect_test_harness
+def prefect_api_home(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of the test session's Prefect API, for it alone."""
+    home = tmp_path_factory.mktemp("prefect-api") / "prefect"
+    shutil.copytree(prefect_database, home)
+    return home
 
-    with prefect_test_harness(server_startup_timeout=120):
+
+@pytest.fixture(scope="session")
+def prefect_api(prefect_api_home: Path) -> Iterator[None]:
+    """A Prefect API for this test session: the server that our commands run with."""
+    from prefect.context import _temporary_global_settings_context, get_settings_context
+
+    from flows.embedded_api import EmbeddedApi
+
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("PREFECT_HOME", str(prefect_api_home))
+            stack.enter_context(EmbeddedApi(prefect_api_home / "api.log"))
+        # As Prefect's own test harness does: threads that tests start have no context, and read the settings here.
+        stack.enter_context(_temporary_global_settings_context(get_settings_context()))
         yield
 
 

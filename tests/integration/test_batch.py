@@ -46,17 +46,8 @@ def tone(folder: Path) -> Callable[..., Path]:
     return make
 
 
-@pytest.fixture(scope="module")
-def embedded_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The API that the command runs with."""
-    from flows.embedded_api import EmbeddedApi
-
-    with EmbeddedApi(tmp_path_factory.mktemp("api") / "api.log"):
-        yield
-
-
 @pytest.fixture
-def analyze(folder: Path, tmp_path: Path, light_engines: dict[str, Any], embedded_api: None) -> Callable[..., BatchSummary]:
+def analyze(folder: Path, tmp_path: Path, light_engines: dict[str, Any], prefect_api: None) -> Callable[..., BatchSummary]:
     from flows.batch import analyze_folder
 
     def run(**changes: Any) -> BatchSummary:

@@ -20,19 +20,24 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 @pytest.fixture
 def client() -> Iterator[SyncPrefectClient]:
-    """A server without anything of ours, and left so: other tests of the session use it."""
+    """A server without anything of ours, whatever other tests of the session left there, and left so."""
     with get_client(sync_client=True) as found:
+        clear(found)
         yield found
-        for name in RESOURCE_TAGS:
-            if any(limit.name == name for limit in found.read_global_concurrency_limits(limit=200)):
-                found.delete_global_concurrency_limit_by_name(name)
-        for automation in found.read_automations():
-            found.delete_automation(automation.id)
-        for deployment in found.read_deployments():
-            found.delete_deployment(deployment.id)
-        for pool in found.read_work_pools():
-            if pool.name == "performia":
-                found.delete_work_pool(pool.name)
+        clear(found)
+
+
+def clear(client: SyncPrefectClient) -> None:
+    for limit in client.read_global_concurrency_limits(limit=200):
+        if limit.name in RESOURCE_TAGS:
+            client.delete_global_concurrency_limit_by_name(limit.name)
+    for automation in client.read_automations():
+        client.delete_automation(automation.id)
+    for deployment in client.read_deployments():
+        client.delete_deployment(deployment.id)
+    for pool in client.read_work_pools():
+        if pool.name == "performia":
+            client.delete_work_pool(pool.name)
 
 
 def levels(*names: str) -> dict[str, str]:

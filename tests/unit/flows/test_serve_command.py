@@ -20,6 +20,8 @@ from tasks.common.settings import get_settings, reset_settings
 def test_what_is_said_on_the_command_line_reaches_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", dict(os.environ))
     os.environ["PREFECT_SERVER_API_AUTH_STRING"] = "user:word"
+    os.environ["PREFECT_CLIENT_MAX_RETRIES"] = "3"  # what a person has set stays
+    os.environ.pop("PREFECT_CLIENT_RETRY_EXTRA_CODES", None)
     monkeypatch.chdir(tmp_path)
     serve_command._set_environment(ServeOptions(inbox=Path("in"), output=Path("out"), roots=(Path("music"),)))
     assert os.environ["PERFORMIA_INBOX_DIR"] == str(tmp_path / "in")
@@ -27,6 +29,7 @@ def test_what_is_said_on_the_command_line_reaches_the_runs(tmp_path: Path, monke
     assert json.loads(os.environ["PERFORMIA_INPUT_ROOTS"]) == [str(tmp_path / "in"), str(tmp_path / "music")]
     assert os.environ["PREFECT_API_AUTH_STRING"] == "user:word"
     assert Path(os.environ["PERFORMIA_DATA_DIR"]).is_absolute()
+    assert {name: os.environ[name] for name in embedded_api.PATIENCE} == {**embedded_api.PATIENCE, "PREFECT_CLIENT_MAX_RETRIES": "3"}
 
 
 def test_a_taken_port_is_refused() -> None:

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.unreachable import named, refuse_unreachable
+from tasks.common.errors import ApiUnreachable
+
+NOBODY = "http://127.0.0.1:1/api"
+
+
+def answered(status: int) -> httpx.HTTPStatusError:
+    request = httpx.Request("POST", f"{NOBODY}/task_runs/")
+    return httpx.HTTPStatusError("as the client says it", request=request, response=httpx.Response(status, request=request))
+
+
+@pytest.mark.parametrize("error", [answered(503), answered(500), httpx.ConnectError("refused"), httpx.ReadTimeout("no answer")])
+def test_what_the_client_raises_after_asking_in_vain_has_a_name(error: Exception) -> None:
+    found = named(error)
+    assert isinstance(found, ApiUnreachable)
+    assert found.__cause__ is error
+    assert "PREFECT_API_URL" in str(found)
+
+
+@pytest.mark.parametrize("error", [answered(404), ValueError("a bug"), ApiUnreachable("known")])
+def test_any_other_error_stays_as_it_is(error: Exception) -> None:
+    assert named(error) is error
+
+
+@contextmanager
+def server(status: int) -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{running.server_port}/api"
+    finally:
+        running.shutdown()
+        running.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_server_that_answers_is_there(status: int) -> None:
+    with server(status) as url, temporary_settings({PREFECT_API_URL: url}):
+        refuse_unreachable(url)
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    with temporary_settings({PREFECT_API_URL: NOBODY}), pytest.raises(ApiUnreachable, match=r"127\.0\.0\.1:1"):
+        refuse_unreachable(NOBODY)

@@ -16,6 +16,7 @@ import gc
 import itertools
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -61,6 +62,15 @@ _LASTING = {
 }
 
 
+def _own_pages_only(port: int) -> dict[str, str]:
+    """What Prefect itself does against pages that are not the server's own, besides `flows.door`. A user's own values win."""
+    return {
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
+        # On as long as the clients' half is.
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": os.environ.get("PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", "true"),
+    }
+
+
 _private = False
 #: In Prefect's home. Two commands that start at once must not both migrate a new database.
 _START_LOCK = ".performia-start.lock"
@@ -74,7 +84,8 @@ def api_is_private() -> bool:
 class EmbeddedApi:
     """with EmbeddedApi(log): flows run against a private API on loopback, unless the user configured one or `performia serve` runs one.
 
-    port: the port to listen on; any that is free if not given. lasting: with the UI, the scheduler and all other services.
+    port: the port to listen on, for whoever knows it; if not given, any that is free, and whoever has not this object's password is
+    refused. lasting: with the UI, the scheduler and all other services.
     """
 
     def __init__(self, log: Path, port: int | None = None, lasting: bool = False):
@@ -82,6 +93,8 @@ class EmbeddedApi:
         self.port = port
         self.lasting = lasting
         self.url = ""
+        #: Only this process, and what it starts, is to use a server whose port nobody was told.
+        self._password = f"performia:{secrets.token_urlsafe(32)}" if port is None else None
         self._server: subprocess.Popen[bytes] | None = None
         self._settings = ExitStack()
         self._started_early_in: Path | None = None
@@ -144,14 +157,15 @@ class EmbeddedApi:
             self._let_others_start()
         global _private
         _private = not self.lasting
-        self._configure()
+        self._configure(self._password)
         return self
 
-    def _configure(self) -> None:
-        from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    def _configure(self, password: str | None = None) -> None:
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         # The flows report by themselves that they live.
-        self._settings.enter_context(temporary_settings({PREFECT_API_URL: self.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+        settings = {PREFECT_API_URL: self.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        self._settings.enter_context(temporary_settings({**settings, PREFECT_API_AUTH_STRING: password} if password else settings))
 
     def revive(self) -> bool:
         """Start the server again if it has died. Returns whether it had."""
@@ -189,6 +203,8 @@ class EmbeddedApi:
         self.port = port = self.port or _free_port()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         private = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+        # In the environment, which other users of the machine cannot read; a command line they can.
+        password = {"PREFECT_SERVER_API_AUTH_STRING": self._password} if self._password else {}
         with self.log.open("ab" if self.lasting else "wb") as log:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "flows.embedded_api", str(port)],
@@ -197,7 +213,7 @@ class EmbeddedApi:
                 stderr=log,
                 # Out of the terminal's process group: Ctrl-C is for the command, which then stops the server in order.
                 start_new_session=True,
-                env={**_LASTING, **os.environ, **({} if self.lasting else private)},
+                env={**_LASTING, **_own_pages_only(port), **os.environ, **({} if self.lasting else private), **password},
             )
 
     def _until_ready(self) -> str:
@@ -280,10 +296,21 @@ def _free_port() -> int:
 
 
 def api() -> Callable[[Any, Any, Any], Awaitable[None]]:
-    """Prefect's API, which says how soon to try again where SQLite was busy with another writer. Unsaid, the client waits two seconds."""
+    """Prefect's API behind a door, which says how soon to try again where SQLite was busy with another writer.
+
+    Unsaid, the client waits two seconds.
+    """
     from prefect.server.api.server import create_app
+    from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS
+
+    from flows.door import Door, guarded, name_of
+    from tasks.common.settings import get_settings
 
     app = create_app()
+    door = Door(
+        hosts=frozenset(name_of(host) for host in get_settings().allowed_hosts),
+        origins=frozenset(origin.strip() for origin in PREFECT_SERVER_CORS_ALLOWED_ORIGINS.value().split(",")),
+    )
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         async def send_on(message: Any) -> None:
@@ -293,7 +320,7 @@ def api() -> Callable[[Any, Any, Any], Awaitable[None]]:
 
         await app(scope, receive, send_on)
 
-    return answer
+    return guarded(answer, door)
 
 
 def serve(port: int) -> None:

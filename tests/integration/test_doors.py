@@ -26,6 +26,8 @@ from service import Service, free_port, tones
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from flows.doctor_server import check_exposure
+
 EVIL = "http://evil.example"
 
 
@@ -249,6 +251,11 @@ def test_every_command_has_a_password_of_its_own() -> None:
     first, second = (EmbeddedApi(Path(os.devnull))._password for _ in range(2))
     assert first is not None
     assert first != second
+
+
+def test_the_check_up_sees_that_only_our_own_pages_are_answered(service: Service) -> None:
+    finding = check_exposure(service.url)
+    assert (finding.level, finding.found) == ("ok", "loopback only, and no pages but its own")
 
 
 def test_songs_files_are_read_by_no_page_and_under_no_other_name(service: Service, files: str) -> None:

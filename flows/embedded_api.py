@@ -7,7 +7,8 @@ writing. A Prefect server that the user has configured (`PREFECT_API_URL` or the
 `performia serve` runs the same server for as long as it serves, with the UI and all services, on a known port; commands that find it
 running use it.
 
-Run as a module it is the server: `python -m flows.embedded_api PORT`.
+Run as a module it is the server: `python -m flows.embedded_api SOCKET PORT`. It inherits the socket; the port is for whoever reads a list of
+processes.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _START_SEC = 120.0
 _STOP_SEC = 10.0
 _RETRY_AFTER_SEC = b"0.4"
 _FULL_COLLECTION_SEC = 20
+_BACKLOG = 2048  # uvicorn's
 
 #: What keeps the server and the client quiet and offline; a user's own values win.
 _QUIET = {
@@ -200,15 +202,18 @@ class EmbeddedApi:
             self._start_lock = None
 
     def _launch(self) -> None:
-        self.port = port = self.port or _free_port()
+        # Listened on from here on, so that no other user of the machine takes the port before the server does, and hears the password.
+        listener = socket.create_server(("127.0.0.1", self.port or 0), backlog=_BACKLOG)
+        self.port = port = int(listener.getsockname()[1])
         self.log.parent.mkdir(parents=True, exist_ok=True)
         private = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
         # In the environment, which other users of the machine cannot read; a command line they can.
         password = {"PREFECT_SERVER_API_AUTH_STRING": self._password} if self._password else {}
-        with self.log.open("ab" if self.lasting else "wb") as log:
+        with listener, self.log.open("ab" if self.lasting else "wb") as log:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "flows.embedded_api", str(port)],
+                [sys.executable, "-m", "flows.embedded_api", str(listener.fileno()), str(port)],
                 stdin=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
                 stdout=log,
                 stderr=log,
                 # Out of the terminal's process group: Ctrl-C is for the command, which then stops the server in order.
@@ -289,12 +294,6 @@ def refuse_without_password(url: str) -> None:
             )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def api() -> Callable[[Any, Any, Any], Awaitable[None]]:
     """Prefect's API behind a door, which says how soon to try again where SQLite was busy with another writer.
 
@@ -323,13 +322,11 @@ def api() -> Callable[[Any, Any, Any], Awaitable[None]]:
     return guarded(answer, door)
 
 
-def serve(port: int) -> None:
-    """Serve Prefect's API on loopback until standard input closes."""
+def serve(listener: int) -> None:
+    """Serve Prefect's API on a socket, given by its number, until standard input closes."""
     import uvicorn
 
-    config = uvicorn.Config(
-        "flows.embedded_api:api", factory=True, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2
-    )
+    config = uvicorn.Config("flows.embedded_api:api", factory=True, log_level="error", timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
 
     def stop_with_parent() -> None:
@@ -340,7 +337,7 @@ def serve(port: int) -> None:
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
     _collect_garbage_apart()
-    server.run()
+    server.run(sockets=[socket.socket(fileno=listener)])
     end_soon()
 
 

@@ -7,7 +7,8 @@ writing. A Prefect server that the user has configured (`PREFECT_API_URL` or the
 `performia serve` runs the same server for as long as it serves, with the UI and all services, on a known port; commands that find it
 running use it.
 
-Run as a module it is the server: `python -m flows.embedded_api PORT`.
+Run as a module it is the server: `python -m flows.embedded_api SOCKET PORT`. It inherits the socket; the port is for whoever reads a list of
+processes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import gc
 import itertools
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -35,6 +37,7 @@ from tasks.common.interpreter import end_soon
 _START_SEC = 120.0
 _STOP_SEC = 10.0
 _FULL_COLLECTION_SEC = 20
+_BACKLOG = 2048  # uvicorn's
 
 #: How Prefect's client waits for a server that is busy or away, in our commands and in the runs of our deployments.
 PATIENCE: Final = {
@@ -69,6 +72,15 @@ _LASTING = {
 }
 
 
+def _own_pages_only(port: int) -> dict[str, str]:
+    """What Prefect itself does against pages that are not the server's own, besides `flows.door`. A user's own values win."""
+    return {
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
+        # On as long as the clients' half is.
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": os.environ.get("PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", "true"),
+    }
+
+
 _private = False
 #: In Prefect's home. Two commands that start at once must not both migrate a new database.
 _START_LOCK = ".performia-start.lock"
@@ -82,7 +94,8 @@ def api_is_private() -> bool:
 class EmbeddedApi:
     """with EmbeddedApi(log): flows run against a private API on loopback, unless the user configured one or `performia serve` runs one.
 
-    port: the port to listen on; any that is free if not given. lasting: with the UI, the scheduler and all other services.
+    port: the port to listen on, for whoever knows it; if not given, any that is free, and whoever has not this object's password is
+    refused. lasting: with the UI, the scheduler and all other services.
     """
 
     def __init__(self, log: Path, port: int | None = None, lasting: bool = False):
@@ -90,6 +103,8 @@ class EmbeddedApi:
         self.port = port
         self.lasting = lasting
         self.url = ""
+        #: Only this process, and what it starts, is to use a server whose port nobody was told.
+        self._password = f"performia:{secrets.token_urlsafe(32)}" if port is None else None
         self._server: subprocess.Popen[bytes] | None = None
         self._settings = ExitStack()
         self._started_early_in: Path | None = None
@@ -156,14 +171,15 @@ class EmbeddedApi:
             self._let_others_start()
         global _private
         _private = not self.lasting
-        self._configure()
+        self._configure(self._password)
         return self
 
-    def _configure(self) -> None:
-        from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    def _configure(self, password: str | None = None) -> None:
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         # The flows report by themselves that they live.
-        self._settings.enter_context(temporary_settings({PREFECT_API_URL: self.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+        settings = {PREFECT_API_URL: self.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        self._settings.enter_context(temporary_settings({**settings, PREFECT_API_AUTH_STRING: password} if password else settings))
 
     def revive(self) -> bool:
         """Start the server again if it has died. Returns whether it had."""
@@ -200,18 +216,23 @@ class EmbeddedApi:
             self._start_lock = None
 
     def _launch(self) -> None:
-        self.port = port = self.port or _free_port()
+        # Listened on from here on, so that no other user of the machine takes the port before the server does, and hears the password.
+        listener = socket.create_server(("127.0.0.1", self.port or 0), backlog=_BACKLOG)
+        self.port = port = int(listener.getsockname()[1])
         self.log.parent.mkdir(parents=True, exist_ok=True)
         private = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
-        with self.log.open("ab" if self.lasting else "wb") as log:
+        # In the environment, which other users of the machine cannot read; a command line they can.
+        password = {"PREFECT_SERVER_API_AUTH_STRING": self._password} if self._password else {}
+        with listener, self.log.open("ab" if self.lasting else "wb") as log:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "flows.embedded_api", str(port)],
+                [sys.executable, "-m", "flows.embedded_api", str(listener.fileno()), str(port)],
                 stdin=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
                 stdout=log,
                 stderr=log,
                 # Out of the terminal's process group: Ctrl-C is for the command, which then stops the server in order.
                 start_new_session=True,
-                env={**_LASTING, **os.environ, **({} if self.lasting else private)},
+                env={**_LASTING, **_own_pages_only(port), **os.environ, **({} if self.lasting else private), **password},
             )
 
     def _until_ready(self) -> str:
@@ -287,26 +308,26 @@ def refuse_without_password(url: str) -> None:
             )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def api() -> App:
-    """Prefect's API, which waits where SQLite is busy with another writer."""
+    """Prefect's API behind a door, which waits where SQLite is busy with another writer."""
     from prefect.server.api.server import create_app
+    from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS
 
-    return waiting_for_database(create_app())
+    from flows.door import Door, guarded, name_of
+    from tasks.common.settings import get_settings
+
+    door = Door(
+        hosts=frozenset(name_of(host) for host in get_settings().allowed_hosts),
+        origins=frozenset(origin.strip() for origin in PREFECT_SERVER_CORS_ALLOWED_ORIGINS.value().split(",")),
+    )
+    return guarded(waiting_for_database(create_app()), door)
 
 
-def serve(port: int) -> None:
-    """Serve Prefect's API on loopback until standard input closes."""
+def serve(listener: int) -> None:
+    """Serve Prefect's API on a socket, given by its number, until standard input closes."""
     import uvicorn
 
-    config = uvicorn.Config(
-        "flows.embedded_api:api", factory=True, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2
-    )
+    config = uvicorn.Config("flows.embedded_api:api", factory=True, log_level="error", timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
 
     def stop_with_parent() -> None:
@@ -317,7 +338,7 @@ def serve(port: int) -> None:
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
     _collect_garbage_apart()
-    server.run()
+    server.run(sockets=[socket.socket(fileno=listener)])
     end_soon()
 
 

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from flows.console import error_console
+from flows.door import Door, name_of, pages_at
 from flows.embedded_api import EmbeddedApi, quiet_prefect, serving_file
 from flows.output_server import serving_outputs
 from tasks.common.errors import AlreadyServing, FolderUnusable, PortTaken
@@ -77,11 +78,20 @@ def _serve(options: ServeOptions, console: Console) -> None:
         os.environ["PREFECT_API_URL"] = api.url  # for the runs
         if settings.output_url is None:
             auth = os.environ.get("PREFECT_API_AUTH_STRING")
-            os.environ["PERFORMIA_OUTPUT_URL"] = stack.enter_context(serving_outputs(settings.songs_dir, auth=auth))
+            door = files_door(api.url)
+            os.environ["PERFORMIA_OUTPUT_URL"] = stack.enter_context(serving_outputs(settings.songs_dir, auth=auth, door=door))
         for change in prepare(own_server):
             console.print(escape(change))
         _greet(console, api.url)
         _run(console, api, options, own_server)
+
+
+def files_door(api_url: str) -> Door:
+    """The door of the songs' files: the UI of this API, by whatever name it was opened, shows pictures of them."""
+    from prefect.settings import PREFECT_UI_URL
+
+    names = frozenset(name_of(host) for host in get_settings().allowed_hosts)
+    return Door(hosts=names, pages=pages_at(api_url, names) | pages_at(PREFECT_UI_URL.value() or api_url))
 
 
 def make_folders(inbox: Path, songs: Path) -> list[Path]:

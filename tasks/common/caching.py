@@ -197,9 +197,13 @@ def _why_stale(result: Any, plan: StepPlan | None) -> str:
     # Without a reason it is no lesser engine: a song without a voice needs none that reads lyrics.
     if plan is None or plan.expected is None or not report.get("degraded_because"):
         return ""
-    made_by = [report.get("engine"), *(model["name"] for model in report.get("models", ()))]
+    made_by = [report.get("engine"), *_names(report.get("models"))]
     at_hand = [plan.expected.engine, *(model.name for model in plan.expected.models)]
     return "" if made_by == at_hand else f"made by {made_by}, and {at_hand} is at hand"
+
+
+def _names(models: Any) -> list[Any]:
+    return [model.get("name") for model in models if isinstance(model, dict)] if isinstance(models, list) else []
 
 
 def _find_report(result: Any) -> dict[str, Any]:

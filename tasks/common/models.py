@@ -157,10 +157,10 @@ def verify(name: str) -> list[str]:
     found = find_unchecked(name)
     if found is None:
         raise ModelUnavailable(f"{name} is not on this machine")
-    folder, origin = found
+    folders, origin = found
     if origin == "wheel" and len(model.wheels) == 1:
         return model_wheels.differing(model)
-    pieces = (model_wheels.pieces_of(model) or {}) if origin == "wheel" else {file.name: (folder / file.name,) for file in model.files}
+    pieces = (model_wheels.pieces_of(model) or {}) if origin == "wheel" else {file.name: (folders[0] / file.name,) for file in model.files}
     return [
         f"{_shown(pieces[file.name])}: SHA-256 is {digest}, expected {file.sha256}"
         for file in model.files
@@ -168,16 +168,17 @@ def verify(name: str) -> list[str]:
     ]
 
 
-def find_unchecked(name: str) -> tuple[Path, Origin] | None:
-    """Like `find`, without checking digests: (folder, where that is). Of a model in parts, the folder of the first package."""
+def find_unchecked(name: str) -> tuple[tuple[Path, ...], Origin] | None:
+    """Like `find`, without checking digests: (its folder, or the packages' where several carry it; what these are)."""
     model = get(name)
     own = get_settings().models_dir
     if own is not None and _has_files(own / name, model):
-        return own / name, "models_dir"
+        return (own / name,), "models_dir"
     if _has_files(cache_folder(model), model):
-        return cache_folder(model), "cache"
-    found = _find_in_wheels(model)
-    return (found.folder, "wheel") if found else None
+        return (cache_folder(model),), "cache"
+    if _find_in_wheels(model) is None:
+        return None
+    return tuple(model_wheels.folder_of(wheel) for wheel in model.wheels), "wheel"
 
 
 # --- loaded models ---------------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Lyrics of the demo song, from Spleeter's real stems, by Whisper tiny.en; and by OpenAI's package with a network never trained."""
+"""Lyrics of the demo song, from Spleeter's real stems, by the best Whisper at hand; by OpenAI's package with a network never trained."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from at_hand import WHISPER
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Lyrics, SongSource, StemSet
@@ -36,7 +37,7 @@ def ctx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StepContext]:
         patch.setenv("PERFORMIA_OFFLINE", "true")
         patch.setenv("PERFORMIA_DEVICE", "cpu")
         reset_settings()
-        for name in ("spleeter-2stems", "whisper-tiny.en"):
+        for name in ("spleeter-2stems", f"whisper-{WHISPER}"):
             if models.find(name) is None:
                 pytest.skip(f"the package with {name} is not installed")
         yield StepContext(store=ArtifactStore(str(folder / "store"), folder / "scratch"), settings=get_settings())
@@ -69,7 +70,7 @@ def excerpt(ctx: StepContext, source_from: Callable[[AudioRef], SongSource]) -> 
 
 @pytest.fixture(scope="module")
 def lyrics(excerpt: tuple[SongSource, StemSet], ctx: StepContext) -> Lyrics:
-    return transcribe_lyrics(*excerpt, plan("faster-whisper", "whisper-tiny.en"), ctx)
+    return transcribe_lyrics(*excerpt, plan("faster-whisper", f"whisper-{WHISPER}"), ctx)
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_the_song_without_its_voice_has_no_lyrics(
     excerpt: tuple[SongSource, StemSet], ctx: StepContext, source_from: Callable[[AudioRef], SongSource]
 ) -> None:
     karaoke = source_from(excerpt[1].instrumental)
-    found = transcribe_lyrics(karaoke, separate(karaoke, ctx), plan("faster-whisper", "whisper-tiny.en"), ctx)
+    found = transcribe_lyrics(karaoke, separate(karaoke, ctx), plan("faster-whisper", f"whisper-{WHISPER}"), ctx)
     assert (found.lines, found.language, found.voice_activity) == ((), None, ())
 
 

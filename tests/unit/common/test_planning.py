@@ -50,6 +50,12 @@ def test_fast_is_content_with_small_models(at_hand: set[str]) -> None:
     assert plan.separation.degraded_because == plan.asr.degraded_because == ()
 
 
+def test_fast_hears_every_language_too(at_hand: set[str]) -> None:
+    plan = make_plan(AnalysisOptions(quality=Quality.fast, language="fr"))
+    assert [choice.models[0].name for choice in plan.asr.chain] == ["whisper-base", "whisper-tiny.en"]
+    assert plan.asr.degraded_because == ("faster-whisper: no whisper-tiny",)
+
+
 def test_a_chosen_engine_stands_alone(at_hand: set[str]) -> None:
     plan = make_plan(AnalysisOptions(engines={Step.separation: "dsp", Step.asr: "openai-whisper:base"}))
     assert [choice.engine for choice in plan.separation.chain] == ["dsp"]

@@ -1,7 +1,7 @@
 """Measure how well the project's analysers do on the demo song, against its annotations.
 
-Run it in an environment that has the project with its extras `offline` and `evaluation`. With `--stems FOLDER`, as kept by `make_demo_song.py --stems`, it also compares the
-encoded file with the uncompressed song and the sung pitch with the melody.
+Run it in an environment that has the project with its extras `offline` and `evaluation`. With `--stems FOLDER`, as kept by
+`make_demo_song.py --stems`, it also compares the encoded file with the uncompressed song and the sung pitch with the melody.
 """
 
 from __future__ import annotations

@@ -108,35 +108,50 @@ class EmbeddedApi:
         self._server: subprocess.Popen[bytes] | None = None
         self._settings = ExitStack()
         self._started_early_in: Path | None = None
+        self._new_database: Path | None = None
         self._start_lock: Any = None
 
     def begin(self) -> None:
-        """Start the server now, if it looks as if one will be needed: before Prefect is imported, which takes as long as that.
+        """Start the server now, if it looks as if one will be needed: before Prefect is imported, which takes as long as that. A new
+        database takes it twice as long again.
 
-        `__enter__` waits for the server, or stops it where Prefect's settings name another one; `abandon` where it is not entered. A
-        database that is not there yet is left to `__enter__`: others must wait while it is made.
+        `__enter__` waits for the server, or stops it where Prefect's settings name another one; `abandon` where it is not entered. No
+        database is made where there are profiles already, one of which may name a server elsewhere.
         """
         from filelock import FileLock, Timeout
 
         quiet_prefect()
         home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
         elsewhere = os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL")
-        if elsewhere or not (home / "prefect.db").exists() or serving_url():
+        database = home / "prefect.db"
+        if elsewhere or serving_url() or ((home / "profiles.toml").exists() and not database.exists()):
             return
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # as Prefect makes it
         lock = FileLock(home / _START_LOCK)
         with suppress(Timeout):  # another command is starting: wait for it in turn
             lock.acquire(timeout=0)
             self._start_lock = lock
             self._started_early_in = home
+            self._new_database = None if database.exists() else database
             self._launch()
 
     def abandon(self) -> None:
         """Let a server that was begun end by itself, as soon as it has started, and leave no log of it."""
         if self._server is not None and self._server.stdin is not None:
+            self._leave_no_half_made_database()
             self._server.stdin.close()
             self._server = None
             self.log.unlink(missing_ok=True)
         self._let_others_start()
+
+    def _leave_no_half_made_database(self) -> None:
+        """Kill a server that is making a new database, and remove what it made: others wait for it, and may not begin while it goes on."""
+        if self._new_database is None or self._server is None or self.port is None or _is_healthy(self.port):
+            return
+        self._server.kill()
+        self._server.wait()
+        for ending in ("", "-wal", "-shm", "-journal"):
+            self._new_database.with_name(self._new_database.name + ending).unlink(missing_ok=True)
 
     def __enter__(self) -> EmbeddedApi:
         quiet_prefect()
@@ -146,6 +161,7 @@ class EmbeddedApi:
         self.url = PREFECT_API_URL.value() or ""
         home = Path(PREFECT_HOME.value())
         if self._started_early_in is not None and (self.url or self._started_early_in != home):
+            self._leave_no_half_made_database()
             self._stop()
             self._let_others_start()
         if self.url:

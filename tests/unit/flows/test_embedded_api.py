@@ -86,19 +86,42 @@ def test_nobody_takes_the_port_while_the_server_starts(tmp_path: Path, prefect_h
 
 
 _EARLY = '''
-import os, sys
+import os, sys, time
 from pathlib import Path
+from filelock import FileLock
 from flows.embedded_api import EmbeddedApi
 
 def launched(api):
     return api._server is not None
 
-Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+home = Path(os.environ["PREFECT_HOME"])
+home.mkdir()
+(home / "profiles.toml").touch()
+configured = EmbeddedApi(Path("configured.log"))
+configured.begin()
+assert not launched(configured), "a profile may name another server"
+(home / "profiles.toml").unlink()
+home.rmdir()
+
+refused = EmbeddedApi(Path("refused.log"))
+refused.begin()
+server = refused._server
+while not (home / "prefect.db").exists():
+    time.sleep(0.02)
+refused.abandon()
+assert server.poll() is not None, "it goes on making a database that another may begin to make now"
+assert [file.name for file in home.iterdir()] == [".performia-start.lock"]
+FileLock(home / ".performia-start.lock").acquire(timeout=0).lock.release()
+
 first = EmbeddedApi(Path("first.log"))
 first.begin()
-assert not launched(first), "a new database must not be made early"
+assert launched(first)
+waiting = EmbeddedApi(Path("waiting.log"))
+waiting.begin()
+assert not launched(waiting), "two must not make one database"
 with first:
     pass
+assert (home / "prefect.db").exists()
 second = EmbeddedApi(Path("second.log"))
 second.begin()
 assert launched(second)

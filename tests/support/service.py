@@ -98,8 +98,11 @@ class Service:
         return self._ask("GET", path, None)
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        # The server itself waits where SQLite is busy.
-        response = httpx.request(method, f"{self.url}/{path}", json=body, timeout=60, headers=self.headers)
+        for pause in (0.5, 1.0, 2.0, 0.0):
+            response = httpx.request(method, f"{self.url}/{path}", json=body, timeout=20, headers=self.headers)
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:  # SQLite is busy: Prefect's client asks again too
+                break
+            time.sleep(pause)
         response.raise_for_status()
         return response.json() if response.content else None
 

@@ -4,8 +4,8 @@ SQLite lets one connection write at a time. One that begins as a writer waits fo
 and when such a one comes to write, SQLite refuses it at once if another connection is writing, or has written meanwhile. Prefect then
 answers 503, with everything rolled back, and its client asks again: a few times, counted and not timed. Songs failed for that.
 
-Here the request is tried again by the server, for less time than a client waits for an answer; that is sooner than the client would, and the
-client sees a slow answer and no refusal. After that the server does refuse, and the client asks again as its settings say.
+Here the request is tried again by the server, for less time than a client waits for an answer; that is sooner than the client would, and
+the client sees a slow answer and no refusal. After that the server does refuse, and the client asks again as its settings say.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ the client sees a slow answer and no refusal. After that the server does refuse,
 
 from __future__ import annotations
 
-import asyncio
-import time
+from asyncio import sleep
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, Final
 
 #: Less than any client waits for an answer; Prefect's waits 60 s, and one attempt takes up to 30 s where all connections are taken.
@@ -34,7 +34,7 @@ def waiting_for_database(app: App, patience_sec: float = _PATIENCE_SEC) -> App:
             await app(scope, receive, send)
             return
         body = await _body(receive)
-        deadline = time.monotonic() + patience_sec
+        deadline = monotonic() + patience_sec
         pause = _FIRST_PAUSE_SEC
         while True:
             attempt = _Attempt(body, receive, send)
@@ -44,8 +44,8 @@ def waiting_for_database(app: App, patience_sec: float = _PATIENCE_SEC) -> App:
                 if not (attempt.held and is_busy(error)):
                     await attempt.let_go()
                     raise
-                if time.monotonic() + pause < deadline:
-                    await asyncio.sleep(pause)
+                if monotonic() + pause < deadline:
+                    await sleep(pause)
                     pause = min(_LONGEST_PAUSE_SEC, 2 * pause)
                     continue
                 attempt.held[0]["status"] = HTTPStatus.SERVICE_UNAVAILABLE  # after a 500, no client asks again

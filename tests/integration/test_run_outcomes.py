@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from light_engines import AT_HAND
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_CLIENT_RETRY_EXTRA_CODES, temporary_settings
-from service import tones
 
 from flows import analyze_song
 from flows.analyze_command import _refuse_after_decoding
@@ -41,25 +39,6 @@ def test_a_run_writes_a_valid_map_and_the_stems(short_song: Path, light_engines:
     assert validate_file(song_map.folder / "song_map.json") == []
     stems = {path.name for path in (song_map.folder / "stems").glob("*.wav")}
     assert stems == {"vocals.wav", "drums.wav", "bass.wav", "other.wav", "instrumental.wav"}
-
-
-def test_a_run_waits_longer_for_a_busy_server_than_prefect_would_unless_a_person_says_else(
-    short_song: Path, light_engines: dict[str, Any], tmp_path: Path
-) -> None:
-    seen: list[tuple[int, set[int]]] = []
-    engine = light_engines[CHORDS]
-
-    def look(*inputs: Any) -> Any:
-        seen.append((PREFECT_CLIENT_MAX_RETRIES.value(), PREFECT_CLIENT_RETRY_EXTRA_CODES.value()))
-        return engine(*inputs)
-
-    light_engines[CHORDS] = look
-    with temporary_settings(restore_defaults={PREFECT_CLIENT_MAX_RETRIES, PREFECT_CLIENT_RETRY_EXTRA_CODES}):
-        analyze_song(short_song, AT_HAND, tmp_path / "out")
-        assert (PREFECT_CLIENT_MAX_RETRIES.value(), PREFECT_CLIENT_RETRY_EXTRA_CODES.value()) == (5, set())
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 2}):
-            analyze_song(tones(tmp_path / "other song.wav", 500), AT_HAND, tmp_path / "out")
-    assert seen == [(6, {500, 504}), (2, {500, 504})]
 
 
 def test_a_second_run_is_answered_from_the_cache(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:

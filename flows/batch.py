@@ -9,12 +9,11 @@ Each song is a run of `analyze_song` of its own. One that fails does not stop th
 from pathlib import Path
 from typing import Annotated
 
-from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.batch_run import BatchRun, end_state
-from flows.life import LIFE, confine
+from flows.life import LIFE, confine, patient_flow
 from schemas.batch import BatchSummary
 from schemas.options import AnalysisOptions
 
@@ -25,7 +24,7 @@ def flow_run_name() -> str:
     return folder.name or str(folder)
 
 
-@flow(name="analyze-folder", flow_run_name=flow_run_name, **LIFE)
+@patient_flow(name="analyze-folder", flow_run_name=flow_run_name, **LIFE)
 def analyze_folder(
     folder: Path,
     options: AnalysisOptions = AnalysisOptions(),  # noqa: B008 (frozen)

@@ -4,20 +4,20 @@ SQLite lets one connection write at a time. One that begins as a writer waits fo
 and when such a one comes to write, SQLite refuses it at once if another connection is writing, or has written meanwhile. Prefect then
 answers 503, with everything rolled back, and its client asks again: a few times, counted and not timed. Songs failed for that.
 
-Here the request is tried again by the server, for as long as a client waits for an answer; that is sooner than the client would, and the
-client sees a slow answer and no refusal. After that the server does refuse, and the client asks again as its settings say.
+Here the request is tried again by the server, for less time than a client waits for an answer; that is sooner than the client would, and
+the client sees a slow answer and no refusal. After that the server does refuse, and the client asks again as its settings say.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
+from asyncio import sleep
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, Final
 
-#: Prefect's client gives up waiting for an answer after 60 s, and one attempt takes up to 30 s where all connections are taken.
-_PATIENCE_SEC: Final = 25.0
+#: Less than any client waits for an answer; Prefect's waits 60 s, and one attempt takes up to 30 s where all connections are taken.
+_PATIENCE_SEC: Final = 15.0
 _FIRST_PAUSE_SEC: Final = 0.05
 _LONGEST_PAUSE_SEC: Final = 0.4
 #: Prefect answers 500 where no connection was free, and says so by the error only.
@@ -34,7 +34,7 @@ def waiting_for_database(app: App, patience_sec: float = _PATIENCE_SEC) -> App:
             await app(scope, receive, send)
             return
         body = await _body(receive)
-        deadline = time.monotonic() + patience_sec
+        deadline = monotonic() + patience_sec
         pause = _FIRST_PAUSE_SEC
         while True:
             attempt = _Attempt(body, receive, send)
@@ -44,8 +44,8 @@ def waiting_for_database(app: App, patience_sec: float = _PATIENCE_SEC) -> App:
                 if not (attempt.held and is_busy(error)):
                     await attempt.let_go()
                     raise
-                if time.monotonic() + pause < deadline:
-                    await asyncio.sleep(pause)
+                if monotonic() + pause < deadline:
+                    await sleep(pause)
                     pause = min(_LONGEST_PAUSE_SEC, 2 * pause)
                     continue
                 attempt.held[0]["status"] = HTTPStatus.SERVICE_UNAVAILABLE  # after a 500, no client asks again

@@ -13,9 +13,7 @@ Required are ingest, beats and package; any other step may fail, and the map is 
 # No postponed annotations here: Prefect resolves the parameters' types from a copy of the function that does not know this module's names.
 from pathlib import Path
 
-from prefect import flow
-
-from flows.life import LIFE, confine
+from flows.life import LIFE, confine, patient_flow
 from flows.outcome import flow_run_name, refuse_if_strict, run_state
 from schemas.options import AnalysisOptions
 from schemas.song_map import SongMap
@@ -34,7 +32,7 @@ from tasks.separation import separate_stems
 from tasks.structure import detect_structure
 
 
-@flow(name="analyze-song", flow_run_name=flow_run_name, task_runner=ChosenTaskRunner(), **LIFE)
+@patient_flow(name="analyze-song", flow_run_name=flow_run_name, task_runner=ChosenTaskRunner(), **LIFE)
 def analyze_song(
     song: Path,
     options: AnalysisOptions = AnalysisOptions(),  # noqa: B008 (frozen)

@@ -80,6 +80,16 @@ def prefect_api(prefect_api_home: Path) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def api_environment(prefect_api: None) -> dict[str, str]:
+    """What a process of its own needs to use the test session's API."""
+    from prefect.settings import get_current_settings
+
+    api = get_current_settings().api
+    password = {"PREFECT_API_AUTH_STRING": api.auth_string.get_secret_value()} if api.auth_string else {}
+    return {"PREFECT_API_URL": str(api.url), **password}
+
+
 @pytest.fixture(scope="session")
 def source_from() -> Any:
     """source_from(ref): an ingested song whose decode is `ref`, with nothing known of its file."""

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import MissingContextError
 from prefect.logging.loggers import get_logger, get_run_logger
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tasks.common.errors import ApiUnreachable
 from tasks.common.settings import get_settings
@@ -39,6 +40,8 @@ _ABSENT_SEC: Final = 30.0
 
 #: When a set of limits was last found absent, by server; it is not asked for again for a while.
 _absent: dict[tuple[str, ...], float] = {}
+#: Servers that did not answer for so long that nobody waits for them again, until they do.
+_given_up: set[str] = set()
 _warned: set[str] = set()
 
 
@@ -100,23 +103,26 @@ def _acquire(client: SyncPrefectClient, names: tuple[str, ...], waiting: Callabl
     """The lease of one slot of each limit; None where the server has none of them."""
     folder = slots_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    # First come, first served: only one thread of this machine asks for these slots at a time.
-    with FileLock(folder / f"{'+'.join(names)}.queue", thread_local=False):
+    server = str(client.api_url)
+    # First come, first served: only one thread of this machine asks for these slots at a time. It waits itself, and not the client too.
+    with FileLock(folder / f"{'+'.join(names)}.queue", thread_local=False), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
         refused = 0
         unreachable_since: float | None = None
         while True:
             try:
                 response = client.increment_concurrency_slots_with_lease(list(names), 1, "concurrency", _LEASE_SEC)
+                _given_up.discard(server)
                 return _hold(response.json(), names, folder)
             except httpx.HTTPStatusError as error:
                 if error.response.status_code == httpx.codes.LOCKED:
                     unreachable_since = None
+                    _given_up.discard(server)
                 elif error.response.is_server_error:  # it is too busy
-                    unreachable_since = _still_waiting(unreachable_since, error)
+                    unreachable_since = _still_waiting(server, unreachable_since, error)
                 else:
                     raise
             except httpx.TransportError as error:
-                unreachable_since = _still_waiting(unreachable_since, error)
+                unreachable_since = _still_waiting(server, unreachable_since, error)
             if refused == 0:
                 waiting()
             if refused % _LOOK_FOR_DEAD == 0:
@@ -125,10 +131,11 @@ def _acquire(client: SyncPrefectClient, names: tuple[str, ...], waiting: Callabl
             time.sleep(_POLL_SEC)
 
 
-def _still_waiting(since: float | None, error: Exception) -> float:
-    """Since when the server has not answered. Raises ApiUnreachable after a while."""
+def _still_waiting(server: str, since: float | None, error: Exception) -> float:
+    """Since when the server has not answered. Raises ApiUnreachable after a while, and at once for one that was given up before."""
     since = since or time.monotonic()
-    if time.monotonic() - since > _GIVE_UP_SEC:
+    if server in _given_up or time.monotonic() - since > _GIVE_UP_SEC:
+        _given_up.add(server)
         raise ApiUnreachable(f"The Prefect server does not answer ({error!r})") from error
     return since
 

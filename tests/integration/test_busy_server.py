@@ -42,6 +42,7 @@ def test_a_busy_server_of_ours_answers_when_it_can(prefect_api: None, prefect_ap
         with held(prefect_api_home / "prefect.db", seconds=5) as over:
             client.create_task_run(a_task, flow_run_id=run.id, dynamic_key="0")
             assert over.is_set()
+        client.delete_flow_run(run.id)
 
 
 # --- a server that is not ours ---------------------------------------------------------------------------------------------------------

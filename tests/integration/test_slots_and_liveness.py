@@ -15,7 +15,6 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
-from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling, Pending, Running
 
 from deployments.installation import ZOMBIES, install
@@ -68,13 +67,14 @@ def test_a_slot_is_held_and_given_back_also_after_an_error(client: SyncPrefectCl
 def test_only_one_has_the_slot_and_the_next_follows_soon(client: SyncPrefectClient, limit: str) -> None:
     inside: list[float] = []
     most = 0
-    waited = []
+    refused = threading.Event()
 
     def use() -> None:
         nonlocal most
-        with slots([limit], waiting=lambda: waited.append(1)):
+        with slots([limit], waiting=refused.set):
             inside.append(time.monotonic())
             most = max(most, taken(client, limit))
+            assert refused.wait(60), "nobody has to wait"  # the first keeps its slot until the second has asked for it
             time.sleep(0.1)
 
     threads = [threading.Thread(target=use) for _ in range(5)]
@@ -85,7 +85,7 @@ def test_only_one_has_the_slot_and_the_next_follows_soon(client: SyncPrefectClie
     assert len(inside) == 5
     assert most == 1
     assert all(later - earlier >= 0.1 for earlier, later in zip(sorted(inside), sorted(inside)[1:], strict=False))
-    assert waited
+    assert refused.is_set()
 
 
 def test_a_limit_that_the_server_lacks_limits_nothing(client: SyncPrefectClient) -> None:
@@ -93,7 +93,9 @@ def test_a_limit_that_the_server_lacks_limits_nothing(client: SyncPrefectClient)
         pass
 
 
-def test_the_slot_of_a_killed_process_is_free_for_the_next_at_once(client: SyncPrefectClient, limit: str, data_dir: Path) -> None:
+def test_the_slot_of_a_killed_process_is_free_for_the_next_at_once(
+    client: SyncPrefectClient, limit: str, data_dir: Path, api_environment: dict[str, str]
+) -> None:
     code = f"""
 import sys, time
 from tasks.common.slots import slots
@@ -101,7 +103,7 @@ with slots([{limit!r}]):
     print("held", flush=True)
     time.sleep(600)
 """
-    environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value()), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, **api_environment, "PYTHONPATH": str(Path(__file__).parents[2])}
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"

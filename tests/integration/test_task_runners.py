@@ -87,10 +87,8 @@ def excerpt(demo_song: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def environment(tmp_path: Path, short_folder: Path) -> dict[str, str]:
+def environment(tmp_path: Path, short_folder: Path, api_environment: dict[str, str]) -> dict[str, str]:
     """The environment of every process of a test: the flow's, and those that the test starts as workers."""
-    from prefect.settings import PREFECT_API_URL
-
     for name, content in (("analysis.py", ANALYSIS), ("sitecustomize.py", WITNESS)):
         (tmp_path / name).write_text(content)
     (tmp_path / "home").mkdir()
@@ -99,7 +97,7 @@ def environment(tmp_path: Path, short_folder: Path) -> dict[str, str]:
         "HOME": str(tmp_path / "home"),  # Ray keeps the token of its clusters there
         "PYTHONPATH": f"{tmp_path}:{ROOT}",
         "STEP_LOG": str(tmp_path / "steps.log"),
-        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
+        **api_environment,
         "PERFORMIA_DATA_DIR": str(tmp_path / "flow-data"),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_TMPDIR": str(short_folder),

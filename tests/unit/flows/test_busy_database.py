@@ -11,9 +11,23 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
+from flows import busy_database
 from flows.busy_database import App, waiting_for_database
 
 BUSY = OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+
+
+@pytest.fixture(autouse=True)
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was slept, by a clock that sleep alone moves on."""
+    times: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        times.append(seconds)
+
+    monkeypatch.setattr(busy_database, "sleep", sleep)
+    monkeypatch.setattr(busy_database, "monotonic", lambda: sum(times))
+    return times
 
 
 class Prefect:
@@ -71,10 +85,13 @@ def test_a_request_waits_while_the_database_is_busy() -> None:
 
 
 @pytest.mark.parametrize("refusal", [(503, BUSY), (500, NoFreeConnection("QueuePool limit"))])
-def test_a_database_that_stays_busy_is_said_to_be_in_a_way_that_clients_ask_again(refusal: tuple[int, Exception]) -> None:
+def test_a_database_that_stays_busy_is_said_to_be_in_a_way_that_clients_ask_again(
+    refusal: tuple[int, Exception], slept: list[float]
+) -> None:
     prefect = Prefect(*[refusal] * 1000)
-    assert ask(waiting_for_database(prefect, patience_sec=0.2)) == (503, b"no")
-    assert 1 < prefect.calls < 10
+    assert ask(waiting_for_database(prefect, patience_sec=15)) == (503, b"no")
+    assert sum(slept) == pytest.approx(15, abs=0.4)
+    assert prefect.calls == len(slept) + 1
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ _LASTING = {
     "PREFECT_SERVER_UI_API_URL": "/api",
     # Prefect makes an hour's scheduled runs in advance; after a pause, all that were missed would start at once.
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT2M",
+    # One future run of each schedule in the UI's lists, not three.
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "1",
     **_AT_REST,
 }
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import functools
 from contextlib import suppress
 from typing import Any, Final
 
 import uvicorn
 
-#: A new task ends the wait for one. [250 ms]
+#: How long the worker of background tasks waits for a new one, which ends the wait. [250 ms]
 _QUEUE: Final = datetime.timedelta(seconds=30)
 #: How late a task may start that was put off, such as the server's services. [250 ms]
-_DUE: Final = datetime.timedelta(seconds=1)
-#: Prefect's server cancels none of its tasks. [100 ms]
+_DUE: Final = datetime.timedelta(seconds=2)
+#: How often the worker tells other servers that it lives; here are none. [2 s]
+_HEARTBEAT: Final = datetime.timedelta(seconds=30)
+#: How often it looks for tasks to be cancelled; Prefect's server cancels none. [100 ms]
 _CANCELLED_SEC: Final = 5.0
+#: How often automations are read anew, which every change does too, and counts of past events are swept. [5 s]
+_AUTOMATIONS: Final = datetime.timedelta(seconds=30)
 
 
 class QuietServer(uvicorn.Server):
@@ -43,13 +46,21 @@ class QuietServer(uvicorn.Server):
 
 
 def poll_less() -> None:
-    """Let this process, which is Prefect's server, wait for its background tasks instead of asking for them."""
-    from burner_redis.pubsub import PubSub
-    from docket import Worker
-    from prefect.server.api import background_workers
+    """Let this process, which is Prefect's server, wait for its background tasks instead of asking for them.
 
-    background_workers.Worker = functools.partial(Worker, minimum_check_interval=_QUEUE, scheduling_resolution=_DUE)
-    asked_at_once = PubSub.get_message
+    None of this has a setting. Each name that is replaced is held by `tests/unit/flows/test_idle_server.py`.
+    """
+    from burner_redis.pubsub import PubSub
+    from docket import Docket, Worker
+    from prefect.server.api import background_workers
+    from prefect.server.events import triggers
+
+    class PatientWorker(Worker):
+        def __init__(self, docket: Docket) -> None:
+            docket.heartbeat_interval = _HEARTBEAT
+            super().__init__(docket, minimum_check_interval=_QUEUE, scheduling_resolution=_DUE)
+
+    asked_at_once, evaluate = PubSub.get_message, triggers.evaluate_periodically
 
     async def get_message(self: Any, ignore_subscribe_messages: bool = False, timeout: float | None = 0.0) -> Any:
         message = await asked_at_once(self, ignore_subscribe_messages, 0.0)
@@ -58,4 +69,13 @@ def poll_less() -> None:
             message = await asked_at_once(self, ignore_subscribe_messages, 0.0)
         return message
 
-    PubSub.get_message = get_message
+    async def evaluate_seldom(granularity: datetime.timedelta) -> None:
+        await evaluate(max(granularity, _AUTOMATIONS))
+
+    replaced: list[tuple[Any, str, Any]] = [
+        (background_workers, "Worker", PatientWorker),
+        (PubSub, "get_message", get_message),
+        (triggers, "evaluate_periodically", evaluate_seldom),
+    ]
+    for owner, name, ours in replaced:
+        setattr(owner, name, ours)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import json
+import logging
 import os
 import signal
 import threading
@@ -36,6 +37,8 @@ _LOOK_AFTER_SEC: Final = 2.0
 _ASK_SEC: Final = 60.0
 _SOON_SEC: Final = 2.0
 _RESTART_SEC: Final = 3.0
+#: How often the server is asked for runs to start: each time costs both of them some milliseconds, day and night.
+_RUNS_SEC: Final = 4.0
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,12 @@ def prepare(own_server: bool) -> list[str]:
 
     from deployments.installation import install
     from deployments.limits import free_lost_slots
+    from flows.watch_view import WATCH_NAME
     from tasks.common.liveness import reap_dead_runs
 
-    done = [f"ended the run {run.name!r}, whose process had died" for run in reap_dead_runs(server_is_ours=own_server)]
+    # The watch of the inbox is always under way and is started anew: nothing to tell a person.
+    dead = [run for run in reap_dead_runs(server_is_ours=own_server) if not run.name.startswith(WATCH_NAME)]
+    done = [f"ended the run {run.name!r}, whose process had died" for run in dead]
     with get_client(sync_client=True) as client:
         if own_server:
             done += [f"made {change}" for change in install(client, {})]
@@ -154,6 +160,7 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
     """Run Prefect's runner, and start it again when it fails: without an API it gives up after a while."""
     import anyio
 
+    quiet_runner()
     stopping = threading.Event()
     context = contextvars.copy_context()  # which knows the API's address
     threading.Thread(target=context.run, args=(_look_after, console, api, stopping), name="look-after", daemon=True).start()
@@ -161,7 +168,7 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
         while True:
             runner = _runner_class()(
                 name="performia",
-                query_seconds=2,
+                query_seconds=_RUNS_SEC,
                 limit=None,  # the deployments have limits of their own
                 pause_on_shutdown=not own_server,
             )
@@ -173,6 +180,16 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
                 time.sleep(_RESTART_SEC)
     finally:
         stopping.set()
+
+
+def quiet_runner() -> None:
+    """What Prefect's runner says of other things than its own health is not for a person at the terminal.
+
+    That a run failed it says itself (`flows.life.failed`), that its process died says the look-after; and a stray request at a port that
+    only runs know is refused in silence.
+    """
+    for name in ("prefect.runner.flow_run_executor", "prefect.runner.control_channel"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _runner_class() -> Any:

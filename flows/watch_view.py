@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact
@@ -19,11 +19,14 @@ from tasks.folder_watch.report import WatchReport
 
 logger = logging.getLogger(__name__)
 
+#: How the names of its runs begin.
+WATCH_NAME: Final = "watch "
+
 
 def watch_run_name() -> str:
     """The watched folder's name."""
     inbox = (flow_run.parameters or {}).get("inbox") or get_settings().inbox
-    return f"watch {Path(str(inbox)).name}"
+    return f"{WATCH_NAME}{Path(str(inbox)).name}"
 
 
 class WatchPage:

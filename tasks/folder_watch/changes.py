@@ -38,10 +38,12 @@ class Changes:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="folder-changes", daemon=True)
         self.told = not is_silent(folder)
+        self._listening = threading.Event()
 
     def __enter__(self) -> Changes:
         if self.told:
             self._thread.start()
+            self._listening.wait()  # what changes from here on is told
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -68,7 +70,7 @@ class Changes:
                 debounce=_AT_MOST_MS,
                 step=_TOGETHER_MS,
                 rust_timeout=60_000,
-                stop_event=self._done,
+                stop_event=_Asked(self._listening, self._done),
                 raise_interrupt=False,
                 force_polling=False,
                 ignore_permission_denied=True,
@@ -79,6 +81,18 @@ class Changes:
         if not self._done.is_set():
             self.told = False
             self._changed.set()
+        self._listening.set()
+
+
+class _Asked:
+    """What `watch` asks whether it shall stop, for the first time when it has begun to listen: it does not say so itself."""
+
+    def __init__(self, listening: threading.Event, done: threading.Event):
+        self._listening, self._done = listening, done
+
+    def is_set(self) -> bool:
+        self._listening.set()
+        return self._done.is_set()
 
 
 def is_silent(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:

@@ -1,4 +1,4 @@
-"""Figures of the service: `python tests/performance/bench_service.py [-o results.json] [--part rest]`. Light engines: the service is measured.
+"""Figures of the service: `python tests/performance/bench_service.py [-o results.json] [--part rest]`, with light engines.
 
 Start-up of a served run, one look at 10,000 files, idle time of a scarce slot, memory of the serving processes after 10 and 100 songs, and
 what a service at rest takes of a core. With --part, the other figures of the results file stay as they are.

@@ -30,7 +30,7 @@ def test_one_run_of_the_watch_sees_every_song(service: Service) -> None:
     watch = service.watching()
     for number in (1, 2):
         tones(service.inbox / "album" / f"{number}.wav", 220 + 40 * number)
-        service.wait((service.songs / "album" / str(number) / "song_map.json").exists, 60, "no Song Map")
+        service.wait((service.songs / "album" / str(number) / "song_map.json").exists, 180, "no Song Map")
     assert [run["id"] for run in service.runs("watch-folder", "RUNNING", "COMPLETED", "CRASHED", "CANCELLED")] == [watch]
     run = service.get(f"flow_runs/{watch}")
     assert (run["state_type"], run["name"]) == ("RUNNING", "watch inbox")
@@ -86,7 +86,7 @@ def test_a_watch_that_ended_before_its_time_is_started_again(service: Service, h
     assert service.ended(watch, 60)["state_type"] == ("CRASHED" if how == "killed" else "CANCELLED")
     assert service.watching() != watch
     tones(service.inbox / f"{how}.wav", 500, 620)
-    service.wait((service.songs / how / "song_map.json").exists, 60, "no Song Map")
+    service.wait((service.songs / how / "song_map.json").exists, 180, "no Song Map")
 
 
 def test_what_a_killed_service_was_doing_ends_and_is_taken_up_by_the_next(tmp_path: Path, prefect_home: Path) -> None:
@@ -103,7 +103,7 @@ def test_what_a_killed_service_was_doing_ends_and_is_taken_up_by_the_next(tmp_pa
         service.wait(lambda: list(service.pids()) == [], 15, "something is left of the service")
         service.environment["LIGHT_SECONDS"] = "0"
         service.start()
-        service.wait((service.songs / "long" / "song_map.json").exists, 90, "no Song Map")
+        service.wait((service.songs / "long" / "song_map.json").exists, 180, "no Song Map")
         assert "watch inbox" not in service.log.read_text()
     finally:
         service.kill_all()

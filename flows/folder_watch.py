@@ -41,8 +41,9 @@ logger = logging.getLogger(__name__)
 #: How often the server is asked whether a run has ended, and whose process died, while songs are analysed.
 _FOLLOW_SEC: Final = 2.0
 _REAP_SEC: Final = 10.0
-#: Looks are at least so far apart, and this many times as far as one takes: while something is copied, changes never end.
+#: Looks are at least so far apart, and up to so far where each takes long: while something is copied, changes never end.
 _REST_SEC: Final = 0.5
+_LONG_REST_SEC: Final = 2.0
 _REST_SHARE: Final = 10.0
 #: The next run is made ready so long before its time; only one may be under way.
 _HAND_OVER_SEC: Final = 20.0
@@ -101,14 +102,14 @@ def _stay(watch: "_Watch", page: WatchPage, stay_sec: float) -> None:
                 logger.warning("the Prefect server does not answer and is asked again: %r", error)
                 time.sleep(min(left, _FOLLOW_SEC))
             changes.wait(min(left, watch.idle_sec(changes)))
-            time.sleep(min(left, watch.rest_sec()))
+            time.sleep(watch.rest_sec())
 
 
 def _hand_over(client: SyncPrefectClient) -> float:
     """The unix time at which this run must make room for the next scheduled one. Scheduled runs get names on the way."""
     runs = scheduled_runs(client)
     name_scheduled(client, runs)
-    following = next_start(runs, deployment.id, after=time.time())
+    following = next_start(runs, deployment.id, after=time.time()) if deployment.id else None
     return float("inf") if following is None else following - _HAND_OVER_SEC
 
 
@@ -142,7 +143,8 @@ class _Watch:
 
     def rest_sec(self) -> float:
         """Seconds that must go by before the next look."""
-        return max(0.0, self.looked_at + max(_REST_SEC, _REST_SHARE * self.look_took) - time.time())
+        rest = min(max(_REST_SEC, _REST_SHARE * self.look_took), _LONG_REST_SEC)
+        return max(0.0, self.looked_at + rest - time.time())
 
     def look(self, sleep: Callable[[float], None]) -> WatchReport:
         """One look, and all that follows from it."""

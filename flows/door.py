@@ -54,7 +54,11 @@ class Door:
             if origin in self.origins or urlsplit(origin).netloc == host.lower():
                 return None
             return "This server answers no pages but its own. PREFECT_SERVER_CORS_ALLOWED_ORIGINS names others."
-        if headers.get(b"sec-fetch-site", [b"none"])[0] in (b"none", b"same-origin") or _is_followed_link(scope, headers) or self.shows(scope):
+        if (
+            headers.get(b"sec-fetch-site", [b"none"])[0] in (b"none", b"same-origin")
+            or _is_followed_link(scope, headers)
+            or self.shows(scope)
+        ):
             return None
         return "This server is part of no page but its own."
 

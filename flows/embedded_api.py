@@ -38,6 +38,8 @@ _START_SEC = 120.0
 _STOP_SEC = 10.0
 _FULL_COLLECTION_SEC = 20
 _BACKLOG = 2048  # uvicorn's
+#: Objects made and not freed since the last collection.
+_LITTLE_GARBAGE = 500
 
 #: How Prefect's client waits for a server that is busy or away, in our commands and in the runs of our deployments.
 PATIENCE: Final = {
@@ -61,6 +63,16 @@ def quiet_prefect() -> None:
         os.environ.setdefault(name, value)
 
 
+#: What a server does by the clock, as seldom as nobody notices. In brackets: Prefect's default, for a server that many workers ask.
+_AT_REST = {
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "30",  # [5] marks a run as late that nobody started
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",  # [5] our flows do not pause
+    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "30",  # [5] a schedule that a person has changed
+    "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "60",  # [5] messages to workers
+    "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "30",  # [15] leases of slots, which last for two minutes
+    "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "30",  # [15] who has not asked for a minute
+    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT30S",  # [5 s] automations that wait for something not to happen, minutes long
+}
 #: What a server of one machine needs to come back after a crash as it was, and to hand slots over without long pauses.
 _LASTING = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
@@ -69,6 +81,9 @@ _LASTING = {
     "PREFECT_SERVER_UI_API_URL": "/api",
     # Prefect makes an hour's scheduled runs in advance; after a pause, all that were missed would start at once.
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT2M",
+    # One future run of each schedule in the UI's lists, not three.
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "1",
+    **_AT_REST,
 }
 
 
@@ -80,6 +95,9 @@ def _own_pages_only(port: int) -> dict[str, str]:
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": os.environ.get("PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", "true"),
     }
 
+
+#: `performia serve` says in the environment of its runs which process it is.
+SERVICE_PID = "PERFORMIA__SERVICE_PID"
 
 _private = False
 #: In Prefect's home. Two commands that start at once must not both migrate a new database.
@@ -298,6 +316,16 @@ def serving_url() -> str | None:
     return None
 
 
+def served_folders() -> dict[str, Path]:
+    """The inbox and the output folder of a running `performia serve` of this data directory; empty where none runs."""
+    if serving_url() is None:
+        return {}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        told = json.loads(serving_file().read_text(encoding="utf-8"))
+        return {"inbox_dir": Path(told["inbox"]), "output_dir": Path(told["songs"])}
+    return {}
+
+
 def _flush_events() -> None:
     """Send what is queued before the server goes, so that nothing complains about it later."""
     from prefect.events.worker import EventsWorker
@@ -343,12 +371,15 @@ def serve(listener: int) -> None:
     """Serve Prefect's API on a socket, given by its number, until standard input closes."""
     import uvicorn
 
+    from flows.idle_server import QuietServer, poll_less
+
+    poll_less()
     config = uvicorn.Config("flows.embedded_api:api", factory=True, log_level="error", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
+    server = QuietServer(config)
 
     def stop_with_parent() -> None:
         sys.stdin.buffer.read()
-        server.should_exit = True
+        server.stop()
         time.sleep(_START_SEC)  # a migration under way is finished first
         os._exit(1)
 
@@ -372,9 +403,13 @@ def _collect_garbage_apart() -> None:
     def collect() -> None:
         for second in itertools.count(1):
             time.sleep(1.0)
-            gc.collect(2 if second % _FULL_COLLECTION_SEC == 0 else 1)
             if second % _FULL_COLLECTION_SEC == 0:
+                gc.collect()
                 return_free_memory()
+                if second == _FULL_COLLECTION_SEC:
+                    gc.freeze()  # what the server consists of: to look through it took most of what a server at rest did
+            elif gc.get_count()[0] > _LITTLE_GARBAGE:
+                gc.collect(1)
 
     threading.Thread(target=collect, name="garbage", daemon=True).start()
 

@@ -368,7 +368,9 @@ def browser() -> Iterator[Any]:
         launched.close()
 
 
-def test_an_evil_page_gets_nothing_and_changes_nothing(target: Target, request: pytest.FixtureRequest, browser: Any, evil_page: str) -> None:
+def test_an_evil_page_gets_nothing_and_changes_nothing(
+    target: Target, request: pytest.FixtureRequest, browser: Any, evil_page: str
+) -> None:
     files = request.getfixturevalue("files") if target.page else None
     page = browser.new_page()
     page.goto(evil_page)

@@ -9,12 +9,14 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import prefect
 import pytest
+from filelock import FileLock
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
@@ -342,3 +344,16 @@ def test_a_check_that_hangs_or_fails_is_a_finding_too() -> None:
         ("c", "problem"),
     ]
     assert "ValueError: oops" in found[2].found
+
+
+def test_the_folders_of_a_running_service_are_looked_at(data_dir: Path, tmp_path: Path) -> None:
+    from flows import embedded_api
+
+    data_dir.mkdir()
+    told = {"api_url": "http://127.0.0.1:1/api", "pid": 1, "inbox": str(tmp_path / "in"), "songs": str(tmp_path / "out")}
+    embedded_api.serving_file().write_text(json.dumps(told))
+    assert embedded_api.served_folders() == {}  # it is dead
+    with FileLock(data_dir / "serve.lock"):
+        assert embedded_api.served_folders() == {"inbox_dir": tmp_path / "in", "output_dir": tmp_path / "out"}
+        embedded_api.serving_file().write_text('{"api_url": "http://127.0.0.1:1/api"}')
+        assert embedded_api.served_folders() == {}

@@ -13,7 +13,7 @@ Programs that are no browsers send no `Origin` and no `Sec-Fetch-Site`. Who else
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -54,7 +54,8 @@ class Door:
             if origin in self.origins or urlsplit(origin).netloc == host.lower():
                 return None
             return "This server answers no pages but its own. PREFECT_SERVER_CORS_ALLOWED_ORIGINS names others."
-        if headers.get(b"sec-fetch-site", [b"none"])[0] in (b"none", b"same-origin") or _is_followed_link(scope, headers) or self.shows(scope):
+        from_here = headers.get(b"sec-fetch-site", [b"none"])[0] in (b"none", b"same-origin")
+        if from_here or _is_followed_link(scope, headers) or self.shows(scope):
             return None
         return "This server is part of no page but its own."
 
@@ -67,7 +68,7 @@ class Door:
         return page in self.pages and headers.get(b"sec-fetch-dest", [b""])[0] in _SHOWN_IN_PAGES
 
 
-def guarded(app: Any, door: Door, own: Iterable[tuple[bytes, bytes]] = _NO_FRAMES) -> Any:
+def guarded(app: Any, door: Door, own: Iterable[tuple[bytes, bytes]] = _NO_FRAMES) -> Callable[[Any, Any, Any], Awaitable[None]]:
     """The ASGI application behind the door. own: headers of every answer, besides the one that says which pages may include it."""
     own = tuple(own)
 

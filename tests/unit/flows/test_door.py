@@ -29,7 +29,8 @@ def test_the_names_of_the_loopback_are_ours(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["", ":4200", "evil.example", "evil.example:4200", "127.0.0.1.evil.example", "localhost.evil.example:4200", "localhost@evil", "::1"]
+    "host",
+    ["", ":4200", "evil.example", "evil.example:4200", "127.0.0.1.evil.example", "localhost.evil.example:4200", "localhost@evil", "::1"],
 )
 def test_other_names_are_not(host: str) -> None:
     assert not is_let_in(host=host)
@@ -58,7 +59,15 @@ def test_names_in_the_settings_are_ours_at_any_port() -> None:
 def test_pages_are_answered_that_came_from_here(kind: str) -> None:
     assert is_let_in(kind=kind)
     assert is_let_in(kind=kind, method="POST", origin=f"http://{OWN}", sec_fetch_site="same-origin")
-    for origin in ("null", "", "http://127.0.0.1", "http://127.0.0.1:4201", "http://localhost:4200", "http://evil.example", "chrome-extension://x"):
+    for origin in (
+        "null",
+        "",
+        "http://127.0.0.1",
+        "http://127.0.0.1:4201",
+        "http://localhost:4200",
+        "http://evil.example",
+        "chrome-extension://x",
+    ):
         assert not is_let_in(kind=kind, method="POST", origin=origin)
 
 
@@ -75,7 +84,8 @@ def test_from_elsewhere_only_a_link_is_followed(site: str) -> None:
     assert is_let_in(**link)
     assert is_let_in(method="HEAD", **link)
     assert not is_let_in(method="POST", **link)
-    for mode, destination in (("no-cors", "image"), ("no-cors", "script"), ("navigate", "iframe"), ("navigate", "object"), ("cors", "empty")):
+    others = (("no-cors", "image"), ("no-cors", "script"), ("navigate", "iframe"), ("navigate", "object"), ("cors", "empty"))
+    for mode, destination in others:
         assert not is_let_in(sec_fetch_site=site, sec_fetch_mode=mode, sec_fetch_dest=destination)
     for own in ("same-origin", "none"):
         assert is_let_in(sec_fetch_site=own, sec_fetch_mode="no-cors", sec_fetch_dest="script")

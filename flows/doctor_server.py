@@ -102,7 +102,7 @@ def check_exposure(url: str) -> Finding:
         todo = "Set PREFECT_SERVER_API_AUTH_STRING for the server and PREFECT_API_AUTH_STRING for its clients, or bind it to 127.0.0.1"
         return Finding("exposure", "problem", f"the API listens on {outside[0]} and asks for no auth string", todo)
     if is_open and _answers_pages(url):
-        todo = "Run `performia serve` instead, or set PREFECT_SERVER_API_AUTH_STRING for the server and PREFECT_API_AUTH_STRING for its clients"
+        todo = "Run `performia serve` instead, or set PREFECT_SERVER_API_AUTH_STRING for it and PREFECT_API_AUTH_STRING for its clients"
         return Finding("exposure", "warning", "loopback only, but any web page that is open in a browser here can use it", todo)
     if not is_open and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         return Finding("exposure", "warning", "the auth string crosses the network in clear", "Put the server behind https")

@@ -41,7 +41,8 @@ if __name__ == "__main__":
     told = [process.pid for process in ours if token and token in " ".join(process.cmdline())]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": home}
     try:
-        tried = subprocess.run([sys.executable, "-c", stranger, address], env=environment, capture_output=True, text=True, timeout=30).stdout
+        command = [sys.executable, "-c", stranger, address]
+        tried = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30).stdout
     except subprocess.TimeoutExpired:  # Ray asks again for a while
         tried = ""
     print(json.dumps({"listening": listening, "told": told, "tried": tried}))

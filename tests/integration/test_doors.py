@@ -283,7 +283,8 @@ ATTACK = """
 async ({api, socket, page, files}) => {
   const readable = {};
   const attempt = async (name, action) => { try { readable[name] = await action(); } catch (error) { readable[name] = null; } };
-  const within = (seconds, promise) => Promise.race([promise, new Promise((_, no) => setTimeout(() => no(new Error("time")), 1000 * seconds))]);
+  const late = seconds => new Promise((_, no) => setTimeout(() => no(new Error("time")), 1000 * seconds));
+  const within = (seconds, promise) => Promise.race([promise, late(seconds)]);
   const json = {"Content-Type": "application/json"};
   await attempt("read", async () => await (await fetch(`${api}/admin/version`)).text());
   await attempt("list", async () => await (await fetch(`${api}/flows/filter`, {method: "POST", headers: json, body: "{}"})).text());

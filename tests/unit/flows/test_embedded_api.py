@@ -78,7 +78,6 @@ def test_nobody_takes_the_port_while_the_server_starts(tmp_path: Path, prefect_h
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with pytest.raises(OSError, match="in use"):
                 other.bind(("127.0.0.1", api.port))
-                other.listen()
         api._until_ready()
     finally:
         api.abandon()

@@ -54,16 +54,8 @@ class Door:
             if origin in self.origins or urlsplit(origin).netloc == host.lower():
                 return None
             return "This server answers no pages but its own. PREFECT_SERVER_CORS_ALLOWED_ORIGINS names others."
-<<<<<<< HEAD
-        if (
-            headers.get(b"sec-fetch-site", [b"none"])[0] in (b"none", b"same-origin")
-            or _is_followed_link(scope, headers)
-            or self.shows(scope)
-        ):
-=======
         from_here = headers.get(b"sec-fetch-site", [b"none"])[0] in (b"none", b"same-origin")
         if from_here or _is_followed_link(scope, headers) or self.shows(scope):
->>>>>>> doors
             return None
         return "This server is part of no page but its own."
 

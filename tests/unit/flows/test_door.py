@@ -84,18 +84,8 @@ def test_from_elsewhere_only_a_link_is_followed(site: str) -> None:
     assert is_let_in(**link)
     assert is_let_in(method="HEAD", **link)
     assert not is_let_in(method="POST", **link)
-<<<<<<< HEAD
-    for mode, destination in (
-        ("no-cors", "image"),
-        ("no-cors", "script"),
-        ("navigate", "iframe"),
-        ("navigate", "object"),
-        ("cors", "empty"),
-    ):
-=======
     others = (("no-cors", "image"), ("no-cors", "script"), ("navigate", "iframe"), ("navigate", "object"), ("cors", "empty"))
     for mode, destination in others:
->>>>>>> doors
         assert not is_let_in(sec_fetch_site=site, sec_fetch_mode=mode, sec_fetch_dest=destination)
     for own in ("same-origin", "none"):
         assert is_let_in(sec_fetch_site=own, sec_fetch_mode="no-cors", sec_fetch_dest="script")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import importlib.metadata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -26,13 +27,13 @@ def wheel_files(distribution: str, folder: str) -> dict[str, tuple[str, str]]:
     except importlib.metadata.PackageNotFoundError:
         return {}
     found: dict[str, tuple[str, str]] = {}
-    for file in installed.files or ():
-        name = file.as_posix()
-        if f"/{folder}/" in f"/{name}" and file.hash is not None and not name.endswith((".py", ".pyc")):
-            path = Path(str(installed.locate_file(file)))
+    # Not `installed.files`, which from Python 3.12 on leaves out what is missing.
+    for name, record, *_ in csv.reader((installed.read_text("RECORD") or "").splitlines()):
+        if f"/{folder}/" in f"/{name}" and record and not name.endswith((".py", ".pyc")):
+            path = Path(str(installed.locate_file(name)))
             if not path.is_file():
                 return {}
-            found[name[f"/{name}".index(f"/{folder}/") :]] = (str(path), file.hash.value)
+            found[name[f"/{name}".index(f"/{folder}/") :]] = (str(path), record.partition("=")[2])
     return found
 
 

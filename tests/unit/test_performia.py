@@ -48,6 +48,8 @@ def test_performias_own_packages_are_not_foreign() -> None:
 
 
 def test_a_distribution_that_was_installed_over_performia_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "__init__.py").touch()
     record = tmp_path / "other_project-1.0.dist-info"
     record.mkdir()
     (record / "METADATA").write_text("Metadata-Version: 2.1\nName: other-project\nVersion: 1.0\n", encoding="utf-8")

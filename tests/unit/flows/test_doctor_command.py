@@ -114,9 +114,10 @@ def test_a_refused_auth_string_is_a_problem_and_not_printed(monkeypatch: pytest.
 def test_the_clients_own_secrets_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     with temporary_settings({PREFECT_API_AUTH_STRING: "admin:pass"}):
         assert doctor_server._auth_headers() == {"Authorization": "Basic YWRtaW46cGFzcw=="}
-    with temporary_settings({PREFECT_API_KEY: "pnu_x"}):
+    with temporary_settings({PREFECT_API_KEY: "pnu_x"}, restore_defaults={PREFECT_API_AUTH_STRING}):
         assert doctor_server._auth_headers() == {"Authorization": "Bearer pnu_x"}
-    assert doctor_server._auth_headers() == {}
+    with temporary_settings(restore_defaults={PREFECT_API_AUTH_STRING, PREFECT_API_KEY}):
+        assert doctor_server._auth_headers() == {}
 
 
 @pytest.mark.parametrize(("status", "level"), [(200, "ok"), (503, "problem")])

@@ -193,7 +193,6 @@ def test_only_the_allowed_folders_are_read(tmp_path: Path, encode: Encode, monke
         song,
         allowed / ".." / song.name,
         allowed / "link.wav",
-        allowed / "loop.wav",
         tmp_path / "none.wav",
         Path("/etc/passwd"),
     ):
@@ -201,6 +200,9 @@ def test_only_the_allowed_folders_are_read(tmp_path: Path, encode: Encode, monke
             refuse_early(outside, get_settings())
         with pytest.raises(errors.AudioPathRefused, match="outside the allowed folders"):
             file_identity(outside)
+    # Up to Python 3.12, a loop of links is nowhere; later, it is where it begins.
+    with pytest.raises(errors.AudioPathRefused, match=r"outside the allowed folders|cannot be followed"):
+        refuse_early(allowed / "loop.wav", get_settings())
     with pytest.raises(errors.AudioNotFound):
         refuse_early(allowed / "none.wav", get_settings())
 

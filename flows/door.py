@@ -51,7 +51,7 @@ class Door:
             return None
         if b"origin" in headers:
             origin = _only(headers, b"origin") or "null"
-            if origin in self.origins or urlsplit(origin).netloc == host.lower():
+            if origin in self.origins or _authority(origin) == host.lower():
                 return None
             return "This server answers no pages but its own. PREFECT_SERVER_CORS_ALLOWED_ORIGINS names others."
         from_here = headers.get(b"sec-fetch-site", [b"none"])[0] in (b"none", b"same-origin")
@@ -64,7 +64,7 @@ class Door:
         if not self.pages:
             return False
         headers = _headers(scope)
-        page = urlsplit(_only(headers, b"referer") or "").netloc
+        page = _authority(_only(headers, b"referer") or "")
         return page in self.pages and headers.get(b"sec-fetch-dest", [b""])[0] in _SHOWN_IN_PAGES
 
 
@@ -109,6 +109,11 @@ def pages_at(url: str, hosts: Iterable[str] = ()) -> frozenset[str]:
 def _is_followed_link(scope: Any, headers: dict[bytes, list[bytes]]) -> bool:
     navigates = headers.get(b"sec-fetch-mode") == [b"navigate"] and headers.get(b"sec-fetch-dest") == [b"document"]
     return navigates and scope.get("method") in ("GET", "HEAD")
+
+
+def _authority(url: str) -> str:
+    """`host:port` of a URL, with whatever else stands before its path: it is only compared, and nothing in it can be an error."""
+    return url.partition("://")[2].partition("/")[0]
 
 
 def _headers(scope: Any) -> dict[bytes, list[bytes]]:

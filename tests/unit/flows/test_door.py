@@ -67,6 +67,7 @@ def test_pages_are_answered_that_came_from_here(kind: str) -> None:
         "http://localhost:4200",
         "http://evil.example",
         "chrome-extension://x",
+        "http://[broken",
     ):
         assert not is_let_in(kind=kind, method="POST", origin=origin)
 
@@ -101,6 +102,8 @@ def test_from_elsewhere_only_a_link_is_followed(site: str) -> None:
         ("http://127.0.0.1:4201/", False),
         ("http://evil.example/?http://127.0.0.1:4200/", False),
         ("http://127.0.0.1:4200@evil.example/", False),
+        ("http://evil.example?http://127.0.0.1:4200/", False),
+        ("http://[broken", False),
         ("", False),
     ],
 )

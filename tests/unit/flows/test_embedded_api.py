@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from service import free_port
 
 from flows.embedded_api import EmbeddedApi, refuse_without_password
 from tasks.common.errors import ApiUnreachable
@@ -82,6 +84,37 @@ def test_nobody_takes_the_port_while_the_server_starts(tmp_path: Path, prefect_h
     finally:
         api.abandon()
         server.wait(60)
+
+
+def test_what_a_user_says_of_pages_wins_and_the_private_password_is_random_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[dict[str, str]] = []
+
+    def popen(command: list[str], env: dict[str, str], **_: object) -> subprocess.Popen[bytes]:
+        started.append(env)
+        return subprocess.Popen(["true"], stdin=subprocess.PIPE)
+
+    monkeypatch.setattr("flows.embedded_api.subprocess", SimpleNamespace(Popen=popen, PIPE=subprocess.PIPE))
+    EmbeddedApi(tmp_path / "first.log")._launch()
+    served = EmbeddedApi(tmp_path / "second.log", port=free_port(), lasting=True)
+    served._launch()
+    own = {
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "https://band.example",
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "false",
+        "PREFECT_SERVER_API_AUTH_STRING": "a:b",
+    }
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    EmbeddedApi(tmp_path / "third.log")._launch()
+    EmbeddedApi(tmp_path / "fourth.log", port=free_port(), lasting=True)._launch()
+    first, second, third, fourth = ([env.get(name) for name in own] for env in started)
+    assert first[1] == second[1] == "true"
+    assert second[0] == f"http://127.0.0.1:{served.port}"
+    assert third[:2] == fourth[:2] == ["https://band.example", "false"]
+    assert second[2] is None
+    assert fourth[2] == "a:b"
+    assert len({first[2], third[2], "a:b", None}) == 4
 
 
 _EARLY = """

@@ -91,7 +91,7 @@ def _stay(watch: "_Watch", page: WatchPage, stay_sec: float) -> None:
     """Look whenever something has changed or is due, until it is time for the next scheduled run."""
     until = time.time() + stay_sec
     with Changes(watch.inbox, leave_out=watch.rules.own_folders(watch.inbox)) as changes:
-        while (left := until - time.time()) > 0:
+        while time.time() < until:
             try:
                 if watch.is_due(changes):
                     changes.forget()
@@ -100,8 +100,8 @@ def _stay(watch: "_Watch", page: WatchPage, stay_sec: float) -> None:
             except httpx.HTTPError as error:
                 # Nothing is lost: the ledger says what was asked for.
                 logger.warning("the Prefect server does not answer and is asked again: %r", error)
-                time.sleep(min(left, _FOLLOW_SEC))
-            changes.wait(min(left, watch.idle_sec(changes)))
+                time.sleep(_FOLLOW_SEC)
+            changes.wait(min(until - time.time(), watch.idle_sec(changes)))
             time.sleep(watch.rest_sec())
 
 

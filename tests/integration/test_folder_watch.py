@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,6 +148,21 @@ def test_a_run_that_stays_starts_what_is_dropped_and_follows_it(
     assert dict(report.ended) == {"late.wav": "failed"}
     assert "| late.wav | started |" in report.markdown()
     assert len(looks) < 12  # it waited for what happened
+
+
+def test_a_run_that_stays_ends_when_it_is_time_for_the_next(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks.folder_watch.changes import Changes
+
+    real, waits = Changes.wait, []
+
+    def wait(self: Changes, seconds: float) -> bool:
+        waits.append(seconds)
+        return real(self, seconds)
+
+    monkeypatch.setattr(Changes, "wait", wait)
+    monkeypatch.setattr("flows.folder_watch._hand_over", lambda _: time.time() + 1.0)
+    watch(inbox, stay_sec=3600)
+    assert max(waits) <= 1.0  # it was told so by its first look
 
 
 @pytest.mark.usefixtures("deployment")

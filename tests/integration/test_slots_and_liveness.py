@@ -15,9 +15,12 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
-from prefect.states import Cancelling, Pending, Running
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Cancelling, Crashed, Pending, Running
 
-from deployments.installation import ZOMBIES, install
+from deployments.installation import WATCH_AGAIN, ZOMBIES, install, make_watch_automation
 from deployments.limits import free_lost_slots, suggested_limits
 from tasks.common import slots as module
 from tasks.common.liveness import mark_ended, mark_running, reap_dead_runs
@@ -141,6 +144,32 @@ def test_setup_makes_what_is_missing_once_and_leaves_what_was_changed(client: Sy
     assert install(client, {}) == []
     assert client.read_global_concurrency_limit_by_name(GPU).limit == 3
     assert min(suggested_limits().values()) >= 1
+
+
+def test_a_watch_whose_process_died_is_started_again_by_the_server_and_another_flow_is_not(client: SyncPrefectClient) -> None:
+    from flows.folder_watch import watch_folder
+
+    assert make_watch_automation(client) == [f"automation {WATCH_AGAIN!r}"]
+    assert make_watch_automation(client) == []
+    watch, song = watch_folder.to_deployment("watch-folder").apply(), a_flow.to_deployment("analyze-song").apply()
+
+    def runs(deployment: uuid.UUID) -> list[FlowRun]:
+        return client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])))
+
+    try:
+        for deployment in (song, watch):
+            run = client.create_flow_run_from_deployment(deployment)
+            client.set_flow_run_state(run.id, Running(), force=True)
+            client.set_flow_run_state(run.id, Crashed(message="The process died."), force=True)
+        deadline = time.monotonic() + 120
+        while len(runs(watch)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert sorted(run.state_name for run in runs(watch)) == ["Crashed", "Scheduled"]
+        assert [run.state_name for run in runs(song)] == ["Crashed"]  # its event came first
+    finally:
+        client.delete_automation(client.read_automations_by_name(WATCH_AGAIN)[0].id)
+        for deployment in (song, watch):
+            client.delete_deployment(deployment)
 
 
 def test_slots_that_nobody_holds_are_freed_only_while_nothing_runs(client: SyncPrefectClient) -> None:

@@ -1,4 +1,4 @@
-"""What every flow shares. How a run is known to be alive is in `tests/unit/common/test_running.py`."""
+"""How long a run that a person's own code starts waits for a busy server."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -15,9 +14,9 @@ from rich.console import Console
 
 from flows.console import SongProgress, error_console, print_error, print_summary
 from flows.embedded_api import EmbeddedApi, quiet_prefect
-from flows.unreachable import named
+from flows.unreachable import leave_at_once, named
 from schemas.options import AnalysisOptions
-from tasks.common.errors import PerformiaError
+from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage import sweep_scratch
 from tasks.ingest.checks import refuse_early
@@ -66,6 +65,8 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
         os._exit(130)
     if as_json:
         print(json.dumps([asdict(outcome) for outcome in outcomes], indent=1, ensure_ascii=False))
+    if any(outcome.code == ApiUnreachable.code for outcome in outcomes):
+        leave_at_once(1)
     return _leave(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
 
 
@@ -124,7 +125,5 @@ def _prepare(options: AnalysisOptions) -> None:
 def _leave(code: int) -> int:
     """End with this code. Python cannot end in order while a thread imports, and a refused song is not worth the wait."""
     if any(thread.name == _IMPORTING for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        leave_at_once(code)
     return code

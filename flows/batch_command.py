@@ -11,10 +11,10 @@ from rich.console import Console
 
 from flows.console import error_console, print_error
 from flows.embedded_api import EmbeddedApi, quiet_prefect
-from flows.unreachable import named
+from flows.unreachable import leave_at_once, named
 from schemas.batch import BatchSummary
 from schemas.options import AnalysisOptions
-from tasks.common.errors import AllSongsFailed, FolderHasNoSongs, PerformiaError
+from tasks.common.errors import AllSongsFailed, ApiUnreachable, FolderHasNoSongs, PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.song_files import find_songs
 from tasks.common.storage import discard_unfinished
@@ -50,6 +50,8 @@ def analyze_folder_command(
         if debug:
             console.print_exception()
         print_error(console, error)
+        if isinstance(error, ApiUnreachable):
+            leave_at_once(1)
         return 1
     except KeyboardInterrupt:
         # Native code in worker threads cannot be interrupted; what is finished is written, and the API has been stopped in order.

@@ -9,14 +9,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
-from prefect import Flow, settings
 from prefect.runtime import deployment
 
-from flows.embedded_api import PATIENCE, SERVICE_PID, api_is_private
+from flows.embedded_api import SERVICE_PID, api_is_private
 from flows.live_progress import LiveProgress
 from tasks.common import liveness
 from tasks.common.confinement import refuse_input, refuse_output
@@ -26,24 +24,6 @@ from tasks.common.storage import discard_unfinished
 from tasks.common.task_runners import quiet_timeouts
 
 _PARENT_SEC: Final = 1.0
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-class PatientFlow(Flow[P, R]):
-    """A flow that a person's own code calls, too: its run then waits for a busy server as our commands do, unless the settings say else."""
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
-        patience = {getattr(settings, name): value for name, value in PATIENCE.items()}
-        with settings.temporary_settings(set_defaults=patience):
-            ended: R = super().__call__(*args, **kwargs)
-        return ended
-
-
-def patient_flow(**options: Any) -> Callable[[Callable[P, R]], PatientFlow[P, R]]:
-    """`@flow`, for a PatientFlow."""
-    return lambda function: PatientFlow(fn=function, **options)
 
 
 class _Attendant(Protocol):

@@ -1,7 +1,4 @@
-"""What every flow shares: how long its client waits, what it tells a person at the terminal, how it ends with its service.
-
-How a run is known to be alive is in `tests/unit/common/test_running.py`.
-"""
+"""What a served run tells a person at the terminal, and how it ends with its service."""
 
 from __future__ import annotations
 
@@ -10,33 +7,8 @@ import subprocess
 import sys
 
 import psutil
-import pytest
 
 from flows.life import failure_line
-
-_PROGRAM = """
-from prefect import Flow
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_CLIENT_RETRY_EXTRA_CODES
-
-from flows import analyze_song
-
-def settings(*_):
-    return PREFECT_CLIENT_MAX_RETRIES.value(), *sorted(PREFECT_CLIENT_RETRY_EXTRA_CODES.value())
-
-Flow.__call__ = settings  # in place of a run
-print(analyze_song(), settings())
-"""
-
-
-@pytest.mark.parametrize(
-    ("person", "said"),
-    [({}, "(6, 500, 504) (5,)"), ({"PREFECT_CLIENT_MAX_RETRIES": "2", "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500"}, "(2, 500) (2, 500)")],
-)
-def test_a_persons_own_code_waits_for_a_busy_server_as_our_commands_do_unless_it_says_else(person: dict[str, str], said: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_CLIENT_")} | person
-    done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=120, check=False, env=environment)
-    assert done.stdout == f"{said}\n", done.stderr
-
 
 _SERVICE = """
 import os, subprocess, sys

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import http.server
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from service import tones
 
 from flows.unreachable import named, refuse_unreachable
 from tasks.common.errors import ApiUnreachable
@@ -60,3 +66,60 @@ def test_a_server_that_answers_is_there(status: int) -> None:
 def test_a_server_that_is_not_there_is_named() -> None:
     with temporary_settings({PREFECT_API_URL: NOBODY}), pytest.raises(ApiUnreachable, match=r"127\.0\.0\.1:1"):
         refuse_unreachable(NOBODY)
+
+
+_GOES_AWAY = """
+import atexit, sys
+from contextlib import nullcontext
+from pathlib import Path
+import httpx
+from flows import analyze_command, song_analysis
+from schemas.options import AnalysisOptions
+
+class Api(nullcontext):
+    def begin(self): ...
+
+def analyze_song(*_):
+    raise httpx.ConnectError("refused")
+
+analyze_command.EmbeddedApi = Api
+song_analysis.analyze_song = analyze_song
+atexit.register(print, "what is queued for the server was tried")
+sys.exit(analyze_command.analyze_songs([Path(sys.argv[1])], Path("out"), AnalysisOptions(), as_json=True, debug=False))
+"""
+
+
+def test_a_command_whose_server_goes_away_says_so_and_ends_without_trying_to_send_the_rest(short: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _GOES_AWAY, str(short)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    assert done.returncode == 1, done.stderr
+    assert [song["code"] for song in json.loads(done.stdout)] == ["API_UNREACHABLE"]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["analyze", "analyze-folder"])
+def test_a_command_whose_server_is_not_there_says_so(verb: str, short: Path, tmp_path: Path) -> None:
+    given = short if verb == "analyze" else short.parent
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", verb, str(given), "-o", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PREFECT_API_URL": NOBODY, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    assert done.returncode == 1
+    assert "API_UNREACHABLE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    return tones(tmp_path / "songs" / "short.wav", 440)

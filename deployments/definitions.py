@@ -7,7 +7,8 @@ from typing import Any, Final
 
 #: The process pool that `performia setup` makes and `prefect deploy` uses.
 WORK_POOL: Final = "performia"
-WATCH_INTERVAL_SEC: Final = 30
+#: Each run of the watch stays until shortly before the next one.
+WATCH_INTERVAL_SEC: Final = 3600
 #: Every night when nobody analyses.
 PRUNE_CRON: Final = "30 4 * * *"
 
@@ -47,10 +48,12 @@ DEFINITIONS: Final = (
     Definition(
         "watch-folder",
         "flows.folder_watch.watch_folder",
-        "Look into the inbox: songs that have settled are analysed once each; what fails three times is moved to `failed`.",
+        "Watch the inbox: songs that have settled are analysed once each; what fails three times is moved to `failed`. "
+        "One run at a time stays for an hour; while it does, another one is cancelled.",
         concurrency_limit=1,
         collision_strategy="CANCEL_NEW",
         interval_sec=WATCH_INTERVAL_SEC,
+        parameters={"stay_sec": WATCH_INTERVAL_SEC},
     ),
     Definition(
         "prune",

@@ -9,7 +9,7 @@ from typing import Any, Final
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
-from prefect.events.actions import ChangeFlowRunState
+from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
@@ -22,13 +22,21 @@ from tasks.common.remote import shown
 from tasks.common.settings import Settings, get_settings, is_remote, local_path
 
 ZOMBIES: Final = "Performia: end runs whose process is gone"
+WATCH_AGAIN: Final = "Performia: watch the inbox again"
+#: Not at once: where its worker cannot run it, it would be started again and again.
+_WATCH_AGAIN_SEC: Final = 15.0
 #: Three reports missed mean that a run does not live.
 _SILENT_SEC: Final = 3 * HEARTBEAT_SEC + 30
 
 
 def install(client: SyncPrefectClient, limits: dict[str, int]) -> list[str]:
     """Make what is missing, and say what was changed. What a person has changed stays as it is."""
-    return [*make_limits(client, limits), *_make_pool(client), *_make_automation(client), *make_storage_blocks(get_settings())]
+    return [
+        *make_limits(client, limits),
+        *_make_pool(client),
+        *_make_automation(client, zombie_automation()),
+        *make_storage_blocks(get_settings()),
+    ]
 
 
 def _make_pool(client: SyncPrefectClient) -> list[str]:
@@ -62,11 +70,36 @@ def zombie_automation() -> AutomationCore:
     )
 
 
-def _make_automation(client: SyncPrefectClient) -> list[str]:
-    if client.read_automations_by_name(ZOMBIES):
+def watch_automation() -> AutomationCore:
+    """Starts the watch of the inbox again where its run died: the next scheduled one may be an hour away.
+
+    For workers; `performia serve` looks after its own. Not where a run was cancelled: so is each that comes while one is under way.
+    """
+    return AutomationCore(
+        name=WATCH_AGAIN,
+        description="The run that watched the inbox has lost its process: another one is started.",
+        trigger=EventTrigger(
+            expect={"prefect.flow-run.Crashed"},
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+            match_related=ResourceSpecification({"prefect.resource.role": "flow", "prefect.resource.name": "watch-folder"}),
+            posture=Posture.Reactive,
+            threshold=1,
+            within=datetime.timedelta(0),
+        ),
+        actions=[RunDeployment(source="inferred", deployment_id=None, schedule_after=datetime.timedelta(seconds=_WATCH_AGAIN_SEC))],
+    )
+
+
+def make_watch_automation(client: SyncPrefectClient) -> list[str]:
+    """The automation that a server with workers needs to keep the inbox watched."""
+    return _make_automation(client, watch_automation())
+
+
+def _make_automation(client: SyncPrefectClient, automation: AutomationCore) -> list[str]:
+    if client.read_automations_by_name(automation.name):
         return []
-    client.create_automation(zombie_automation())
-    return [f"automation {ZOMBIES!r}"]
+    client.create_automation(automation)
+    return [f"automation {automation.name!r}"]
 
 
 def make_storage_blocks(settings: Settings) -> list[str]:

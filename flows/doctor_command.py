@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flows.embedded_api import quiet_prefect, serving_url
+from flows.embedded_api import quiet_prefect, served_folders, serving_url
 from tasks.common.checkup import Finding, machine_checks
 from tasks.common.settings import get_settings
 
@@ -46,6 +46,7 @@ def examine() -> list[Finding]:
         # Names only: a value may be a secret that landed in the wrong variable.
         names = sorted({"PERFORMIA_" + "_".join(str(part) for part in item["loc"]).upper() for item in error.errors()})
         return [Finding("settings", "problem", f"not understood: {', '.join(names)}", "The README says what each may be")]
+    settings = settings.model_copy(update=served_folders())  # what a running service was told, not what this shell would tell one
     return in_time([*machine_checks(settings), ("prefect api", _server)], _PATIENCE_SEC)
 
 

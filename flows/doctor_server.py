@@ -86,7 +86,10 @@ def check_clock(date: str | None, now: float) -> Finding:
 
 
 def check_exposure(url: str) -> Finding:
-    """Whether others could use the API without a secret: who may start a flow may have files read and written."""
+    """Whether others could use the API without a secret: who may start a flow may have files read and written.
+
+    Others are programs of other machines, and pages of others in a browser of this one: their requests come from this machine, too.
+    """
     parts = urlsplit(url)
     try:
         anonymous = httpx.get(f"{url}/admin/settings", timeout=_TIMEOUT_SEC)
@@ -98,9 +101,12 @@ def check_exposure(url: str) -> Finding:
     if outside and is_open:
         todo = "Set PREFECT_SERVER_API_AUTH_STRING for the server and PREFECT_API_AUTH_STRING for its clients, or bind it to 127.0.0.1"
         return Finding("exposure", "problem", f"the API listens on {outside[0]} and asks for no auth string", todo)
+    if is_open and _answers_pages(url):
+        todo = "Run `performia serve` instead, or set PREFECT_SERVER_API_AUTH_STRING for it and PREFECT_API_AUTH_STRING for its clients"
+        return Finding("exposure", "warning", "loopback only, but any web page that is open in a browser here can use it", todo)
     if not is_open and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         return Finding("exposure", "warning", "the auth string crosses the network in clear", "Put the server behind https")
-    return Finding("exposure", "ok", "loopback only" if not outside and is_open else "asks for an auth string")
+    return Finding("exposure", "ok", "loopback only, and no pages but its own" if is_open else "asks for an auth string")
 
 
 def check_limits(client: Any) -> list[Finding]:
@@ -252,6 +258,15 @@ def _bound_host(settings: httpx.Response) -> str:
         return str(settings.json()["server"]["api"]["host"])
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+def _answers_pages(url: str) -> bool:
+    """Whether the server answers a page of another origin, under a name that was led to this machine."""
+    stranger = {"Host": "elsewhere.invalid", "Origin": "http://elsewhere.invalid"}
+    try:
+        return httpx.get(f"{url}/admin/version", timeout=_TIMEOUT_SEC, headers=stranger).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
 
 
 def _auth_headers() -> dict[str, str]:

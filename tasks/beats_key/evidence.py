@@ -17,13 +17,14 @@ import soxr
 from schemas.results import StemName
 from tasks.beats_key.activations import Activations, beat_activations
 from tasks.common.audio import SAMPLE_RATE
+from tasks.common.constant_q import CqtShape, chroma, estimate_tuning
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.spectra import FPS, filtered_spectra
 
 Floats = npt.NDArray[np.float64]
 
-_CHROMA_RATE = 11025
-_CHROMA_HOP = 512
+#: Six octaves from E1.
+_CHROMA = CqtShape(sample_rate=11025, hop=512, lowest_midi=28, bins=216, bins_per_octave=36)
 #: So many of the ensemble's eight networks listen to the drums: two agree well enough with all (their bars differ on 1 of 13 songs).
 _DRUM_NETWORKS = 2
 _KICK_HZ = (30.0, 120.0)
@@ -35,7 +36,7 @@ _BLOCK_SEC = 30.0
 class Evidence:
     """chroma: (12, frames) at `chroma_fps`. kick: strength of onsets below 120 Hz. drums: activations. Both None without stems."""
 
-    chroma: Floats
+    chroma: npt.NDArray[np.floating]
     chroma_fps: float
     kick: Floats | None = None
     drums: Activations | None = None
@@ -43,38 +44,28 @@ class Evidence:
 
 def gather(mix: Path, stems: Mapping[StemName, Path] | None, progress: Progress = silent) -> Evidence:
     """Evidence from 44.1 kHz WAV files: the mix alone, or the stems bass, other and drums. Raises ModelUnavailable."""
-    chroma = harmonic_chroma([stems["bass"], stems["other"]] if stems else [mix])
+    harmony = harmonic_chroma([stems["bass"], stems["other"]] if stems else [mix])
     progress(0.3, "harmony")
     if stems is None:
-        return Evidence(chroma, _CHROMA_RATE / _CHROMA_HOP)
+        return Evidence(harmony, _CHROMA.sample_rate / _CHROMA.hop)
     drums = beat_activations(stems["drums"], part_of(progress, 0.4, 1.0), networks=_DRUM_NETWORKS)
-    return Evidence(chroma, _CHROMA_RATE / _CHROMA_HOP, kick_onsets(stems["drums"]), drums)
+    return Evidence(harmony, _CHROMA.sample_rate / _CHROMA.hop, kick_onsets(stems["drums"]), drums)
 
 
-def harmonic_chroma(files: list[Path]) -> Floats:
+def harmonic_chroma(files: list[Path]) -> npt.NDArray[np.floating]:
     """Chroma (12, frames) of the sum of some files, from a constant-Q transform of six octaves from E1 on."""
-    import librosa
-
     parts = []
     for file in files:
         with soundfile.SoundFile(file) as sound:
-            resampler = soxr.ResampleStream(SAMPLE_RATE, _CHROMA_RATE, 1, dtype="float32")
+            resampler = soxr.ResampleStream(SAMPLE_RATE, _CHROMA.sample_rate, 1, dtype="float32")
             blocks = [resampler.resample_chunk(block.mean(axis=1)) for block in _blocks(sound)]
             parts.append(np.concatenate([*blocks, resampler.resample_chunk(np.zeros(0, np.float32), last=True)]))
     shortest = min(len(part) for part in parts)
     total = np.sum([part[:shortest] for part in parts], axis=0)
     if not total.any():
-        return np.zeros((12, 1 + len(total) // _CHROMA_HOP))
-    lowest = librosa.note_to_hz("E1")
-    chroma: Floats = librosa.feature.chroma_cqt(
-        y=np.pad(total, (0, max(0, _CHROMA_RATE - len(total)))),
-        sr=_CHROMA_RATE,
-        hop_length=_CHROMA_HOP,
-        fmin=lowest,
-        n_octaves=6,
-        norm=None,
-    )
-    return chroma
+        return np.zeros((12, 1 + len(total) // _CHROMA.hop))
+    total = np.pad(total, (0, max(0, _CHROMA.sample_rate - len(total))))
+    return chroma(total, _CHROMA, estimate_tuning(total, _CHROMA.sample_rate, _CHROMA.bins_per_octave))
 
 
 def kick_onsets(drums: Path) -> Floats:

@@ -31,7 +31,7 @@ _MOST = 4.0
 class TonicEvidence:
     """The harmony of a song: chroma (12, frames) at `fps` frames a second."""
 
-    chroma: Floats
+    chroma: npt.NDArray[np.floating]
     fps: float
 
     def for_minor(self, major: int, start: float, end: float) -> float:

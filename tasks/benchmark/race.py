@@ -51,8 +51,8 @@ def whisper_model(request: Request) -> tuple[str, Path]:
         given = request.models / f"whisper-{size}" if request.models else None
         if given is not None and (given / "model.bin").is_file():
             return size, given.absolute()
-        if size in _SIZES and (found := models.find(f"whisper-{size}")):
-            return size, found.folder
+        if size in _SIZES and models.find(f"whisper-{size}"):
+            return size, models.obtain(f"whisper-{size}")
     raise BenchmarkFailed("No CTranslate2 model of Whisper is here with the same weights", "Run `performia models fetch whisper-base`")
 
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tasks.chords.cqt import CqtShape, Spectrogram, cqt
+from tasks.chords.cqt import Spectrogram, cqt
 from tasks.chords.lv_vocabulary import WIDTHS, chord_log_probs, make_vocabulary
 from tasks.chords.posteriors import ChangeCost, ChordPosteriors
 from tasks.common import models
 from tasks.common.audio import read_mono
+from tasks.common.constant_q import CqtShape
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.resources import autocast_dtype
 from tasks.common.side_by_side import side_by_side
@@ -27,8 +28,8 @@ from tasks.common.side_by_side import side_by_side
 if TYPE_CHECKING:
     import torch
 
-#: What the networks were trained on. They see 252 of 288 bins: those that stay when the training songs are transposed.
-SHAPE: Final = CqtShape(sample_rate=22050, hop=512, lowest="F#0", bins=288, bins_per_octave=36)
+#: What the networks were trained on, from F#0. They see 252 of 288 bins: those that stay when the training songs are transposed.
+SHAPE: Final = CqtShape(sample_rate=22050, hop=512, lowest_midi=18, bins=288, bins_per_octave=36)
 _FIRST_BIN, _BINS = 18, 252
 HOP_SEC: Final = SHAPE.hop / SHAPE.sample_rate
 #: Frames of a block, and before and after it. The networks normalise over what they are given and remember some seconds; they were trained

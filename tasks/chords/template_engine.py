@@ -11,14 +11,15 @@ from typing import Final
 
 import numpy as np
 
-from tasks.chords.cqt import CqtShape, Spectrogram, cqt
+from tasks.chords.cqt import Spectrogram, cqt
 from tasks.chords.harte import NO_CHORD
 from tasks.chords.posteriors import ChangeCost, ChordPosteriors, Floats, normalise_rows
 from tasks.common.audio import read_mono
+from tasks.common.constant_q import CqtShape
 from tasks.common.progress import Progress, part_of, silent
 
 _LOWEST_MIDI: Final = 24
-SHAPE: Final = CqtShape(sample_rate=22050, hop=1024, lowest="C1", bins=252, bins_per_octave=36)
+SHAPE: Final = CqtShape(sample_rate=22050, hop=1024, lowest_midi=_LOWEST_MIDI, bins=252, bins_per_octave=36)
 HOP_SEC: Final = SHAPE.hop / SHAPE.sample_rate
 _NOTES: Final = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 LABELS: Final = (NO_CHORD, *(f"{note}:maj" for note in _NOTES), *(f"{note}:min" for note in _NOTES))

@@ -194,11 +194,16 @@ def _why_stale(result: Any, plan: StepPlan | None) -> str:
     if any(not store.exists(ref) for ref in audio_refs(result)):
         return "its audio files are gone"
     report = _find_report(result)
-    engine = report.get("engine")
     # Without a reason it is no lesser engine: a song without a voice needs none that reads lyrics.
-    if plan is not None and plan.expected is not None and report.get("degraded_because") and engine != plan.expected.engine:
-        return f"made by {engine}, and {plan.expected.engine} is at hand"
-    return ""
+    if plan is None or plan.expected is None or not report.get("degraded_because"):
+        return ""
+    made_by = [report.get("engine"), *_names(report.get("models"))]
+    at_hand = [plan.expected.engine, *(model.name for model in plan.expected.models)]
+    return "" if made_by == at_hand else f"made by {made_by}, and {at_hand} is at hand"
+
+
+def _names(models: Any) -> list[Any]:
+    return [model.get("name") for model in models if isinstance(model, dict)] if isinstance(models, list) else []
 
 
 def _find_report(result: Any) -> dict[str, Any]:

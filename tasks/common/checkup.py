@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from performia import overwritten_packages
 from schemas.options import AnalysisOptions, Quality, Step
 from schemas.plan import StepPlan
 from tasks.common import models
@@ -65,6 +66,9 @@ def check_packages(distribution: str = "performia") -> Finding:
     wrong = [reason for need in required if need.marker is None or need.marker.evaluate({"extra": ""}) if (reason := _lacks(need))]
     if wrong:
         return Finding("packages", "problem", "; ".join(wrong), "Run `pip install -c constraints.txt -e .` where Performia lies")
+    if mixed := overwritten_packages():
+        found = "; ".join(f"`{name}` is {how}" for name, how in mixed.items())
+        return Finding("packages", "problem", found, "Install Performia into a virtual environment of its own")
     return Finding("packages", "ok", f"performia {version}, prefect {importlib.metadata.version('prefect')}, {len(required)} requirements")
 
 

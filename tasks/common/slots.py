@@ -79,6 +79,17 @@ def slots_dir() -> Path:
     return get_settings().data_dir / "slots"
 
 
+def is_left(path: Path) -> bool:
+    """Whether nobody holds this lease's file any more."""
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return False
+    lock.release()
+    return True
+
+
 def free_dead_leases(client: SyncPrefectClient) -> int:
     """Give back the slots of processes of this machine that died. Returns of how many."""
     freed = 0

@@ -13,7 +13,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,13 @@ _YOUNG_SEC = 24 * 3600.0
 _ABANDONED_SEC = 3600.0
 
 
-def sha256_file(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes, read in blocks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_file(*parts: Path) -> str:
+    """SHA-256 (hex) of a file's bytes, read in blocks; of several files, as if they were one."""
+    digest = hashlib.sha256()
+    for part in parts:
+        with part.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 #: Files of this process that are not whole yet.
@@ -98,6 +101,26 @@ def copy_atomic(source: Path, target: Path) -> None:
     """Copy a file so that nobody ever sees half of it under its final name."""
     with unfinished(target) as temporary:
         _copy(source, temporary)
+        os.replace(temporary, target)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; where the two places are on different disks, or links are not allowed, a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        copy_atomic(source, target)
+
+
+def join_atomic(parts: Sequence[Path], target: Path) -> None:
+    """Write a file that is made of several, one after the other. Like `atomic_write`, nobody ever sees half of it."""
+    with unfinished(target) as temporary:
+        with temporary.open("wb") as whole:
+            for part in parts:
+                with part.open("rb") as file:
+                    shutil.copyfileobj(file, whole, 1 << 20)
+            whole.flush()
+            os.fsync(whole.fileno())
         os.replace(temporary, target)
 
 
@@ -240,6 +263,7 @@ def sweep_scratch(scratch: Path | None = None) -> None:
     folder = scratch or get_settings().scratch_dir
     store = get_settings().artifacts_url
     remove_abandoned(get_settings().results_dir)
+    remove_abandoned(get_settings().models_cache_dir, "*/.*.tmp")
     remove_abandoned(folder / "copies" if is_remote(store) else Path(local_path(store)), "audio/*/.*.tmp")
     for path in folder.glob("*-*"):
         owner = path.name.split("-")[0]

@@ -11,6 +11,7 @@ import atexit
 import importlib
 import logging
 import os
+import secrets
 import sys
 import threading
 from pathlib import Path
@@ -90,31 +91,35 @@ def close_clusters() -> None:
 def _dask(settings: Settings) -> TaskRunner[Any]:
     distributed, prefect_dask = _installed("distributed", "dask"), _installed("prefect_dask", "dask")
     logging.getLogger("distributed").setLevel(logging.ERROR)
-    address = settings.task_runner_address or _local_dask(distributed)
+    address, security = (settings.task_runner_address, None) if settings.task_runner_address else _local_dask(distributed)
     try:
-        with distributed.Client(address, timeout=_CONNECT_SEC, set_as_default=False) as client:
+        with distributed.Client(address, timeout=_CONNECT_SEC, set_as_default=False, security=security) as client:
             client.register_plugin(_worker_settings(distributed, worker_environment(settings)), name="performia-settings")
     except (OSError, ValueError) as error:
         raise TaskRunnerUnavailable(f"No Dask scheduler answers at {address} ({error})") from error
-    runner: TaskRunner[Any] = prefect_dask.DaskTaskRunner(address=address)
+    runner: TaskRunner[Any] = prefect_dask.DaskTaskRunner(address=address, client_kwargs={"security": security} if security else None)
     return runner
 
 
-def _local_dask(distributed: Any) -> str:
+def _local_dask(distributed: Any) -> tuple[str, Any]:
+    """The address of this process's own cluster, and what whoever connects to it must have."""
     global _dask_cluster
     with _guard:
         if _dask_cluster is None:
-            _dask_cluster = distributed.LocalCluster(
-                n_workers=min(available_cores(), _MOST_WORKERS),
-                threads_per_worker=1,
-                host="127.0.0.1",
-                dashboard_address=None,
-                memory_limit=0,  # engines that run out of memory say so, and the next one is tried; Dask would kill the worker
-                silence_logs=logging.ERROR,
-            )
+            # Of what Dask tells over HTTP, nothing.
+            with importlib.import_module("dask").config.set({f"distributed.{part}.http.routes": [] for part in ("scheduler", "worker")}):
+                _dask_cluster = distributed.LocalCluster(
+                    n_workers=min(available_cores(), _MOST_WORKERS),
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    memory_limit=0,  # engines that run out of memory say so, and the next one is tried; Dask would kill the worker
+                    silence_logs=logging.ERROR,
+                    # Certificates that only these processes have: whoever connects can have any code run.
+                    security=True,
+                )
             atexit.register(close_clusters)
-        address: str = _dask_cluster.scheduler_address
-        return address
+        return _dask_cluster.scheduler_address, _dask_cluster.security
 
 
 def _worker_settings(distributed: Any, environment: dict[str, str]) -> Any:
@@ -141,6 +146,9 @@ def _is_no_timeout(record: logging.LogRecord) -> bool:
 def _ray(settings: Settings) -> TaskRunner[Any]:
     # Ray would tell its makers that it is used.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not settings.task_runner_address:
+        for name, value in _own_ray().items():
+            os.environ.setdefault(name, value)
     ray, prefect_ray = _installed("ray", "ray"), _installed("prefect_ray", "ray")
     with _guard:
         if not ray.is_initialized():
@@ -160,6 +168,17 @@ def _ray(settings: Settings) -> TaskRunner[Any]:
             atexit.register(close_clusters)
     runner: TaskRunner[Any] = prefect_ray.RayTaskRunner()
     return runner
+
+
+def _own_ray() -> dict[str, str]:
+    """What keeps a Ray cluster of this process to itself. Ray reads it when it is imported, and its processes inherit it."""
+    return {
+        # Without clusters of several machines, Ray listens on loopback; with them, on every address, whatever it is told.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        # Unsaid, Ray would take the token in the user's home, which other users may be able to read.
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
 
 
 def _installed(module: str, extra: Literal["dask", "ray"]) -> Any:

@@ -19,6 +19,7 @@ from tasks.common.errors import (
     AudioNotAudio,
     AudioNotFound,
     AudioNoTrack,
+    AudioPathRefused,
     AudioSilent,
     AudioTooLong,
     AudioTooShort,
@@ -49,7 +50,7 @@ class RunEnd:
 
 #: Codes of errors that say the file is not the one the run was started for: no fault of the song's.
 _FILE_IS_ANOTHER = (AudioChanged.code, AudioNotFound.code)
-#: Codes of errors that the content itself is the reason for: another try would end the same way.
+#: Codes of errors that the file itself is the reason for: another try would end the same way.
 _CONTENT_IS_BAD = tuple(
     error.code
     for error in (
@@ -57,6 +58,7 @@ _CONTENT_IS_BAD = tuple(
         AudioInvalidSamples,
         AudioNoTrack,
         AudioNotAudio,
+        AudioPathRefused,
         AudioSilent,
         AudioTooLong,
         AudioTooShort,
@@ -76,12 +78,13 @@ def settle_fate(ledger: Ledger, inbox: Path, song: SongRecord, run: RunEnd, rule
         return done
     ledger.put_end(song, now, f"{run.end}: {message}" if message else run.end.value)
     another = not any(unchanged(record) for record in ledger.copies(song.sha256))
-    if run.end is End.failed and (another or message_code(message) in _FILE_IS_ANOTHER):
+    codes = message_codes(message)
+    if run.end is End.failed and (another or codes.intersection(_FILE_IS_ANOTHER)):
         return take_up_elsewhere(ledger, song, now)
     failures = song.failures + (run.end is End.failed)
     crashes = song.crashes + (run.end is End.crashed)
     tried = song.to(SongState.waiting, now, failures=failures, crashes=crashes, message=message, run_id=None)
-    hopeless = run.end is End.failed and message_code(message) in _CONTENT_IS_BAD
+    hopeless = run.end is End.failed and bool(codes.intersection(_CONTENT_IS_BAD))
     if run.end is End.cancelled or hopeless or failures >= rules.attempts or crashes >= rules.crashes:
         return give_up(ledger, inbox, tried, now)
     tried = tried.to(SongState.waiting, now, next_try=now + (rules.pause(failures) if run.end is End.failed else 0.0))
@@ -129,10 +132,9 @@ def write_report(moved: Path, record: FileRecord, tries: list[str], message: str
     atomic_write(moved.with_name(f"{moved.name}.report.txt"), ("\n".join(lines) + "\n").encode("utf-8", "replace"))
 
 
-def message_code(message: str) -> str:
-    """The code of Performia's error in a run's message, or nothing."""
-    found = re.search(r"\b([A-Z]+(?:_[A-Z]+)+): ", message)
-    return found.group(1) if found else ""
+def message_codes(message: str) -> set[str]:
+    """The codes of Performia's errors in a run's message: one may be the reason of another."""
+    return set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+): ", message))
 
 
 def take_up_elsewhere(ledger: Ledger, song: SongRecord, now: float) -> SongRecord | None:

@@ -119,6 +119,18 @@ class Ledger:
         )
         return [_song(row) for row in rows]
 
+    def unsettled_since(self) -> tuple[float | None, float | None]:
+        """From when the first file that has not been read yet has not changed, and when the first that could not be read was last tried."""
+        fresh, unreadable = self._db.execute(
+            "SELECT min(CASE WHEN problems = 0 THEN since END), min(CASE WHEN problems > 0 THEN since END) FROM files WHERE sha256 IS NULL"
+        ).fetchone()
+        return fresh, unreadable
+
+    def next_try(self) -> float | None:
+        """When the first of the waiting songs is due."""
+        found: float | None = self._db.execute("SELECT min(next_try) FROM songs WHERE state = 'waiting'").fetchone()[0]
+        return found
+
     def count(self) -> dict[str, int]:
         """How many songs are in each state."""
         found = dict(self._db.execute("SELECT state, count(*) FROM songs GROUP BY state").fetchall())

@@ -92,7 +92,7 @@ def _second_look(ledger: Ledger, record: FileRecord, options: str, rules: WatchR
         ledger.forget_files([record.path])
         return
     except OSError as error:
-        _unreadable(ledger, record, error, looked)
+        _unreadable(ledger, record, error, looked, now)
         return
     if not _same(record, after.st_size, after.st_mtime_ns, after.st_ino):
         ledger.put_files([FileRecord(record.path, after.st_size, after.st_mtime_ns, after.st_ino, now)])
@@ -120,8 +120,8 @@ def _accept(ledger: Ledger, record: FileRecord, sha256: str, options: str, looke
     looked.accepted.append(song)
 
 
-def _unreadable(ledger: Ledger, record: FileRecord, error: OSError, looked: Looked) -> None:
-    record = replace(record, problem=error.strerror or str(error), problems=record.problems + 1)
+def _unreadable(ledger: Ledger, record: FileRecord, error: OSError, looked: Looked, now: float) -> None:
+    record = replace(record, since=now, problem=error.strerror or str(error), problems=record.problems + 1)
     ledger.put_files([record])
     looked.unreadable.append(record)
 

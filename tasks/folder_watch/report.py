@@ -1,14 +1,19 @@
-"""What a look at the inbox led to."""
+"""What a look at the inbox led to, or all looks of a run."""
 
 from __future__ import annotations
+
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.packager.summary import escape
 
+#: A run that stays tells of so many songs that were accepted, started, ended: the latest.
+_LATEST: Final = 200
+
 
 class WatchReport(BaseModel):
-    """The outcome of one look. Songs are named by their path below the inbox."""
+    """The outcome of a look, or of all looks of a run. Songs are named by their path below the inbox."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,6 +32,15 @@ class WatchReport(BaseModel):
     def eventful(self) -> bool:
         """Whether anything happened that a person may want to see."""
         return bool(self.accepted or self.started or self.ended or self.dead_runs)
+
+    def with_look(self, later: WatchReport) -> WatchReport:
+        """This report after one more look: what happened is added, what is there is as the look found it."""
+
+        def added(name: str) -> tuple[Any, ...]:
+            return (*getattr(self, name), *getattr(later, name))[-_LATEST:]
+
+        happened = {name: added(name) for name in ("accepted", "started", "ended", "dead_runs")}
+        return later.model_copy(update=happened)
 
     def line(self) -> str:
         """One line for the run's state."""

@@ -69,11 +69,14 @@ def mean_magnitude(spectrum: Spectrum) -> Magnitude:
 
 def percussive_mask(magnitude: Magnitude, length: int) -> Magnitude:
     """Share of percussive sound in each bin of (bins, frames), as of `librosa.decompose.hpss` with filters of odd `length` and power 2."""
-    import librosa
-
     harmonic = running_median(magnitude, length)
     percussive = running_median(np.ascontiguousarray(magnitude.T), length).T
-    return np.asarray(librosa.util.softmask(percussive, harmonic, power=2.0, split_zeros=True), np.float32)
+    louder = np.maximum(percussive, harmonic)
+    silent = louder < np.finfo(np.float32).tiny
+    louder[silent] = 1
+    shares = np.square(percussive / louder), np.square(harmonic / louder)
+    mask: Magnitude = np.divide(shares[0], sum(shares), out=np.full_like(louder, 0.5), where=~silent)
+    return mask
 
 
 def running_median(rows: Magnitude, length: int) -> Magnitude:

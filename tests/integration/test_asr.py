@@ -1,4 +1,4 @@
-"""Lyrics of the demo song, from Spleeter's real stems, by Whisper tiny.en; and by OpenAI's package with a network never trained."""
+"""Lyrics of the demo song, from Spleeter's real stems, by the best Whisper at hand; by OpenAI's package with a network never trained."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from at_hand import WHISPER
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Lyrics, SongSource, StemSet
@@ -27,6 +28,8 @@ DEMO = Path(__file__).parents[1] / "demo_song" / "demo_song.ogg"
 #: Intro, the first verse and the first chorus.
 END = 48.0
 
+multilingual = pytest.mark.skipif(WHISPER == "tiny.en", reason="no package with a multilingual Whisper is installed")
+
 
 @pytest.fixture(scope="module")
 def ctx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StepContext]:
@@ -36,7 +39,7 @@ def ctx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StepContext]:
         patch.setenv("PERFORMIA_OFFLINE", "true")
         patch.setenv("PERFORMIA_DEVICE", "cpu")
         reset_settings()
-        for name in ("spleeter-2stems", "whisper-tiny.en"):
+        for name in ("spleeter-2stems", f"whisper-{WHISPER}"):
             if models.find(name) is None:
                 pytest.skip(f"the package with {name} is not installed")
         yield StepContext(store=ArtifactStore(str(folder / "store"), folder / "scratch"), settings=get_settings())
@@ -54,10 +57,9 @@ def separate(source: SongSource, ctx: StepContext) -> StemSet:
     return separate_song(source, StepPlan(step="separation", chain=(EngineChoice(engine="spleeter"),)), ctx)
 
 
-def plan(engine: str, model: str) -> StepPlan:
-    found = models.find(model)
-    assert found is not None
-    return StepPlan(step="asr", chain=(EngineChoice(engine=engine, models=(found.use(),)),), options={"language": None})
+def plan(*names: str, language: str | None = None) -> StepPlan:
+    chain = tuple(EngineChoice(engine="faster-whisper", models=(models.expected_use(name),)) for name in names)
+    return StepPlan(step="asr", chain=chain, options={"language": language})
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def excerpt(ctx: StepContext, source_from: Callable[[AudioRef], SongSource]) -> 
 
 @pytest.fixture(scope="module")
 def lyrics(excerpt: tuple[SongSource, StemSet], ctx: StepContext) -> Lyrics:
-    return transcribe_lyrics(*excerpt, plan("faster-whisper", "whisper-tiny.en"), ctx)
+    return transcribe_lyrics(*excerpt, plan(f"whisper-{WHISPER}"), ctx)
 
 
 @pytest.fixture
@@ -106,8 +108,35 @@ def test_the_song_without_its_voice_has_no_lyrics(
     excerpt: tuple[SongSource, StemSet], ctx: StepContext, source_from: Callable[[AudioRef], SongSource]
 ) -> None:
     karaoke = source_from(excerpt[1].instrumental)
-    found = transcribe_lyrics(karaoke, separate(karaoke, ctx), plan("faster-whisper", "whisper-tiny.en"), ctx)
+    found = transcribe_lyrics(karaoke, separate(karaoke, ctx), plan(f"whisper-{WHISPER}"), ctx)
     assert (found.lines, found.language, found.voice_activity) == ((), None, ())
+
+
+@multilingual
+def test_the_language_is_told(lyrics: Lyrics) -> None:
+    assert lyrics.language == "en"
+    assert lyrics.language_confidence is not None
+    assert lyrics.language_confidence > 0.9
+
+
+@multilingual
+def test_another_language_may_be_asked_for(excerpt: tuple[SongSource, StemSet], ctx: StepContext) -> None:
+    found = transcribe_lyrics(*excerpt, plan(f"whisper-{WHISPER}", language="de"), ctx)
+    assert (found.report.status, found.language) == ("ok", "de")
+    assert found.lines
+
+
+@multilingual
+def test_a_cache_that_cannot_hold_the_larger_model_gives_way_to_the_smaller(
+    excerpt: tuple[SongSource, StemSet], ctx: StepContext, data_dir: Path
+) -> None:
+    in_the_way = data_dir / "models" / "whisper-base"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_bytes(b"")
+    found = transcribe_lyrics(*excerpt, plan("whisper-base", "whisper-tiny.en"), ctx)
+    assert (found.report.status, found.report.models[0].name) == ("degraded", "whisper-tiny.en")
+    assert "Could not put whisper-base together" in found.report.degraded_because[0]
+    assert found.lines
 
 
 @pytest.mark.slow  # numba compiles the alignment first

@@ -13,6 +13,7 @@ import mir_eval
 import numpy as np
 import pytest
 import soundfile
+from at_hand import WHISPER
 
 from flows import analyze_song
 from schemas.song_map import SongMap
@@ -50,6 +51,7 @@ def test_every_step_succeeds_with_the_best_engine_at_hand(song_map: SongMap) -> 
         "structure": "spectral",
     }
     assert {name for name, step in song_map.steps if step.status == "degraded"} == {"separation", "asr", "structure"}
+    assert [model.name for model in dict(song_map.steps)["asr"].models] == [f"whisper-{WHISPER}"]
     assert all(model.licence for _, step in song_map.steps for model in step.models)
 
 
@@ -157,8 +159,8 @@ def test_most_words_are_understood_and_timed(song_map: SongMap, demo_truth: dict
     plain = EnglishTextNormalizer()
     reference = plain(" ".join(line["text"] for line in demo_truth["lyrics"]))
     found = plain(" ".join(line.text for line in song_map.lyrics))
-    # Whisper tiny.en: between 0.10 and 0.27 for tiny changes of the voice, so this says that most is understood and no more.
-    assert jiwer.wer(reference, found) <= 0.35
+    # For tiny changes of the voice tiny.en moved between 0.10 and 0.27, so this says that most is understood and no more. Base: 0.15.
+    assert jiwer.wer(reference, found) <= {"base": 0.25, "tiny.en": 0.35}[WHISPER]
     sung = [word for line in demo_truth["lyrics"] for word in line["words"]]
     heard = [word for line in song_map.lyrics for word in line.words]
     matcher = SequenceMatcher(None, [plain(word["text"]) for word in sung], [plain(word.text) for word in heard], autojunk=False)

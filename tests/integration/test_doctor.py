@@ -49,12 +49,7 @@ def finding(check: str) -> Finding:
 
 
 def test_a_bare_server_lacks_what_setup_makes_and_then_does_not(client: SyncPrefectClient) -> None:
-    assert levels("prefect api", "database", "clock", "exposure") == {
-        "prefect api": "ok",
-        "database": "ok",
-        "clock": "ok",
-        "exposure": "ok",
-    }
+    assert levels("prefect api", "database", "clock") == {"prefect api": "ok", "database": "ok", "clock": "ok"}
     assert str(PREFECT_API_URL.value()) in finding("prefect api").found
     before = levels("limit", "work pool", "automation", "deployments")
     assert set(before.values()) == {"warning"}

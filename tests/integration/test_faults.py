@@ -49,7 +49,6 @@ def fight(service: Service, songs: int, kills: int, pause: tuple[float, float], 
     service.start()
     for number in range(songs):
         tones(service.inbox / f"album {number % 3}" / f"song {number}.wav", 200 + 11 * number, 310)
-    service.run("watch-folder/watch-folder")
     while sum(struck.values()) < kills:
         time.sleep(chance.uniform(*pause))
         kind = chance.choice(("run", "run", "api", "service", "all"))
@@ -112,13 +111,11 @@ def test_the_real_engines_killed_twice_go_on_where_they_were(tmp_path: Path, pre
     try:
         service.start()
         shutil.copy(demo_song, service.inbox / "demo.ogg")
-        service.look(rules={"settle_sec": 1})
         for finished in ("ingest", "separation"):
             service.wait(lambda step=finished: bool(list(records.glob(f"{step}-*"))), 240, f"{finished} is not finished")
             time.sleep(2)
             service.kill_all()
             service.start()
-            service.look()
         song_map = service.songs / "demo" / "song_map.json"
         service.wait(song_map.exists, 240, "no Song Map")
         assert validate_file(song_map) == []

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
@@ -122,6 +123,49 @@ def test_a_run_that_somebody_deleted_is_made_again(client: SyncPrefectClient, in
     client.delete_flow_run(run)
     assert watch(inbox).started == ("a.wav",)
     assert run_of(client, path).id != run
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_run_that_stays_starts_what_is_dropped_and_follows_it(
+    client: SyncPrefectClient, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def until(_: SyncPrefectClient) -> float:
+        """Called after each look: the world goes on, and in the end it is time for the next run."""
+        looks.append(len(looks))
+        runs = [run for run in client.read_flow_runs(limit=200) if run.parameters.get("song") == str(inbox / "late.wav")]
+        if not (inbox / "late.wav").exists() and not runs:
+            drop(inbox, "late.wav")
+        elif runs and not runs[0].state.is_final():
+            end(client, inbox / "late.wav", Cancelled())
+        return 0.0 if (inbox / "failed" / "late.wav").exists() else float("inf")
+
+    monkeypatch.setattr("flows.folder_watch._hand_over", until)
+    report = watch(inbox, stay_sec=120)
+    assert (report.accepted, report.started) == (("late.wav",), ("late.wav",))
+    assert dict(report.ended) == {"late.wav": "failed"}
+    assert "| late.wav | started |" in report.markdown()
+    assert len(looks) < 12  # it waited for what happened
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_server_that_is_away_for_a_while_ends_no_run_that_stays(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import folder_watch as module
+
+    drop(inbox, "a.wav")
+    real, refused = module.start_run, []
+
+    def start_run(*arguments: object) -> str:
+        if not refused:
+            refused.append(1)
+            raise httpx.ConnectError("All connection attempts failed")
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "start_run", start_run)
+    monkeypatch.setattr(module, "_hand_over", lambda _: 0.0)
+    report = watch(inbox, stay_sec=120)
+    assert report.started == ("a.wav",)
 
 
 def test_without_the_deployment_nothing_is_lost(inbox: Path) -> None:

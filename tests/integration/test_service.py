@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -150,7 +151,7 @@ def test_a_cancelled_run_stops_within_seconds_and_leaves_nothing(tmp_path: Path,
         run = service.run("analyze-song/analyze-song", song=str(song))
         service.wait(lambda: bool(service.executions()), 60, "no step starts")
         worker = service.executions()[0][4]
-        service.post(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+        service.cancel(run)
         service.wait(lambda: service.get(f"flow_runs/{run}")["state_type"] == "CANCELLED", 15, "the run is not cancelled")
         assert not psutil.pid_exists(worker)
         assert not list(service.data.rglob("*.tmp"))
@@ -172,6 +173,37 @@ def test_a_cancelled_run_stops_within_seconds_and_leaves_nothing(tmp_path: Path,
         service.kill_all()
 
 
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_that_is_stopped_while_it_starts_ends_in_order(ending: signal.Signals, tmp_path: Path, prefect_home: Path) -> None:
+    service = Service(tmp_path, prefect_home)
+    (log := service.data / "logs").mkdir(parents=True)
+    command = [
+        sys.executable,
+        "-m",
+        "flows.cli",
+        "serve",
+        "--inbox",
+        str(service.inbox),
+        "-o",
+        str(service.songs),
+        "--port",
+        str(service.port),
+    ]
+    process = subprocess.Popen(command, env=service.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        service.wait((log / "prefect-server.log").exists, 60, "the API is not started")
+        process.send_signal(ending)
+        said, _ = process.communicate(timeout=150)
+        assert process.returncode == 0, said
+        assert "Stopped." in said
+        assert "Traceback" not in said
+        assert list(service.pids()) == []
+        assert not (service.data / "serve.json").exists()
+    finally:
+        service.kill_all()
+        process.kill()
+
+
 def test_with_an_auth_string_nothing_is_told_without_it_and_it_is_written_nowhere(tmp_path: Path, prefect_home: Path) -> None:
     secret = "admin:s3cret-0f-the-band"
     service = Service(tmp_path, prefect_home, PREFECT_SERVER_API_AUTH_STRING=secret)
@@ -180,11 +212,13 @@ def test_with_an_auth_string_nothing_is_told_without_it_and_it_is_written_nowher
     service.headers = {"Authorization": "Basic " + base64.b64encode(secret.encode()).decode()}
     try:
         service.start()
+        for path in ("deployments/name/prune/prune", "admin/settings", "csrf-token?client=stranger"):
+            assert httpx.get(f"{service.url}/{path}", timeout=10).status_code == 401
         for path in ("deployments/filter", "flow_runs/filter", "block_documents/filter"):
-            assert httpx.post(f"{service.url}/{path}", json={}, timeout=10).status_code == 401
+            # Nobody without the password has a token against forged requests, which is asked for first.
+            assert httpx.post(f"{service.url}/{path}", json={}, timeout=10).status_code in (401, 403)
         tones(service.inbox / "a.wav", 220)
-        service.look(rules={"settle_sec": 1})
-        service.wait((service.songs / "a" / "song_map.json").exists, 60, "no Song Map")
+        service.wait((service.songs / "a" / "song_map.json").exists, 90, "no Song Map")
         service.stop()
         written = [path for path in service.folder.rglob("*") if path.is_file() and secret.split(":")[1].encode() in path.read_bytes()]
         assert written == []
@@ -205,6 +239,7 @@ def test_the_deployments_resolve_on_a_server_with_a_worker(tmp_path: Path, prefe
             assert done.returncode == 0, done.stdout + done.stderr
             return done.stdout
 
+        assert run("flows.cli", "setup") == "made automation 'Performia: watch the inbox again'\n"
         assert run("flows.cli", "setup") == "nothing to do: everything is there\n"
         assert "made limit gpu: 3" in run("flows.cli", "setup", "--limit", "gpu=3")
         run("prefect", "--no-prompt", "deploy", "--all")

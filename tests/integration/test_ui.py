@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from browser import BROWSER
 from service import Service, tones
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
 
 NAME = "Señorita & Co.wav"
@@ -106,3 +106,21 @@ def test_a_person_can_fill_in_the_form_of_a_song(service: Service, page: Any) ->
     page.goto(f"{ui(service)}/deployments/deployment/{found['id']}/run")
     page.get_by_text("Path of the audio file").first.wait_for(timeout=20_000)
     page.get_by_text("Quality").first.wait_for(timeout=20_000)
+
+
+@pytest.mark.parametrize("version", ["", "/v2"])
+def test_a_person_starts_a_song_with_the_form(service: Service, page: Any, version: str) -> None:
+    """The UI may do what other pages may not: change something."""
+    name = f"by hand{version.replace('/', ' ')}"
+    song = tones(service.inbox / f"{name}.wav", 330)
+    found = service.get("deployments/name/analyze-song/analyze-song")
+    page.goto(f"{ui(service)}{version}/deployments/deployment/{found['id']}/run")
+    page.locator("form textarea").first.fill(str(song), timeout=20_000)
+    page.get_by_role("button", name="Submit").click()
+    service.wait((service.songs / name / "song_map.json").exists, 60, "no Song Map")
+
+
+def test_pictures_are_there_too_where_the_ui_was_opened_by_another_name(service: Service, run: tuple[str, list[float]], page: Any) -> None:
+    (image,) = artifacts(service, run[0], "image")
+    page.goto(f"http://localhost:{service.port}/artifacts/artifact/{image['id']}")
+    page.wait_for_function("[...document.images].some(image => image.naturalWidth == 1200)", timeout=20_000)

@@ -1,6 +1,7 @@
-"""Figures of the service: `python tests/performance/bench_service.py [-o results.json]`. Light engines: the service is measured.
+"""Figures of the service: `python tests/performance/bench_service.py [-o results.json] [--part rest]`, with light engines.
 
-Start-up of a served run, one look at 10,000 files, idle time of a scarce slot, memory of the serving processes after 10 and 100 songs.
+Start-up of a served run, one look at 10,000 files, idle time of a scarce slot, memory of the serving processes after 10 and 100 songs, and
+what a service at rest takes of a core. With --part, the other figures of the results file stay as they are.
 """
 
 from __future__ import annotations
@@ -35,12 +36,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--songs", type=int, default=100)
+    parser.add_argument("--rest-sec", type=float, default=600)
+    parser.add_argument("--part", choices=("scan", "serving", "rest"))
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="performia-bench-"))
     try:
         figures: dict[str, Any] = {"machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}}
-        figures |= scan(folder / "scan")
-        figures |= serving(folder / "serve", arguments.songs)
+        if arguments.part and arguments.output and arguments.output.exists():
+            figures = json.loads(arguments.output.read_text(encoding="utf-8"))
+        if arguments.part in (None, "scan"):
+            figures |= scan(folder / "scan")
+        if arguments.part in (None, "serving"):
+            figures |= serving(folder / "serve", arguments.songs)
+        if arguments.part in (None, "rest"):
+            figures |= at_rest(folder / "rest", arguments.rest_sec)
         text = json.dumps(figures, indent=1)
         print(text)
         if arguments.output:
@@ -65,7 +74,43 @@ def scan(folder: Path, files: int = 10_000, looks: int = 5) -> dict[str, Any]:
     return {"scan_10000_first_sec": round(seconds[0], 2), "scan_10000_unchanged_sec": round(statistics.median(seconds[1:]), 3)}
 
 
-def serving(folder: Path, songs: int) -> dict[str, Any]:
+def at_rest(folder: Path, seconds: float) -> dict[str, Any]:
+    """Percent of one core that each process takes, one minute after the last song, while nothing happens."""
+    service = Service(folder, new_home(folder))
+    try:
+        service.start()
+        tones(service.inbox / "a.wav", 220)
+        service.wait((service.songs / "a" / "song_map.json").exists, 120, "no Song Map")
+        watch = service.watching()
+        processes = {
+            "serve": next(service.pids("flows.cli serve")),
+            "api": next(service.pids("flows.embedded_api")),
+            "watch": service.run_pid(watch),
+        }
+        time.sleep(60)
+        before = {name: cpu_sec(pid) for name, pid in processes.items()}
+        started = time.monotonic()
+        time.sleep(seconds)
+        took = time.monotonic() - started
+        percent = {name: round(100 * (cpu_sec(pid) - before[name]) / took, 2) for name, pid in processes.items()}
+        assert service.watching() == watch
+        return {
+            "rest_sec": round(took),
+            **{f"rest_{name}_percent": figure for name, figure in percent.items()},
+            "rest_percent": round(sum(percent.values()), 2),
+        }
+    finally:
+        service.kill_all()
+
+
+def cpu_sec(pid: int) -> float:
+    """Seconds of a core that a process has taken, and what it started and has ended."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def new_home(folder: Path) -> Path:
+    """A Prefect home with a database."""
     home = folder / "prefect"
     home.mkdir(parents=True)
     subprocess.run(
@@ -74,14 +119,20 @@ def serving(folder: Path, songs: int) -> dict[str, Any]:
         check=True,
         capture_output=True,
     )
-    service = Service(folder, home, LIGHT_SECONDS="1.0", PERFORMIA_DEVICE="cuda")
+    return home
+
+
+def serving(folder: Path, songs: int) -> dict[str, Any]:
+    service = Service(folder, new_home(folder), LIGHT_SECONDS="1.0", PERFORMIA_DEVICE="cuda")
     try:
         service.start("--at-once", "8")
+        service.pause_schedule("watch-folder/watch-folder")
         figures: dict[str, Any] = {"served_run_start_sec": round(statistics.median(start_up(service, number) for number in range(5)), 2)}
         figures |= idle(service)
         service.stop()
         service.environment["LIGHT_SECONDS"] = "0"
         service.start("--at-once", "2")
+        service.pause_schedule("watch-folder/watch-folder")
         figures |= memory(service, songs)
         return figures
     finally:

@@ -16,13 +16,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from at_hand import WHISPER
 
 from schemas import results as r
 from schemas.options import AnalysisOptions, Step
 from tasks.common.audio import WavWriter, read_stereo
 
 #: No engine of this choice falls back to anything where only the packaged models are, so that nothing is degraded offline.
-AT_HAND = AnalysisOptions(engines={Step.separation: "spleeter", Step.asr: "faster-whisper:tiny.en", Step.structure: "spectral"})
+AT_HAND = AnalysisOptions(engines={Step.separation: "spleeter", Step.asr: f"faster-whisper:{WHISPER}", Step.structure: "spectral"})
 
 
 def report(step: str, ctx: Any, plan: Any) -> r.StepReport:

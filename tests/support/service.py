@@ -34,6 +34,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}/api"
         self.process: subprocess.Popen[bytes] | None = None
         self.headers: dict[str, str] = {}
+        self._csrf: dict[str, str] = {}
         for path in (self.data, self.inbox, self.songs):
             path.mkdir(parents=True, exist_ok=True)
         self.environment = {
@@ -98,9 +99,12 @@ class Service:
         return self._ask("GET", path, None)
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        for pause in (0.5, 1.0, 2.0, 0.0):
-            response = httpx.request(method, f"{self.url}/{path}", json=body, timeout=20, headers=self.headers)
-            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:  # SQLite is busy: Prefect's client asks again too
+        for pause in (0.0, 0.5, 1.0, 2.0, 0.0):
+            headers = {**self.headers, **self._csrf} if method != "GET" else self.headers
+            response = httpx.request(method, f"{self.url}/{path}", json=body, timeout=60, headers=headers)
+            if response.status_code == httpx.codes.FORBIDDEN and "CSRF" in response.text:  # as Prefect's client does
+                self._csrf = {"Prefect-Csrf-Client": "tests", "Prefect-Csrf-Token": self.get("csrf-token?client=tests")["token"]}
+            elif response.status_code != httpx.codes.SERVICE_UNAVAILABLE:  # SQLite is busy: Prefect's client asks again too
                 break
             time.sleep(pause)
         response.raise_for_status()
@@ -124,13 +128,36 @@ class Service:
         """Let runs of a deployment start only when the test asks for one."""
         found = self.get(f"deployments/name/{deployment}")
         self._ask("PATCH", f"deployments/{found['id']}", {"paused": True})
-        self.wait(lambda: not self.runs(deployment.partition("/")[0], "RUNNING", "PENDING"), 60, "a scheduled run goes on")
+        flow = deployment.partition("/")[0]
+
+        def over() -> bool:
+            under_way = self.runs(flow, "RUNNING", "PENDING", "CANCELLING")
+            for run in under_way:
+                if run["state_type"] == "RUNNING":
+                    self.cancel(run["id"])
+            return not under_way
+
+        self.wait(over, 60, "a scheduled run goes on")
+
+    def cancel(self, run: str) -> None:
+        """As a person does in the UI."""
+        self.post(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
 
     def look(self, **parameters: Any) -> dict[str, Any]:
-        """Let the folder watch look once, now, and return its run when it has ended. While another look is under way, one is cancelled."""
-        while (ended := self.ended(self.run("watch-folder/watch-folder", **parameters)))["state_type"] == "CANCELLED":
-            time.sleep(1)
-        return ended
+        """Let the folder watch look once, now, and return its run when it ended. Only one may be under way: pause the schedule first."""
+        return self.ended(self.run("watch-folder/watch-folder", stay_sec=0, **parameters))
+
+    def watching(self) -> str:
+        """The run that watches the inbox, as soon as there is one."""
+        self.wait(lambda: bool(self.runs("watch-folder", "RUNNING")), 60, "the inbox is not watched")
+        return str(self.runs("watch-folder", "RUNNING")[0]["id"])
+
+    def run_pid(self, run: str) -> int:
+        """The process of a run."""
+        mark = f"PREFECT__FLOW_RUN_ID={run}".encode()
+        found = [pid for pid in self.pids() if mark in Path(f"/proc/{pid}/environ").read_bytes()]
+        assert len(found) == 1, found
+        return found[0]
 
     def ended(self, run: str, timeout: float = 120) -> dict[str, Any]:
         """A run when it has ended."""

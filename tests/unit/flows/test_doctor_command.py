@@ -9,12 +9,14 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import prefect
 import pytest
+from filelock import FileLock
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
@@ -41,7 +43,9 @@ def answers(monkeypatch: pytest.MonkeyPatch, handler: Callable[[httpx.Request], 
     return asked
 
 
-def a_server(host: str = "127.0.0.1", secret: str = "", version: str = prefect.__version__, ready: int = 200) -> Any:
+def a_server(host: str = "127.0.0.1", secret: str = "", version: str = prefect.__version__, ready: int = 200, stock: bool = False) -> Any:
+    """stock: as Prefect starts one, which answers to every name."""
+
     def handle(request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/api")
         if path == "/health":
@@ -50,6 +54,8 @@ def a_server(host: str = "127.0.0.1", secret: str = "", version: str = prefect._
             return httpx.Response(ready, json={})
         if secret and not request.headers.get("authorization"):
             return httpx.Response(401, json={"exception_message": "Unauthorized"})
+        if not stock and request.headers["host"] == "elsewhere.invalid":
+            return httpx.Response(403)
         return httpx.Response(200, json=version if path == "/admin/version" else {"server": {"api": {"host": host}}})
 
     return handle
@@ -165,8 +171,18 @@ def test_an_api_that_others_reach_without_a_secret_is_a_problem(
         assert "PREFECT_SERVER_API_AUTH_STRING" in finding.todo
 
 
+def test_an_api_that_any_page_in_a_browser_reaches_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, a_server(stock=True))
+    finding = doctor_server.check_exposure(API)
+    assert finding.level == "warning"
+    assert "web page" in finding.found
+    assert "performia serve" in finding.todo
+    answers(monkeypatch, a_server(stock=True, secret="set"))
+    assert doctor_server.check_exposure(API).level == "ok"
+
+
 def test_settings_of_another_shape_are_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, lambda request: httpx.Response(200, json=[]))
+    answers(monkeypatch, lambda request: httpx.Response(403 if request.headers["host"] == "elsewhere.invalid" else 200, json=[]))
     assert doctor_server.check_exposure(API).level == "ok"
 
 
@@ -328,3 +344,16 @@ def test_a_check_that_hangs_or_fails_is_a_finding_too() -> None:
         ("c", "problem"),
     ]
     assert "ValueError: oops" in found[2].found
+
+
+def test_the_folders_of_a_running_service_are_looked_at(data_dir: Path, tmp_path: Path) -> None:
+    from flows import embedded_api
+
+    data_dir.mkdir()
+    told = {"api_url": "http://127.0.0.1:1/api", "pid": 1, "inbox": str(tmp_path / "in"), "songs": str(tmp_path / "out")}
+    embedded_api.serving_file().write_text(json.dumps(told))
+    assert embedded_api.served_folders() == {}  # it is dead
+    with FileLock(data_dir / "serve.lock"):
+        assert embedded_api.served_folders() == {"inbox_dir": tmp_path / "in", "output_dir": tmp_path / "out"}
+        embedded_api.serving_file().write_text('{"api_url": "http://127.0.0.1:1/api"}')
+        assert embedded_api.served_folders() == {}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.embedded_api import refuse_without_password
+from flows.embedded_api import EmbeddedApi, refuse_without_password
 from tasks.common.errors import ApiUnreachable
 
 _PROGRAM = """
@@ -64,20 +65,62 @@ def test_a_service_that_wants_a_password_is_not_asked_without_it() -> None:
         server.server_close()
 
 
+def test_nobody_takes_the_port_while_the_server_starts(tmp_path: Path, prefect_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user of the machine who listened there first would be told the password."""
+    monkeypatch.setenv("PREFECT_HOME", str(prefect_home))
+    api = EmbeddedApi(tmp_path / "api.log")
+    api.begin()
+    server = api._server
+    assert server is not None
+    assert api.port is not None
+    try:
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", api.port))
+        api._until_ready()
+    finally:
+        api.abandon()
+        server.wait(60)
+
+
 _EARLY = """
-import os, sys
+import os, sys, time
 from pathlib import Path
+from filelock import FileLock
 from flows.embedded_api import EmbeddedApi
 
 def launched(api):
     return api._server is not None
 
-Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+home = Path(os.environ["PREFECT_HOME"])
+home.mkdir()
+(home / "profiles.toml").touch()
+configured = EmbeddedApi(Path("configured.log"))
+configured.begin()
+assert not launched(configured), "a profile may name another server"
+(home / "profiles.toml").unlink()
+home.rmdir()
+
+refused = EmbeddedApi(Path("refused.log"))
+refused.begin()
+server = refused._server
+while not (home / "prefect.db").exists():
+    time.sleep(0.02)
+refused.abandon()
+assert server.poll() is not None, "it goes on making a database that another may begin to make now"
+assert [file.name for file in home.iterdir()] == [".performia-start.lock"]
+FileLock(home / ".performia-start.lock").acquire(timeout=0).lock.release()
+
 first = EmbeddedApi(Path("first.log"))
 first.begin()
-assert not launched(first), "a new database must not be made early"
+assert launched(first)
+waiting = EmbeddedApi(Path("waiting.log"))
+waiting.begin()
+assert not launched(waiting), "two must not make one database"
 with first:
     pass
+assert (home / "prefect.db").exists()
 second = EmbeddedApi(Path("second.log"))
 second.begin()
 assert launched(second)

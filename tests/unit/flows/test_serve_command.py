@@ -115,3 +115,35 @@ def test_folders_are_made_and_named_and_what_cannot_be_one_is_refused(tmp_path: 
     for inbox, songs in ((tmp_path / "file", tmp_path / "songs"), (tmp_path / "in", tmp_path / "file" / "x"), (tmp_path, tmp_path)):
         with pytest.raises(FolderUnusable, match=str(tmp_path)):
             make_folders(inbox, songs)
+
+
+def test_a_stray_request_at_a_port_of_the_runner_is_not_told_at_the_terminal() -> None:
+    import asyncio
+    import logging
+
+    from prefect.runner._control_channel import ControlChannel
+
+    logger = logging.getLogger("prefect.runner.control_channel")
+    said: list[str] = []
+    listener = logging.Handler(logging.WARNING)
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+
+    async def stray() -> None:
+        async with ControlChannel() as channel:
+            reader, writer = await asyncio.open_connection("127.0.0.1", channel.port)
+            writer.write(b"GET / HTTP/1.1\n")
+            await reader.read()  # until it is closed
+            writer.close()
+
+    level = logger.level
+    logger.addHandler(listener)
+    try:
+        asyncio.run(stray())
+        assert [message for message in said if "unauthenticated" in message]
+        said.clear()
+        serve_command.quiet_runner()
+        asyncio.run(stray())
+        assert said == []
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(level)

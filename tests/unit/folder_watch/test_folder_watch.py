@@ -11,7 +11,7 @@ import pytest
 
 from schemas.options import AnalysisOptions, Quality
 from tasks.common.errors import FolderNotFound, StorageError
-from tasks.folder_watch.fates import End, RunEnd, give_up_unreadable, message_code, move_finished, settle_fate
+from tasks.folder_watch.fates import End, RunEnd, give_up_unreadable, message_codes, move_finished, settle_fate
 from tasks.folder_watch.ledger import Ledger, SongRecord, SongState, opened
 from tasks.folder_watch.look import Looked, look
 from tasks.folder_watch.rules import WatchRules
@@ -233,10 +233,13 @@ def test_a_failed_song_is_tried_again_with_growing_pauses_and_then_moved_beside_
     assert look_once().accepted == []  # what is in failed/ is not looked at
 
 
-def test_a_song_that_no_try_can_cure_is_moved_at_once(inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock) -> None:
+@pytest.mark.parametrize("reason", ["AudioNotAudio", "REQUIRED_STEP_FAILED: ingest failed"])
+def test_a_song_that_no_try_can_cure_is_moved_at_once(
+    reason: str, inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock
+) -> None:
     drop(inbox, "noise.mp3")
     look_once()
-    end = RunEnd(End.failed, "Flow run encountered an exception: AudioNotAudio: AUDIO_NOT_AUDIO: noise.mp3 is no audio. Give another.")
+    end = RunEnd(End.failed, f"Flow run encountered an exception: {reason}: AUDIO_NOT_AUDIO: noise.mp3 is no audio. Give another.")
     song = settle_fate(ledger, inbox, started(ledger, clock)[0], end, RULES, clock())
     assert song is not None
     assert (song.state, song.tries) == (SongState.failed, 1)
@@ -377,15 +380,16 @@ def test_a_missing_inbox_is_a_named_error(tmp_path: Path, ledger: Ledger) -> Non
 
 
 @pytest.mark.parametrize(
-    ("message", "code"),
+    ("message", "codes"),
     [
-        ("Flow run encountered an exception: AudioSilent: AUDIO_SILENT: x is silent. Check.", "AUDIO_SILENT"),
-        ("The process died.", ""),
-        ("", ""),
+        ("Flow run encountered an exception: AudioSilent: AUDIO_SILENT: x is silent. Check.", {"AUDIO_SILENT"}),
+        ("REQUIRED_STEP_FAILED: ingest: AUDIO_TRUNCATED: x is cut off. Copy it again.", {"REQUIRED_STEP_FAILED", "AUDIO_TRUNCATED"}),
+        ("The process died.", set()),
+        ("", set()),
     ],
 )
-def test_the_code_is_read_from_a_runs_message(message: str, code: str) -> None:
-    assert message_code(message) == code
+def test_the_codes_are_read_from_a_runs_message(message: str, codes: set[str]) -> None:
+    assert message_codes(message) == codes
 
 
 def test_a_quiet_look_at_many_files_reads_and_writes_nothing(

@@ -65,6 +65,19 @@ def test_blocks_give_the_same_features_as_the_whole(tmp_path: Path, monkeypatch:
     np.testing.assert_allclose(blocks.timbre, whole.timbre, atol=0.5)
 
 
+def test_timbre_and_harmony_are_what_librosa_hears() -> None:
+    import librosa
+
+    rng = np.random.default_rng(2)
+    sound = (0.1 * rng.standard_normal(2 * features.SAMPLE_RATE) * np.linspace(0, 1, 2 * features.SAMPLE_RATE) ** 2).astype(np.float32)
+    power = librosa.feature.melspectrogram(y=sound, sr=22050, hop_length=512, n_fft=2048, n_mels=64)
+    mfcc = librosa.feature.mfcc(S=librosa.power_to_db(power, ref=1.0, top_db=None, amin=1e-8), n_mfcc=14)
+    np.testing.assert_allclose(features._mfcc(sound), mfcc[1:], atol=1e-4)
+    chroma = librosa.feature.chroma_cqt(y=sound, sr=22050, hop_length=512, tuning=0.0)
+    np.testing.assert_allclose(features._chroma(sound), chroma, atol=1e-5)
+    assert not features._chroma(np.zeros(4096, np.float32)).any()
+
+
 def a_chord(start: float, end: float, root: str | None, quality: str | None) -> Chord:
     return Chord(
         start=start,

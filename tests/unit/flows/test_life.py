@@ -1,0 +1,56 @@
+"""What every flow shares: what it tells a person at the terminal, how it ends with its service.
+
+How a run is known to be alive is in `tests/unit/common/test_running.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psutil
+
+from flows.life import failure_line
+
+_SERVICE = """
+import os, subprocess, sys
+from flows.embedded_api import SERVICE_PID
+run = "from flows.life import end_with_service; import time; end_with_service(); print('up', flush=True); time.sleep(600)"
+environment = {**os.environ, SERVICE_PID: sys.argv[1] or str(os.getpid())}
+child = subprocess.Popen([sys.executable, "-c", run], env=environment, stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_failure_is_one_line_with_code_file_and_what_to_do() -> None:
+    message = "Flow run encountered an exception: AudioEmpty: AUDIO_EMPTY: /in/a.mp3 is empty. The file has no content;\\n copy it again."
+    assert failure_line("a.mp3", message.replace("\\n", "\n")) == (
+        "a.mp3: AUDIO_EMPTY: /in/a.mp3 is empty. The file has no content; copy it again."
+    )
+    assert failure_line("b.mp3", "Flow run encountered an exception: ValueError: no") == "b.mp3: ValueError: no"
+    assert failure_line("c.mp3", "") == "c.mp3: failed"
+
+
+def _run_of_a_killed_service(service_pid: str) -> psutil.Process:
+    service = subprocess.Popen([sys.executable, "-c", _SERVICE, service_pid], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert service.stdout is not None
+    run = psutil.Process(int(service.stdout.readline()))
+    service.kill()
+    service.wait()
+    return run
+
+
+def test_a_run_ends_when_its_service_is_killed() -> None:
+    run = _run_of_a_killed_service("")
+    run.wait(30)
+
+
+def test_a_run_of_a_worker_goes_on_without_it() -> None:
+    run = _run_of_a_killed_service(str(os.getpid()))
+    gone, alive = psutil.wait_procs([run], timeout=2.5)
+    run.kill()
+    assert alive == [run]
+    assert gone == []

@@ -5,6 +5,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STOCK  := .venv-stock
 SONG   ?= tests/demo_song/demo_song.ogg
+# So many files of tests run side by side; each has a Prefect server, folders and ports of its own.
+TESTS_AT_ONCE ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 # Makes the environment, or adds to it; nothing where it is as wanted.
 ENVIRONMENT = @python=$$([ -z "$(PYTHON)" ] && [ -x $(BIN)/python ] && echo $(BIN)/python || sh deployments/find_python.sh $(PYTHON)) \
@@ -29,11 +32,11 @@ demo: setup
 	$(BIN)/performia analyze tests/demo_song/demo_song.ogg
 
 test: setup-test
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=85
+	$(PYTEST) --durations=20
 
 # Also what is slow, and the task runners, whose packages nothing else needs.
 test-all: setup-all
-	$(BIN)/python -m pytest -m "slow or not slow" --cov --cov-report=term:skip-covered --cov-fail-under=85
+	$(PYTEST) -m "slow or not slow"
 
 lint: setup-test
 	$(BIN)/ruff check .

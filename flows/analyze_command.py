@@ -107,17 +107,22 @@ def _refuse_after_decoding(song: Path, options: AnalysisOptions) -> None:
 
         return
     # Importing Prefect takes as long as decoding a song: both at once.
-    threading.Thread(target=_prepare, args=(options,), name=_IMPORTING, daemon=True).start()
-    with local_context() as ctx:
-        ingest_ahead(song, ctx)
+    decoded = threading.Event()
+    threading.Thread(target=_prepare, args=(options, decoded), name=_IMPORTING, daemon=True).start()
+    try:
+        with local_context() as ctx:
+            ingest_ahead(song, ctx)
+    finally:
+        decoded.set()
 
 
-def _prepare(options: AnalysisOptions) -> None:
-    """Import the flow while the API starts, and load what separates."""
+def _prepare(options: AnalysisOptions, decoded: threading.Event) -> None:
+    """Import the flow while the API starts, and load what separates: once the song is decoded, see `import_torch`."""
     import flows.song_analysis  # noqa: F401
     from tasks.common.planning import make_plan
     from tasks.separation.separate import load_ahead
 
+    decoded.wait()
     with suppress(Exception):  # what is wrong is told when the song is analysed
         load_ahead(make_plan(options).separation)
 

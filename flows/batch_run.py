@@ -36,6 +36,7 @@ from tasks.common.errors import AllSongsFailed, FolderHasNoSongs, StorageError
 from tasks.common.manifest import Manifest
 from tasks.common.memory import GIB, MemoryBudget, base_bytes, default_at_once, default_budget_bytes, return_free_memory, song_bytes
 from tasks.common.planning import make_plan
+from tasks.common.resources import import_torch
 from tasks.common.settings import get_settings
 from tasks.common.song_files import SongFile, SongFolder, find_songs
 from tasks.ingest import ingest_song
@@ -168,6 +169,8 @@ class BatchRun:
         total = len(self.found.songs)
         artifacts.show_progress(len(self.kept), total)
         try:
+            if waiting and self.at_once > 1:
+                import_torch()
             budget = MemoryBudget(self.budget_bytes - self.base_bytes, self.at_once)
             for entry in in_parallel(waiting, self._analyse, _bytes_needed, budget, tick=self._save):
                 return_free_memory()

@@ -24,6 +24,16 @@ NETWORK: Final = "network"
 RESOURCE_TAGS: Final = (GPU, CPU_HEAVY, MEMORY_HEAVY, NETWORK)
 
 
+def import_torch() -> None:
+    """Import torch, whole, before anything computes beside it in another thread.
+
+    SciPy asks of what it is given whether it is torch's. While a thread is half-way through importing torch, every other one that calls
+    SciPy fails: "partially initialized module 'torch' has no attribute 'Tensor'" (`is_torch_array` of array-api-compat).
+    """
+    with suppress(ImportError):
+        import torch  # noqa: F401
+
+
 def available_cores() -> int:
     """How many cores this process may use (affinity, not the machine's count)."""
     if hasattr(os, "sched_getaffinity"):

@@ -18,13 +18,16 @@ from schemas.results import StepName
 from tasks.common.caching import cached, resource_tags
 from tasks.common.errors import PerformiaError
 from tasks.common.progress import StepEvent, publish, reporter
-from tasks.common.resources import limits_of
+from tasks.common.resources import import_torch, limits_of
 from tasks.common.settings import get_settings
 from tasks.common.slots import slots
 from tasks.common.step import StepContext
 from tasks.common.storage import ArtifactStore
 
 T = TypeVar("T")
+
+#: Steps of a song that no other runs beside. Separation imports torch itself; were it in the cache, the others would do so side by side.
+_ALONE = ("ingest", "separation", "package")
 
 
 def current_flow_run() -> str:
@@ -43,6 +46,8 @@ def running(step: StepName) -> Iterator[StepContext]:
     limits = limits_of(resource_tags(task.task)) if task is not None else ()
     publish(StepEvent(run, step, "started"))
     with slots(limits, waiting=lambda: progress(0.0, f"waiting for a slot ({', '.join(limits)})")):
+        if step not in _ALONE:
+            import_torch()
         yield StepContext(
             store=ArtifactStore(settings.artifacts_url, settings.scratch_dir), settings=settings, progress=progress, flow_run=run
         )

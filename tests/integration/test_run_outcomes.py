@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from light_engines import AT_HAND
 
 from flows import analyze_song
-from flows.analyze_command import _refuse_after_decoding
+from flows.analyze_command import _prepare, _refuse_after_decoding
 from schemas.options import AnalysisOptions
 from tasks.common import errors
 from tasks.common.settings import get_settings
@@ -57,12 +58,24 @@ def test_a_command_sees_before_the_run_whether_a_song_was_decoded(
 ) -> None:
     decoded: list[Path] = []
     monkeypatch.setattr("tasks.ingest.ingest.ingest_ahead", lambda song, _: decoded.append(song))
-    monkeypatch.setattr("flows.analyze_command._prepare", lambda _: None)
+    monkeypatch.setattr("flows.analyze_command._prepare", lambda *_: None)
     _refuse_after_decoding(short_song, AT_HAND)
     assert decoded == [short_song]
     analyze_song(short_song, AT_HAND, tmp_path / "out")
     _refuse_after_decoding(short_song, AT_HAND)
     assert decoded == [short_song]
+
+
+def test_what_separates_is_loaded_once_the_song_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading imports torch, and decoding uses SciPy, which fails meanwhile."""
+    loaded = threading.Event()
+    monkeypatch.setattr("tasks.separation.separate.load_ahead", lambda _: loaded.set())
+    decoded = threading.Event()
+    thread = threading.Thread(target=_prepare, args=(AT_HAND, decoded), daemon=True)
+    thread.start()
+    assert not loaded.wait(0.5)
+    decoded.set()
+    assert loaded.wait(60)
 
 
 def test_another_option_computes_only_the_steps_that_read_it(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ import numpy as np
 import soundfile
 
 ROOT = Path(__file__).parents[2]
+#: The runner asks every four seconds for runs to start.
+_START_SEC = 6.0
 
 
 class Service:
@@ -129,13 +131,17 @@ class Service:
         found = self.get(f"deployments/name/{deployment}")
         self._ask("PATCH", f"deployments/{found['id']}", {"paused": True})
         flow = deployment.partition("/")[0]
+        seen = time.monotonic()
 
         def over() -> bool:
+            """Not before it has been so for longer than the service may take to start a run that it was about to start."""
+            nonlocal seen
             under_way = self.runs(flow, "RUNNING", "PENDING", "CANCELLING")
             for run in under_way:
+                seen = time.monotonic()
                 if run["state_type"] == "RUNNING":
                     self.cancel(run["id"])
-            return not under_way
+            return time.monotonic() - seen > _START_SEC
 
         self.wait(over, 60, "a scheduled run goes on")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -123,3 +125,21 @@ def test_runs_report_that_they_live_where_a_server_listens(private: bool, prefec
     run()
     assert alive == ([] if private else runs)
     assert not life._attendants
+
+
+_SIDE_BY_SIDE = """
+import sys
+from tasks.common.running import running
+for step in ("ingest", "separation"):
+    with running(step):
+        pass
+alone = "torch" in sys.modules
+with running("melody"):
+    print(alone, hasattr(sys.modules.get("torch"), "Tensor"))
+"""
+
+
+def test_torch_is_imported_whole_before_steps_compute_side_by_side() -> None:
+    """SciPy fails in one thread while another imports torch."""
+    done = subprocess.run([sys.executable, "-c", _SIDE_BY_SIDE], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "False True\n", done.stderr

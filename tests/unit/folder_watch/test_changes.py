@@ -13,8 +13,8 @@ from tasks.folder_watch.rules import WatchRules
 
 RULES = WatchRules(settle_sec=5, pause_sec=60, at_once=1)
 MOUNTS = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
-30 22 0:40 / /home rw - nfs4 server:/home rw
-31 30 8:2 / /home/me/local\040disk rw - xfs /dev/sdb1 rw
+30 22 0:40 / /music rw - nfs4 server:/music rw
+31 30 8:2 / /music/local\040disk rw - xfs /dev/sdb1 rw
 32 22 0:41 / /mnt/host rw - fuse.sshfs me@host: rw
 33 22 0:42 / /mnt/again rw - nfs4 server:/x rw
 34 22 8:3 / /mnt/again rw - btrfs /dev/sdc1 rw
@@ -57,8 +57,8 @@ def test_where_nothing_is_told_any_more_the_folder_is_looked_into_every_few_seco
     ("folder", "kind", "silent"),
     [
         ("/var/inbox", "ext4", False),
-        ("/home/me/inbox", "nfs4", True),
-        ("/home/me/local disk/inbox", "xfs", False),
+        ("/music/inbox", "nfs4", True),
+        ("/music/local disk/inbox", "xfs", False),
         ("/mnt/host/inbox", "fuse.sshfs", True),
         ("/mnt/again", "btrfs", False),
     ],

@@ -179,13 +179,18 @@ def _has(environment: Environment, distribution: str) -> bool:
 
 
 def _uv(environment: Environment) -> Path | None:
-    """uv beside this Python or in the environment, installed from the index that pip knows; None where that has none for this machine."""
+    """The pinned uv: in the environment, or beside this Python where that is of one too; None where the index has none for this machine.
+
+    Not one that happens to be installed on the system: it may be too old for what it is asked.
+    """
     name = "uv.exe" if os.name == "nt" else "uv"
-    here, there = Path(sys.executable).with_name(name), environment.python.with_name(name)
-    if not (here.exists() or there.exists()):
-        say("installing uv")
-        _install_with_pip(environment, ["uv"], "--only-binary", ":all:", "--quiet")
-    return next((uv for uv in (there, here) if uv.exists()), None)
+    places = [environment.python, *([Path(sys.executable)] if sys.prefix != sys.base_prefix else [])]
+    found = [python.with_name(name) for python in places if python.with_name(name).exists()]
+    if found:
+        return found[0]
+    say("installing uv")
+    _install_with_pip(environment, ["uv"], "--only-binary", ":all:", "--quiet")
+    return environment.python.with_name(name) if environment.python.with_name(name).exists() else None
 
 
 def _install_with_pip(environment: Environment, requirements: list[str], *arguments: str) -> bool:

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from deployments.checkup.machine import Finding, machine_checks
 from flows.embedded_api import quiet_prefect, served_folders, serving_url
-from tasks.common.checkup import Finding, machine_checks
 from tasks.common.settings import get_settings
 
 #: Nothing is waited for longer: a server or store that hangs is a finding too.
@@ -93,7 +93,7 @@ def _server() -> list[Finding]:
     """The server that is configured, or else the one that `performia serve` runs."""
     from prefect.settings import PREFECT_API_URL
 
-    from flows.doctor_server import check_server
+    from deployments.checkup.server import check_server
 
     return check_server(PREFECT_API_URL.value() or serving_url())
 

@@ -9,10 +9,10 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.settings import PREFECT_API_URL
 
+from deployments.checkup.machine import Finding
 from deployments.installation import install
 from flows.doctor_command import examine
 from flows.retention import prune
-from tasks.common.checkup import Finding
 from tasks.common.resources import RESOURCE_TAGS
 
 pytestmark = pytest.mark.usefixtures("prefect_api")

@@ -26,7 +26,7 @@ from service import Service, free_port, tones
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from flows.doctor_server import check_exposure
+from deployments.checkup.server import check_exposure
 
 EVIL = "http://evil.example"
 

@@ -59,7 +59,7 @@ def test_a_distribution_that_was_installed_over_performia_is_named(tmp_path: Pat
 
 
 def test_doctor_says_that_packages_are_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.common import checkup
+    from deployments.checkup import machine as checkup
 
     monkeypatch.setattr(checkup, "overwritten_packages", lambda: {"tasks": "installed by other-project too"})
     finding = checkup.check_packages()

@@ -20,10 +20,11 @@ from filelock import FileLock
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
+from deployments.checkup import server as doctor_server
+from deployments.checkup.machine import Finding
 from deployments.definitions import DEFINITIONS
-from flows import doctor_command, doctor_server
+from flows import doctor_command
 from flows.doctor_command import doctor, examine, in_time, show
-from tasks.common.checkup import Finding
 from tasks.common.settings import reset_settings
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from tasks.common import checkup, resources
-from tasks.common.checkup import Finding
+from deployments.checkup import machine as checkup
+from deployments.checkup.machine import Finding
+from tasks.common import resources
 from tasks.common.settings import Settings, get_settings, reset_settings
 
 

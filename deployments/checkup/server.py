@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tasks.common.checkup import Finding
+from deployments.checkup.machine import Finding
 from tasks.common.resources import RESOURCE_TAGS
 
 _TIMEOUT_SEC: Final = 2.0

@@ -1,0 +1,1 @@
+"""`performia doctor`: what it looks at, on this machine and at the server."""

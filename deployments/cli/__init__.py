@@ -1,0 +1,1 @@
+"""The `performia` command: one module a verb, and the consoles."""

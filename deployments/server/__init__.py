@@ -1,0 +1,1 @@
+"""One machine's Prefect API and UI, and `performia serve`."""

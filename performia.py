@@ -29,7 +29,7 @@ def main() -> None:
     try:
         refuse_foreign_packages()
         try:
-            from flows.cli import main as run
+            from deployments.cli.main import main as run
         except (ImportError, AttributeError) as error:
             if overwritten := overwritten_packages():
                 raise ForeignPackages(_text(overwritten)) from error

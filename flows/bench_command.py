@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rich.markup import escape
 
-from flows.console import error_console
+from deployments.cli.console import error_console
 from tasks.benchmark import comparison, document
 from tasks.benchmark.growth_plot import plot
 from tasks.benchmark.request import Request

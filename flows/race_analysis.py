@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows.cli import main as performia
+from deployments.cli.main import main as performia
 from schemas.results import StemSet
 from tasks.separation import separate
 

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.markup import escape
 
-from flows.console import error_console
+from deployments.cli.console import error_console
 from flows.door import Door, name_of, pages_at
 from flows.embedded_api import SERVICE_PID, EmbeddedApi, quiet_prefect, serving_file
 from flows.output_server import serving_outputs

@@ -22,7 +22,7 @@ from tasks.common.errors import BenchmarkFailed
 from tasks.common.settings import get_settings
 
 _END_OF_LOG = 800
-_PERFORMIA = [sys.executable, "-m", "flows.cli"]
+_PERFORMIA = [sys.executable, "-m", "deployments.cli.main"]
 #: Of a person's environment these would lead a process to another Prefect server, or to what was computed before.
 _LEFT_OUT = (
     "PREFECT_API_URL",

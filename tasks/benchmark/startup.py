@@ -13,7 +13,7 @@ from tasks.benchmark.tables import table
 _TIMES: Final = 5
 _COMMANDS: Final = {
     "import_flows_sec": ("import flows", ("-c", "import flows")),
-    "help_sec": ("performia --help", ("-m", "flows.cli", "--help")),
+    "help_sec": ("performia --help", ("-m", "deployments.cli.main", "--help")),
 }
 
 

@@ -210,7 +210,7 @@ def environment(data_dir: Path, prefect_home: Path, tmp_path: Path) -> dict[str,
 
 
 def command(folder: Path, *arguments: str | Path, environment: dict[str, str]) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "flows.cli", "analyze-folder", str(folder), *map(str, arguments)]
+    words = [sys.executable, "-m", "deployments.cli.main", "analyze-folder", str(folder), *map(str, arguments)]
     return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

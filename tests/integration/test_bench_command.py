@@ -42,7 +42,7 @@ def measure(parts: Sequence[Part], output: Path, *songs: Path, **asked: Any) -> 
 
 
 def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "flows.cli", "bench", *map(str, words)]
+    line = [sys.executable, "-m", "deployments.cli.main", "bench", *map(str, words)]
     return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
 
 

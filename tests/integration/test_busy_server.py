@@ -115,7 +115,9 @@ def test_songs_wait_for_a_stock_server_whose_database_is_held_for_half_a_minute(
             processes.callback(process.kill)
             return process
 
-        folder = start("-m", "flows.cli", "analyze-folder", tmp_path / "in", "--pattern", "?.wav", "-o", out, "--at-once", "2", "--json")
+        folder = start(
+            "-m", "deployments.cli.main", "analyze-folder", tmp_path / "in", "--pattern", "?.wav", "-o", out, "--at-once", "2", "--json"
+        )
         wait_for(lambda: finished(out) >= 2, "no song of the batch ends")
         with held(prefect_home / "prefect.db", seconds=30):
             own = start("-c", f"from flows import analyze_song; print(analyze_song({str(mine)!r}).status)")

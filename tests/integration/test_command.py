@@ -42,7 +42,7 @@ def excerpt(tmp_path: Path, demo_song: Path) -> Path:
 
 
 def performia(*arguments: str | Path, environment: dict[str, str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "flows.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "deployments.cli.main", *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

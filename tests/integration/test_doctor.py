@@ -10,8 +10,8 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.settings import PREFECT_API_URL
 
 from deployments.checkup.machine import Finding
+from deployments.cli.doctor import examine
 from deployments.installation import install
-from flows.doctor_command import examine
 from flows.retention import prune
 from tasks.common.resources import RESOURCE_TAGS
 

@@ -109,7 +109,7 @@ def analyze(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) ->
     command = Service(folder, folder / "prefect", LIGHT_SECONDS="600")
     song = tones(folder / "song.wav", 220)
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "analyze", str(song), "-o", str(folder / "out")],
+        [sys.executable, "-m", "deployments.cli.main", "analyze", str(song), "-o", str(folder / "out")],
         env=command.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

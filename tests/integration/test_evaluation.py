@@ -24,7 +24,7 @@ def evaluate(folder: Path, prefect_database: Path, *words: str) -> subprocess.Co
     if not (folder / "prefect").exists():
         shutil.copytree(prefect_database, folder / "prefect")
     environment = {**os.environ, "PERFORMIA_DATA_DIR": str(folder / "state"), "PREFECT_HOME": str(folder / "prefect"), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "flows.cli", "evaluate", "--data", str(folder / "data"), "-o", str(folder / "out"), *words]
+    command = [sys.executable, "-m", "deployments.cli.main", "evaluate", "--data", str(folder / "data"), "-o", str(folder / "out"), *words]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=500, check=False)
 
 

@@ -22,7 +22,11 @@ def strike(service: Service, kind: str, chance: random.Random) -> bool:
     if kind == "all":
         service.kill_all()
     else:
-        commands = {"run": ("prefect.engine", "prefect flow-run execute"), "api": ("flows.embedded_api",), "service": ("flows.cli serve",)}
+        commands = {
+            "run": ("prefect.engine", "prefect flow-run execute"),
+            "api": ("flows.embedded_api",),
+            "service": ("deployments.cli.main serve",),
+        }
         pids = sorted(pid for command in commands[kind] for pid in service.pids(command))
         if not pids:
             return False

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from light_engines import AT_HAND
 
+from deployments.cli.analyze import _prepare, _refuse_after_decoding
 from flows import analyze_song
-from flows.analyze_command import _prepare, _refuse_after_decoding
 from schemas.options import AnalysisOptions
 from tasks.common import errors
 from tasks.common.settings import get_settings
@@ -58,7 +58,7 @@ def test_a_command_sees_before_the_run_whether_a_song_was_decoded(
 ) -> None:
     decoded: list[Path] = []
     monkeypatch.setattr("tasks.ingest.ingest.ingest_ahead", lambda song, _: decoded.append(song))
-    monkeypatch.setattr("flows.analyze_command._prepare", lambda *_: None)
+    monkeypatch.setattr("deployments.cli.analyze._prepare", lambda *_: None)
     _refuse_after_decoding(short_song, AT_HAND)
     assert decoded == [short_song]
     analyze_song(short_song, AT_HAND, tmp_path / "out")

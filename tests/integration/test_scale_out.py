@@ -29,7 +29,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         pytest.skip(str(absent))
     try:
         made.start_server_side()
-        made.once("setup", "flows.cli", "setup")
+        made.once("setup", "deployments.cli.main", "setup")
         made.once("deploy", "prefect", "--no-prompt", "deploy", "--name", "analyze-song")
         for number in range(2):
             made.start_worker(number)

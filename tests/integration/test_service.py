@@ -128,7 +128,7 @@ def test_servers_listen_on_loopback_only(service: Service) -> None:
 
 
 def test_a_second_service_of_the_same_data_is_refused(service: Service) -> None:
-    command = [sys.executable, "-m", "flows.cli", "serve", "--port", str(service.port)]
+    command = [sys.executable, "-m", "deployments.cli.main", "serve", "--port", str(service.port)]
     second = subprocess.run(command, env=service.environment, capture_output=True, text=True, timeout=60)
     assert second.returncode == 1
     assert "ALREADY_SERVING" in second.stderr
@@ -137,7 +137,7 @@ def test_a_second_service_of_the_same_data_is_refused(service: Service) -> None:
 
 def test_other_commands_find_the_service(service: Service, tmp_path: Path) -> None:
     song = tones(tmp_path / "from the command.wav", 640)
-    command = [sys.executable, "-m", "flows.cli", "analyze", str(song), "-o", str(tmp_path / "out"), "--json"]
+    command = [sys.executable, "-m", "deployments.cli.main", "analyze", str(song), "-o", str(tmp_path / "out"), "--json"]
     done = subprocess.run(command, env=service.environment, capture_output=True, text=True, timeout=120)
     assert json.loads(done.stdout)[0]["song_map"], done.stderr
     assert "from the command.wav" in [run["name"] for run in service.runs("analyze-song")]
@@ -180,7 +180,7 @@ def test_a_service_that_is_stopped_while_it_starts_ends_in_order(ending: signal.
     command = [
         sys.executable,
         "-m",
-        "flows.cli",
+        "deployments.cli.main",
         "serve",
         "--inbox",
         str(service.inbox),
@@ -239,9 +239,9 @@ def test_the_deployments_resolve_on_a_server_with_a_worker(tmp_path: Path, prefe
             assert done.returncode == 0, done.stdout + done.stderr
             return done.stdout
 
-        assert run("flows.cli", "setup") == "made automation 'Performia: watch the inbox again'\n"
-        assert run("flows.cli", "setup") == "nothing to do: everything is there\n"
-        assert "made limit gpu: 3" in run("flows.cli", "setup", "--limit", "gpu=3")
+        assert run("deployments.cli.main", "setup") == "made automation 'Performia: watch the inbox again'\n"
+        assert run("deployments.cli.main", "setup") == "nothing to do: everything is there\n"
+        assert "made limit gpu: 3" in run("deployments.cli.main", "setup", "--limit", "gpu=3")
         run("prefect", "--no-prompt", "deploy", "--all")
         found = {deployment["name"]: deployment for deployment in service.post("deployments/filter", {})}
         assert set(found) == {"analyze-song", "analyze-folder", "watch-folder", "prune"}

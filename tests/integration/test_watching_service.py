@@ -67,7 +67,7 @@ def test_scheduled_runs_bear_their_deployments_name_and_are_few(service: Service
 
 
 def test_the_doctor_shows_the_folders_that_are_served(service: Service) -> None:
-    command = [sys.executable, "-m", "flows.cli", "doctor"]
+    command = [sys.executable, "-m", "deployments.cli.main", "doctor"]
     environment = {
         name: value for name, value in service.environment.items() if name not in ("PERFORMIA_INBOX_DIR", "PERFORMIA_OUTPUT_DIR")
     }

@@ -83,7 +83,7 @@ def at_rest(folder: Path, seconds: float) -> dict[str, Any]:
         service.wait((service.songs / "a" / "song_map.json").exists, 120, "no Song Map")
         watch = service.watching()
         processes = {
-            "serve": next(service.pids("flows.cli serve")),
+            "serve": next(service.pids("deployments.cli.main serve")),
             "api": next(service.pids("flows.embedded_api")),
             "watch": service.run_pid(watch),
         }
@@ -176,7 +176,9 @@ def memory(service: Service, songs: int) -> dict[str, Any]:
         while len(list((service.songs / "long run").rglob("song_map.json"))) < done:
             service.look(rules={"settle_sec": 1})
             time.sleep(10)
-        at[done] = {name: resident(service, text) for name, text in (("serve", "flows.cli serve"), ("api", "flows.embedded_api"))}
+        at[done] = {
+            name: resident(service, text) for name, text in (("serve", "deployments.cli.main serve"), ("api", "flows.embedded_api"))
+        }
     return {f"{name}_mib_after_{done}": mib for done, found in at.items() for name, mib in found.items()}
 
 

@@ -54,7 +54,19 @@ class Service:
     def start(self, *arguments: str) -> Service:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flows.cli", "serve", "--inbox", self.inbox, "-o", self.songs, "--port", str(self.port), *arguments],
+                [
+                    sys.executable,
+                    "-m",
+                    "deployments.cli.main",
+                    "serve",
+                    "--inbox",
+                    self.inbox,
+                    "-o",
+                    self.songs,
+                    "--port",
+                    str(self.port),
+                    *arguments,
+                ],
                 env=self.environment,
                 stdout=log,
                 stderr=log,

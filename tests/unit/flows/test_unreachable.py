@@ -73,7 +73,8 @@ import atexit, sys
 from contextlib import nullcontext
 from pathlib import Path
 import httpx
-from flows import analyze_command, song_analysis
+from flows import song_analysis
+from deployments.cli import analyze as analyze_command
 from schemas.options import AnalysisOptions
 
 class Api(nullcontext):
@@ -108,7 +109,7 @@ def test_a_command_whose_server_goes_away_says_so_and_ends_without_trying_to_sen
 def test_a_command_whose_server_is_not_there_says_so(verb: str, short: Path, tmp_path: Path) -> None:
     given = short if verb == "analyze" else short.parent
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", verb, str(given), "-o", str(tmp_path / "out")],
+        [sys.executable, "-m", "deployments.cli.main", verb, str(given), "-o", str(tmp_path / "out")],
         capture_output=True,
         text=True,
         timeout=120,

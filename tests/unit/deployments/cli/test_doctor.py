@@ -22,9 +22,9 @@ from rich.console import Console
 
 from deployments.checkup import server as doctor_server
 from deployments.checkup.machine import Finding
+from deployments.cli import doctor as doctor_command
+from deployments.cli.doctor import doctor, examine, in_time, show
 from deployments.definitions import DEFINITIONS
-from flows import doctor_command
-from flows.doctor_command import doctor, examine, in_time, show
 from tasks.common.settings import reset_settings
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -39,7 +39,7 @@ def analyze(
     """Analyse songs: write a Song Map and the stems of each."""
     _set_up_logging(debug)
     options = _options(quality=quality, language=language, strict=strict, engines=_engines(engine or []), stems=stems)
-    from flows.analyze_command import analyze_songs
+    from deployments.cli.analyze import analyze_songs
 
     raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug))
 
@@ -65,7 +65,7 @@ def analyze_folder(
     """Analyse every song of a folder in one process. Started again, it goes on where it was stopped."""
     _set_up_logging(debug)
     options = _options(quality=quality, language=language, strict=strict, engines=_engines(engine or []), stems=stems)
-    from flows.batch_command import analyze_folder_command
+    from deployments.cli.analyze_folder import analyze_folder_command
 
     raise typer.Exit(
         analyze_folder_command(
@@ -102,7 +102,7 @@ def setup(
     limit: Annotated[list[str] | None, typer.Option(metavar="NAME=SLOTS", help="Slots of a limit, such as gpu=2.")] = None,
 ) -> None:
     """Make what a Prefect server lacks: limits, the work pool, the automation against dead runs, storage blocks."""
-    from flows.setup_command import setup as set_up
+    from deployments.cli.setup import setup as set_up
 
     raise typer.Exit(set_up(limit or []))
 
@@ -123,7 +123,7 @@ def prune(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Delete run records, cached results, decoded songs and stems that nobody has used for some days."""
-    from flows.prune_command import prune_now
+    from deployments.cli.prune import prune_now
 
     _set_up_logging(False)
     raise typer.Exit(prune_now(older_than, dry_run, outputs or [], keep_all_audio, sure=yes, as_json=as_json))
@@ -132,7 +132,7 @@ def prune(
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
     """Check the installation: packages, models, disk, device, folders, the Prefect server; and say what to do."""
-    from flows.doctor_command import doctor as examine
+    from deployments.cli.doctor import doctor as examine
 
     _set_up_logging(False)
     raise typer.Exit(examine(as_json))
@@ -156,8 +156,8 @@ def evaluate(
     _set_up_logging(False)
     options = _options(quality=quality, engines=_engines(engine or []), stems=False)
     try:
-        from flows.evaluate_command import STEPS, EvaluateOptions
-        from flows.evaluate_command import evaluate as score
+        from deployments.cli.evaluate import STEPS, EvaluateOptions
+        from deployments.cli.evaluate import evaluate as score
     except ModuleNotFoundError as missing:
         raise OptionInvalid(f"The package {missing.name} is not installed", "Run `pip install 'performia[evaluation]'`") from missing
 
@@ -236,7 +236,7 @@ def schema() -> None:
 @models_app.command("list")
 def models_list(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
     """Every model: the step it serves, its size, its licence, and whether it is here."""
-    from flows.models_command import list_models
+    from deployments.cli.models import list_models
 
     list_models(as_json)
 
@@ -247,7 +247,7 @@ def models_fetch(
     quality: Annotated[Quality, typer.Option(help="Without names: fetch what this quality uses.")] = Quality.balanced,
 ) -> None:
     """Download models, resuming what was begun, and check them."""
-    from flows.models_command import fetch_models
+    from deployments.cli.models import fetch_models
 
     raise typer.Exit(fetch_models(names or [], quality))
 
@@ -255,7 +255,7 @@ def models_fetch(
 @models_app.command("verify")
 def models_verify(names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL...]")] = None) -> None:
     """Hash the files of the models that are here and compare. Exit code 1 if one is damaged."""
-    from flows.models_command import verify_models
+    from deployments.cli.models import verify_models
 
     raise typer.Exit(verify_models(names or []))
 
@@ -263,7 +263,7 @@ def models_verify(names: Annotated[list[str] | None, typer.Argument(metavar="[MO
 @models_app.command("where")
 def models_where(names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL...]")] = None) -> None:
     """The folders of the models that are here."""
-    from flows.models_command import locate_models
+    from deployments.cli.models import locate_models
 
     raise typer.Exit(locate_models(names or []))
 

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from flows.console import error_console, print_error
+from deployments.cli.console import error_console, print_error
 from flows.embedded_api import EmbeddedApi, quiet_prefect
 from schemas.options import AnalysisOptions
 from schemas.results import StepName

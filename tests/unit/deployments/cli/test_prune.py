@@ -11,8 +11,8 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
-from flows import prune_command
-from flows.prune_command import prune_now, show
+from deployments.cli import prune as prune_command
+from deployments.cli.prune import prune_now, show
 from flows.retention_report import show_in_ui, size_text, totals_rows
 from tasks.common.errors import ApiUnreachable
 from tasks.common.retention import Pruned, PruneReport

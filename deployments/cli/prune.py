@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from flows.console import error_console, print_error
+from deployments.cli.console import error_console, print_error
 from flows.embedded_api import EmbeddedApi, quiet_prefect
 from flows.retention_report import size_text, totals_rows
 from tasks.common.errors import ApiUnreachable, PerformiaError

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from deployments.cli.console import STEPS
 from flows.batch_run import BatchWatcher
-from flows.console import STEPS
 from schemas.batch import BatchSummary, SongEntry
 from tasks.common.progress import StepEvent, listening
 from tasks.common.song_files import SongFile, SongFolder

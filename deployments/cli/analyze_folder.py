@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.console import error_console, print_error
+from deployments.cli.console import error_console, print_error
 from flows.embedded_api import EmbeddedApi, quiet_prefect
 from flows.unreachable import leave_at_once, named
 from schemas.batch import BatchSummary
@@ -82,8 +82,8 @@ def _analyze(
     """Run the flow and show how it goes. finished: gets how many songs are done, if it is stopped."""
     from prefect.exceptions import TerminationSignal
 
+    from deployments.cli.folder_console import BatchProgress, print_batch_summary
     from flows.batch import analyze_folder
-    from flows.batch_console import BatchProgress, print_batch_summary
     from flows.batch_run import watched_by
 
     with BatchProgress(console, folder) as progress, watched_by(progress):

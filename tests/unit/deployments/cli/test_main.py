@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from flows import cli
-from flows.console import SongProgress, print_error, print_summary
+from deployments.cli import main as cli
+from deployments.cli.console import SongProgress, print_error, print_summary
 from tasks.common.errors import AudioSilent
 from tasks.common.progress import StepEvent, publish
 
@@ -28,7 +28,7 @@ def test_help_does_not_import_prefect_or_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys, flows.cli; print(sorted({'prefect', 'torch', 'librosa', 'numpy'} & set(sys.modules)))"
+    code = "import sys, deployments.cli.main; print(sorted({'prefect', 'torch', 'librosa', 'numpy'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
     assert run.stdout.strip() == "[]"
 

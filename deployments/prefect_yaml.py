@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from deployments.definitions import DEFINITIONS, WORK_POOL, Definition
-from flows.embedded_api import PATIENCE
+from deployments.server.embedded_api import PATIENCE
 
 _HEAD = """\
 # Deployments of Performia for a Prefect server with a worker.

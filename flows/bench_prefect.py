@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from flows.embedded_api import EmbeddedApi, quiet_prefect
+from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
 from schemas.options import AnalysisOptions, Quality, Step
 from schemas.results import StepName
 from tasks.benchmark.plain import call_steps

@@ -19,9 +19,9 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.runtime import deployment
 
+from deployments.server.scheduled_runs import name_scheduled, next_start, scheduled_runs
 from flows.life import LIFE, confine
 from flows.runs import deployment_id, ends_of, start_run
-from flows.scheduled import name_scheduled, next_start, scheduled_runs
 from flows.watch_view import WatchPage, watch_run_name
 from schemas.options import AnalysisOptions
 from schemas.results import digest_of

@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow, settings
 
-from flows.embedded_api import PATIENCE
+from deployments.server.embedded_api import PATIENCE
 
 P = ParamSpec("P")
 R = TypeVar("R")

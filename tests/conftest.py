@@ -69,7 +69,7 @@ def prefect_api(prefect_api_home: Path) -> Iterator[None]:
     """A Prefect API for this test session: the server that our commands run with."""
     from prefect.context import _temporary_global_settings_context, get_settings_context
 
-    from flows.embedded_api import EmbeddedApi
+    from deployments.server.embedded_api import EmbeddedApi
 
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as environment:

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deployments.cli.console import SongProgress, error_console, print_error, print_summary
-from flows.embedded_api import EmbeddedApi, quiet_prefect
+from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
 from flows.unreachable import leave_at_once, named
 from schemas.options import AnalysisOptions
 from tasks.common.errors import ApiUnreachable, PerformiaError

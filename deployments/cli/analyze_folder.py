@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deployments.cli.console import error_console, print_error
-from flows.embedded_api import EmbeddedApi, quiet_prefect
+from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
 from flows.unreachable import leave_at_once, named
 from schemas.batch import BatchSummary
 from schemas.options import AnalysisOptions

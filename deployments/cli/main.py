@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from deployments.server.interpreter import end_soon
 from schemas.options import AnalysisOptions, Quality, Step
 from tasks.common.errors import EngineUnknown, OptionInvalid, PerformiaError
-from tasks.common.interpreter import end_soon
 
 app = typer.Typer(
     help="Performia listens to a song and writes down everything a musician needs to perform it.",
@@ -91,8 +91,8 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's API and UI, on loopback.")] = 4200,
 ) -> None:
     """Run as a service: songs dropped into the inbox become Song Maps; everything shows in the Prefect UI."""
-    from flows.serve_command import ServeOptions
-    from flows.serve_command import serve as serve_all
+    from deployments.server.serve import ServeOptions
+    from deployments.server.serve import serve as serve_all
 
     raise typer.Exit(serve_all(ServeOptions(inbox, output, tuple(root or ()), at_once, port)))
 

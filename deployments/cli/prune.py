@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from deployments.cli.console import error_console, print_error
-from flows.embedded_api import EmbeddedApi, quiet_prefect
+from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
 from flows.retention_report import size_text, totals_rows
 from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.progress import StepEvent, listening

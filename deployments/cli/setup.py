@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from flows.embedded_api import EmbeddedApi
+from deployments.server.embedded_api import EmbeddedApi
 from tasks.common.errors import ApiUnreachable, OptionInvalid
 from tasks.common.resources import RESOURCE_TAGS
 from tasks.common.settings import get_settings

@@ -116,7 +116,7 @@ def analyze(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) ->
     )
     try:
         command.wait(lambda: bool(command.executions()), 120, "no step starts")
-        (server,) = command.pids("flows.embedded_api")
+        (server,) = command.pids("deployments.server.embedded_api")
         line = psutil.Process(server).cmdline()
         password = psutil.Process(server).environ().get("PREFECT_SERVER_API_AUTH_STRING", "")
         user, _, word = password.partition(":")
@@ -246,7 +246,7 @@ def test_the_password_of_the_private_api_is_for_this_user_alone_and_written_nowh
 
 
 def test_every_command_has_a_password_of_its_own() -> None:
-    from flows.embedded_api import EmbeddedApi
+    from deployments.server.embedded_api import EmbeddedApi
 
     first, second = (EmbeddedApi(Path(os.devnull))._password for _ in range(2))
     assert first is not None

@@ -84,7 +84,7 @@ def at_rest(folder: Path, seconds: float) -> dict[str, Any]:
         watch = service.watching()
         processes = {
             "serve": next(service.pids("deployments.cli.main serve")),
-            "api": next(service.pids("flows.embedded_api")),
+            "api": next(service.pids("deployments.server.embedded_api")),
             "watch": service.run_pid(watch),
         }
         time.sleep(60)
@@ -177,7 +177,8 @@ def memory(service: Service, songs: int) -> dict[str, Any]:
             service.look(rules={"settle_sec": 1})
             time.sleep(10)
         at[done] = {
-            name: resident(service, text) for name, text in (("serve", "deployments.cli.main serve"), ("api", "flows.embedded_api"))
+            name: resident(service, text)
+            for name, text in (("serve", "deployments.cli.main serve"), ("api", "deployments.server.embedded_api"))
         }
     return {f"{name}_mib_after_{done}": mib for done, found in at.items() for name, mib in found.items()}
 

@@ -349,7 +349,7 @@ def test_a_check_that_hangs_or_fails_is_a_finding_too() -> None:
 
 
 def test_the_folders_of_a_running_service_are_looked_at(data_dir: Path, tmp_path: Path) -> None:
-    from flows import embedded_api
+    from deployments.server import embedded_api
 
     data_dir.mkdir()
     told = {"api_url": "http://127.0.0.1:1/api", "pid": 1, "inbox": str(tmp_path / "in"), "songs": str(tmp_path / "out")}

@@ -8,7 +8,7 @@ import sys
 
 _PROGRAM = """
 import asyncio, datetime
-from flows.idle_server import poll_less
+from deployments.server.idle_server import poll_less
 from prefect.server.api import background_workers
 from prefect.server.events import triggers
 
@@ -69,7 +69,7 @@ def test_a_server_told_to_stop_wakes_at_once() -> None:
 
     import uvicorn
 
-    from flows.idle_server import QuietServer
+    from deployments.server.idle_server import QuietServer
 
     async def app(scope: object, receive: object, send: object) -> None:
         raise NotImplementedError

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
-from flows import busy_database
-from flows.busy_database import App, waiting_for_database
+from deployments.server import busy_database
+from deployments.server.busy_database import App, waiting_for_database
 
 BUSY = OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
 

@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import pytest
 from service import free_port
 
-from flows.embedded_api import EmbeddedApi, refuse_without_password
+from deployments.server.embedded_api import EmbeddedApi, refuse_without_password
 from tasks.common.errors import ApiUnreachable
 
 _PROGRAM = """
 import threading, time
-from flows import embedded_api
+from deployments.server import embedded_api
 
 embedded_api._collect_garbage_apart()
 collected_by = []
@@ -95,7 +95,7 @@ def test_what_a_user_says_of_pages_wins_and_the_private_password_is_random_all_t
         started.append(env)
         return subprocess.Popen(["true"], stdin=subprocess.PIPE)
 
-    monkeypatch.setattr("flows.embedded_api.subprocess", SimpleNamespace(Popen=popen, PIPE=subprocess.PIPE))
+    monkeypatch.setattr("deployments.server.embedded_api.subprocess", SimpleNamespace(Popen=popen, PIPE=subprocess.PIPE))
     EmbeddedApi(tmp_path / "first.log")._launch()
     served = EmbeddedApi(tmp_path / "second.log", port=free_port(), lasting=True)
     served._launch()
@@ -121,7 +121,7 @@ _EARLY = """
 import os, sys, time
 from pathlib import Path
 from filelock import FileLock
-from flows.embedded_api import EmbeddedApi
+from deployments.server.embedded_api import EmbeddedApi
 
 def launched(api):
     return api._server is not None
@@ -177,7 +177,7 @@ fifth = EmbeddedApi(Path("fifth.log"))
 fifth.begin()
 server = fifth._server
 Path(os.environ["PREFECT_HOME"], "profiles.toml").write_text('active = "own"\\n[profiles.own]\\nPREFECT_API_URL = "http://127.0.0.1:1/api"\\n')
-program = "from pathlib import Path; from flows.embedded_api import EmbeddedApi as E; e = E(Path('f.log')); e.begin(); s = e._server; "
+program = "from pathlib import Path; from deployments.server.embedded_api import EmbeddedApi as E; e = E(Path('f.log')); e.begin(); s = e._server; "
 program += "import pytest; from tasks.common.errors import ApiUnreachable as U; pytest.raises(U, e.__enter__); "
 os.execv(sys.executable, [sys.executable, "-c", program + "print(e.url, s is None or s.poll() is not None)"])
 """

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from flows import embedded_api, serve_command
-from flows.serve_command import ServeOptions, deployments
+from deployments.server import embedded_api
+from deployments.server import serve as serve_command
+from deployments.server.serve import ServeOptions, deployments
 from tasks.common.confinement import is_inside, refuse_input, refuse_output
 from tasks.common.errors import AlreadyServing, AudioPathRefused, OutputPathRefused, PortTaken
 from tasks.common.settings import get_settings, reset_settings
@@ -106,7 +107,7 @@ def test_links_lead_nowhere_else(tmp_path: Path) -> None:
 
 
 def test_folders_are_made_and_named_and_what_cannot_be_one_is_refused(tmp_path: Path) -> None:
-    from flows.serve_command import make_folders
+    from deployments.server.serve import make_folders
     from tasks.common.errors import FolderUnusable
 
     (tmp_path / "songs").mkdir()

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deployments.server.output_server import serving_outputs
 from flows.live_progress import LiveProgress
-from flows.output_server import serving_outputs
 from tasks.common.progress import StepEvent, publish
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.door import Door, guarded, name_of, pages_at
+from deployments.server.door import Door, guarded, name_of, pages_at
 
 OWN = "127.0.0.1:4200"
 UI = pages_at("http://127.0.0.1:4200/api", ["music.example.org"])

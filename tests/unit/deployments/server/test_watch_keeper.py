@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from prefect.exceptions import ObjectNotFound
 
-from flows.watch_keeper import WatchKeeper
+from deployments.server.watch_keeper import WatchKeeper
 
 NOW = 1_000_000.0
 WATCH_ID = uuid4()

@@ -1,7 +1,7 @@
 """The songs' folders over HTTP, so that links on a run's page open: a browser follows no file:// link from an http page.
 
 Read only, on loopback, no lists of folders, nothing hidden, nothing outside the folder, and behind the API's password where there is one. A
-browser opens them as pages of their own; the UI shows pictures of them; no other page reads or shows any: see `flows.door`.
+browser opens them as pages of their own; the UI shows pictures of them; no other page reads or shows any: see `deployments.server.door`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flows.door import Door, guarded
+from deployments.server.door import Door, guarded
 
 #: What a page from these files may do in a browser: show itself. A song's title is text that somebody else wrote.
 _POLICY = b"default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"

@@ -2,7 +2,7 @@
 
 Prefect's defaults suit a server that many workers ask all the time: it looks into its queue of background tasks several times a second,
 also where nobody is there. What a person waits for does not depend on it: a background task that is due now wakes its worker by itself.
-What the server does by the clock in its database has settings: see `flows.embedded_api`.
+What the server does by the clock in its database has settings: see `deployments.server.embedded_api`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class QuietServer(uvicorn.Server):
 def poll_less() -> None:
     """Let this process, which is Prefect's server, wait for its background tasks instead of asking for them.
 
-    None of this has a setting. Each name that is replaced is held by `tests/unit/flows/test_idle_server.py`.
+    None of this has a setting. Each name that is replaced is held by `tests/unit/deployments/server/test_idle_server.py`.
     """
     from burner_redis.pubsub import PubSub
     from docket import Docket, Worker

@@ -7,7 +7,7 @@ writing. A Prefect server that the user has configured (`PREFECT_API_URL` or the
 `performia serve` runs the same server for as long as it serves, with the UI and all services, on a known port; commands that find it
 running use it.
 
-Run as a module it is the server: `python -m flows.embedded_api SOCKET PORT`. It inherits the socket; the port is for whoever reads a list
+Run as a module it is the server: `python -m deployments.server.embedded_api SOCKET PORT`. It inherits the socket; the port is for whoever reads a list
 of processes.
 """
 
@@ -29,9 +29,9 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
 
-from flows.busy_database import App, waiting_for_database
+from deployments.server.busy_database import App, waiting_for_database
+from deployments.server.interpreter import end_soon
 from flows.unreachable import refuse_unreachable
-from tasks.common.interpreter import end_soon
 
 #: A first start migrates a new database: 14 s here, 75 s seen on slow machines.
 _START_SEC = 120.0
@@ -88,7 +88,7 @@ _LASTING = {
 
 
 def _own_pages_only(port: int) -> dict[str, str]:
-    """What Prefect itself does against pages that are not the server's own, besides `flows.door`. A user's own values win."""
+    """What Prefect itself does against pages that are not the server's own, besides `deployments.server.door`. A user's own values win."""
     return {
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
         # On as long as the clients' half is.
@@ -259,7 +259,7 @@ class EmbeddedApi:
         password = {"PREFECT_SERVER_API_AUTH_STRING": self._password} if self._password else {}
         with listener, self.log.open("ab" if self.lasting else "wb") as log:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "flows.embedded_api", str(listener.fileno()), str(port)],
+                [sys.executable, "-m", "deployments.server.embedded_api", str(listener.fileno()), str(port)],
                 stdin=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
                 stdout=log,
@@ -357,7 +357,7 @@ def api() -> App:
     from prefect.server.api.server import create_app
     from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS
 
-    from flows.door import Door, guarded, name_of
+    from deployments.server.door import Door, guarded, name_of
     from tasks.common.settings import get_settings
 
     door = Door(
@@ -371,10 +371,10 @@ def serve(listener: int) -> None:
     """Serve Prefect's API on a socket, given by its number, until standard input closes."""
     import uvicorn
 
-    from flows.idle_server import QuietServer, poll_less
+    from deployments.server.idle_server import QuietServer, poll_less
 
     poll_less()
-    config = uvicorn.Config("flows.embedded_api:api", factory=True, log_level="error", timeout_graceful_shutdown=2)
+    config = uvicorn.Config("deployments.server.embedded_api:api", factory=True, log_level="error", timeout_graceful_shutdown=2)
     server = QuietServer(config)
 
     def stop_with_parent() -> None:

@@ -25,9 +25,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from deployments.cli.console import error_console
-from flows.door import Door, name_of, pages_at
-from flows.embedded_api import SERVICE_PID, EmbeddedApi, quiet_prefect, serving_file
-from flows.output_server import serving_outputs
+from deployments.server.door import Door, name_of, pages_at
+from deployments.server.embedded_api import SERVICE_PID, EmbeddedApi, quiet_prefect, serving_file
+from deployments.server.output_server import serving_outputs
 from tasks.common.errors import AlreadyServing, FolderUnusable, PortTaken
 from tasks.common.settings import get_settings, reset_settings
 from tasks.common.storage import atomic_write
@@ -229,7 +229,7 @@ def _look_after(console: Console, api: EmbeddedApi, stopping: threading.Event) -
     """Is the API alive, and are the runs, and is the inbox watched? The server is asked when a process has died here, and now and then."""
     from prefect.client.orchestration import get_client
 
-    from flows.watch_keeper import WatchKeeper
+    from deployments.server.watch_keeper import WatchKeeper
     from tasks.common.liveness import any_died_here, reap_dead_runs
 
     keeper = WatchKeeper()

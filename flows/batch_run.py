@@ -23,6 +23,7 @@ from prefect.states import Cancelled, Completed
 from flows.batch_artifacts import FolderArtifacts
 from flows.outcome import refuse_if_strict
 from flows.song_analysis import analyze_song
+from flows.song_files import SongFile, SongFolder, find_songs
 from flows.song_pool import in_parallel
 from flows.unreachable import named
 from schemas.batch import BatchSummary, SongEntry
@@ -38,7 +39,6 @@ from tasks.common.memory import GIB, MemoryBudget, base_bytes, default_at_once, 
 from tasks.common.planning import make_plan
 from tasks.common.resources import import_torch
 from tasks.common.settings import get_settings
-from tasks.common.song_files import SongFile, SongFolder, find_songs
 from tasks.ingest import ingest_song
 from tasks.ingest.checks import refuse_outside
 from tasks.ingest.container import declared_length

@@ -11,12 +11,12 @@ from rich.console import Console
 
 from deployments.cli.console import error_console, print_error
 from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
+from flows.song_files import find_songs
 from flows.unreachable import leave_at_once, named
 from schemas.batch import BatchSummary
 from schemas.options import AnalysisOptions
 from tasks.common.errors import AllSongsFailed, ApiUnreachable, FolderHasNoSongs, PerformiaError
 from tasks.common.settings import get_settings
-from tasks.common.song_files import find_songs
 from tasks.common.storage import discard_unfinished
 
 

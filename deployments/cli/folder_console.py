@@ -14,9 +14,9 @@ from rich.table import Table
 
 from deployments.cli.console import STEPS
 from flows.batch_run import BatchWatcher
+from flows.song_files import SongFile, SongFolder
 from schemas.batch import BatchSummary, SongEntry
 from tasks.common.progress import StepEvent, listening
-from tasks.common.song_files import SongFile, SongFolder
 from tasks.packager.summary import clock, one_line
 
 _NAME_WIDTH = 40

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from flows.song_files import SkippedFile, SongFile
 from schemas.batch import BatchSummary, SongEntry
 from schemas.options import AnalysisOptions
 from schemas.plan import AnalysisPlan
 from schemas.results import digest_of
 from schemas.song_map import SongMap
 from tasks.common.errors import PerformiaError
-from tasks.common.song_files import SkippedFile, SongFile
 
 _MAP_NAME: Final = "song_map.json"
 

@@ -18,9 +18,9 @@ from typing import Final
 from filelock import FileLock
 from pydantic import ValidationError
 
+from flows.song_files import SongFile
 from schemas.batch import SongEntry
 from tasks.common.errors import StorageError
-from tasks.common.song_files import SongFile
 from tasks.common.storage import atomic_write, sha256_file
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.song_files import SongFolder, find_songs
 from tasks.common.errors import FolderIsFile, FolderNotFound, FolderUnreadable
-from tasks.common.song_files import SongFolder, find_songs
 
 
 @pytest.fixture
@@ -132,11 +132,11 @@ def test_a_folder_below_that_may_not_be_read_is_returned_and_the_rest_found(
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr("tasks.common.song_files.os.scandir", scandir)
+    monkeypatch.setattr("flows.song_files.os.scandir", scandir)
     found = find_songs(folder)
     assert names(found, folder) == ["good.mp3"]
     assert [(skipped.path, skipped.reason) for skipped in found.skipped] == [(folder / "locked", "Permission denied")]
-    monkeypatch.setattr("tasks.common.song_files.os.scandir", lambda path: scandir(Path("locked")))
+    monkeypatch.setattr("flows.song_files.os.scandir", lambda path: scandir(Path("locked")))
     with pytest.raises(FolderUnreadable, match="Permission denied"):
         find_songs(folder)
 

@@ -1,0 +1,1 @@
+"""Many songs in one process, the models loaded once."""

@@ -1,0 +1,1 @@
+"""Retention: what nobody has used for some days goes."""

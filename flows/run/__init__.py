@@ -1,0 +1,1 @@
+"""What every run has: hooks, endings, live progress, its records at the server."""

@@ -39,7 +39,7 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "analyze-folder",
-        "flows.batch.analyze_folder",
+        "flows.folder_analysis.flow.analyze_folder",
         "Analyse every song of a folder in one process, several at a time, and write a manifest. "
         "A second run goes on where the first stopped.",
         concurrency_limit=1,

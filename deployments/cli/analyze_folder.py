@@ -83,8 +83,8 @@ def _analyze(
     from prefect.exceptions import TerminationSignal
 
     from deployments.cli.folder_console import BatchProgress, print_batch_summary
-    from flows.batch import analyze_folder
-    from flows.batch_run import watched_by
+    from flows.folder_analysis.batch_run import watched_by
+    from flows.folder_analysis.flow import analyze_folder
 
     with BatchProgress(console, folder) as progress, watched_by(progress):
         try:

@@ -82,7 +82,7 @@ def _score_all(
     console: Console, songs: Sequence[AnnotatedSong], options: EvaluateOptions, analysis: AnalysisOptions
 ) -> tuple[list[SongScore], dict[str, str]]:
     """The scores in the order of the songs, and why a song could not be had."""
-    from flows.song_pool import in_parallel
+    from flows.folder_analysis.song_pool import in_parallel
 
     settings = get_settings()
     plan = make_plan(analysis)

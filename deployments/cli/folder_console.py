@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 from deployments.cli.console import STEPS
-from flows.batch_run import BatchWatcher
+from flows.folder_analysis.batch_run import BatchWatcher
 from flows.song_files import SongFile, SongFolder
 from schemas.batch import BatchSummary, SongEntry
 from tasks.common.progress import StepEvent, listening

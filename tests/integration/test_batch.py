@@ -48,7 +48,7 @@ def tone(folder: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def analyze(folder: Path, tmp_path: Path, light_engines: dict[str, Any], prefect_api: None) -> Callable[..., BatchSummary]:
-    from flows.batch import analyze_folder
+    from flows.folder_analysis.flow import analyze_folder
 
     def run(**changes: Any) -> BatchSummary:
         arguments: dict[str, Any] = {"folder": folder, "output_dir": tmp_path / "out", "at_once": 2}

@@ -31,7 +31,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     from flows import analyze_song
-    from flows.batch import analyze_folder
+    from flows.folder_analysis.flow import analyze_folder
     from schemas.options import AnalysisOptions, Step
 
     engines = {Step.separation: "dsp", Step.asr: "faster-whisper:tiny.en", Step.beats_key: "librosa", Step.chords: "templates"}

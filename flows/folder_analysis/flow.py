@@ -12,7 +12,7 @@ from typing import Annotated
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.batch_run import BatchRun, end_state
+from flows.folder_analysis.batch_run import BatchRun, end_state
 from flows.life import LIFE, confine
 from flows.patience import patient_flow
 from schemas.batch import BatchSummary

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from flows.folder_analysis import manifest as module
+from flows.folder_analysis.manifest import CSV_COLUMNS, Manifest
 from flows.song_files import SongFile, find_songs
 from schemas.batch import SongEntry
-from tasks.common import manifest as module
 from tasks.common.errors import StorageError
-from tasks.common.manifest import CSV_COLUMNS, Manifest
 from tasks.common.storage import sha256_file
 
 

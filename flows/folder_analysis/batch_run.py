@@ -20,11 +20,13 @@ from prefect.context import FlowRunContext, SyncClientContext
 from prefect.results import default_cache
 from prefect.states import Cancelled, Completed
 
-from flows.batch_artifacts import FolderArtifacts
+from flows.folder_analysis.entries import failed_entry, map_entry, recipe_of, skipped_entry, summarize
+from flows.folder_analysis.manifest import Manifest
+from flows.folder_analysis.page import FolderArtifacts
+from flows.folder_analysis.song_pool import in_parallel
 from flows.outcome import refuse_if_strict
 from flows.song_analysis import analyze_song
 from flows.song_files import SongFile, SongFolder, find_songs
-from flows.song_pool import in_parallel
 from flows.unreachable import named
 from schemas.batch import BatchSummary, SongEntry
 from schemas.options import AnalysisOptions
@@ -32,9 +34,7 @@ from schemas.plan import AnalysisPlan
 from tasks.asr import transcribe_lyrics
 from tasks.beats_key import track_beats_and_key
 from tasks.chords import recognize_chords
-from tasks.common.batch_entries import failed_entry, map_entry, recipe_of, skipped_entry, summarize
 from tasks.common.errors import AllSongsFailed, FolderHasNoSongs, StorageError
-from tasks.common.manifest import Manifest
 from tasks.common.memory import GIB, MemoryBudget, base_bytes, default_at_once, default_budget_bytes, return_free_memory, song_bytes
 from tasks.common.planning import make_plan
 from tasks.common.resources import import_torch

@@ -47,7 +47,7 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "watch-folder",
-        "flows.folder_watch.watch_folder",
+        "flows.folder_watch.flow.watch_folder",
         "Watch the inbox: songs that have settled are analysed once each; what fails three times is moved to `failed`. "
         "One run at a time stays for an hour; while it does, another one is cancelled.",
         concurrency_limit=1,

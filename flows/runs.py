@@ -12,11 +12,11 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import ObjectNotFound
 
+from flows.folder_watch.endings import End, RunEnd
+from flows.folder_watch.ledger import SongRecord
+from flows.folder_watch.starts import idempotency_key
 from schemas.options import AnalysisOptions
 from tasks.common.errors import DeploymentMissing
-from tasks.folder_watch.fates import End, RunEnd
-from tasks.folder_watch.ledger import SongRecord
-from tasks.folder_watch.starts import idempotency_key
 
 ANALYZE_SONG: Final = "analyze-song/analyze-song"
 _PAGE: Final = 100

@@ -128,7 +128,7 @@ def prepare(own_server: bool) -> list[str]:
 
     from deployments.installation import install
     from deployments.limits import free_lost_slots
-    from flows.watch_view import WATCH_NAME
+    from flows.folder_watch.page import WATCH_NAME
     from tasks.common.liveness import reap_dead_runs
 
     # The watch of the inbox is always under way and is started anew: nothing to tell a person.

@@ -15,12 +15,12 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Cancelled, Completed, Crashed, Failed, State
 
 from flows import analyze_song
-from flows.folder_watch import watch_folder
+from flows.folder_watch.flow import watch_folder
+from flows.folder_watch.report import WatchReport
+from flows.folder_watch.rules import WatchRules
 from flows.runs import ANALYZE_SONG
 from schemas.options import AnalysisOptions, Quality
 from tasks.common.errors import DeploymentMissing, FolderNotFound
-from tasks.folder_watch.report import WatchReport
-from tasks.folder_watch.rules import WatchRules
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -142,7 +142,7 @@ def test_a_run_that_stays_starts_what_is_dropped_and_follows_it(
             end(client, inbox / "late.wav", Cancelled())
         return 0.0 if (inbox / "failed" / "late.wav").exists() else float("inf")
 
-    monkeypatch.setattr("flows.folder_watch._hand_over", until)
+    monkeypatch.setattr("flows.folder_watch.flow._hand_over", until)
     report = watch(inbox, stay_sec=120)
     assert (report.accepted, report.started) == (("late.wav",), ("late.wav",))
     assert dict(report.ended) == {"late.wav": "failed"}
@@ -151,7 +151,7 @@ def test_a_run_that_stays_starts_what_is_dropped_and_follows_it(
 
 
 def test_a_run_that_stays_ends_when_it_is_time_for_the_next(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.folder_watch.changes import Changes
+    from flows.folder_watch.changes import Changes
 
     real, waits = Changes.wait, []
 
@@ -160,14 +160,14 @@ def test_a_run_that_stays_ends_when_it_is_time_for_the_next(inbox: Path, monkeyp
         return real(self, seconds)
 
     monkeypatch.setattr(Changes, "wait", wait)
-    monkeypatch.setattr("flows.folder_watch._hand_over", lambda _: time.time() + 1.0)
+    monkeypatch.setattr("flows.folder_watch.flow._hand_over", lambda _: time.time() + 1.0)
     watch(inbox, stay_sec=3600)
     assert max(waits) <= 1.0  # it was told so by its first look
 
 
 @pytest.mark.usefixtures("deployment")
 def test_a_server_that_is_away_for_a_while_ends_no_run_that_stays(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import folder_watch as module
+    from flows.folder_watch.flow import flow as module
 
     drop(inbox, "a.wav")
     real, refused = module.start_run, []

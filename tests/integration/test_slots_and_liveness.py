@@ -146,7 +146,7 @@ def test_setup_makes_what_is_missing_once_and_leaves_what_was_changed(client: Sy
 
 
 def test_a_watch_whose_process_died_is_started_again_by_the_server_and_another_flow_is_not(client: SyncPrefectClient) -> None:
-    from flows.folder_watch import watch_folder
+    from flows.folder_watch.flow import watch_folder
 
     assert make_watch_automation(client) == [f"automation {WATCH_AGAIN!r}"]
     assert make_watch_automation(client) == []

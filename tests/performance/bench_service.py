@@ -25,9 +25,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 import psutil  # noqa: E402
 from service import Service, tones  # noqa: E402
 
-from tasks.folder_watch.ledger import opened  # noqa: E402
-from tasks.folder_watch.look import look  # noqa: E402
-from tasks.folder_watch.rules import WatchRules  # noqa: E402
+from flows.folder_watch.ledger import opened  # noqa: E402
+from flows.folder_watch.rules import WatchRules  # noqa: E402
+from flows.folder_watch.scan import look  # noqa: E402
 
 ON_GPU = ("separate_song", "transcribe_lyrics")
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from flows.folder_watch.ledger import FileRecord, Ledger, SongRecord, SongState
+from flows.folder_watch.rules import WatchRules
 from flows.song_files import SkippedFile, SongFile, find_songs
 from tasks.common.progress import Progress, silent
 from tasks.common.storage import sha256_file
-from tasks.folder_watch.ledger import FileRecord, Ledger, SongRecord, SongState
-from tasks.folder_watch.rules import WatchRules
 
 
 @dataclass

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.folder_watch.changes import TOLD_SEC, UNTOLD_SEC, Changes, file_system, is_silent
-from tasks.folder_watch.ledger import FileRecord, SongRecord, SongState, opened
-from tasks.folder_watch.moments import next_moment
-from tasks.folder_watch.rules import WatchRules
+from flows.folder_watch.changes import TOLD_SEC, UNTOLD_SEC, Changes, file_system, is_silent
+from flows.folder_watch.ledger import FileRecord, SongRecord, SongState, opened
+from flows.folder_watch.moments import next_moment
+from flows.folder_watch.rules import WatchRules
 
 RULES = WatchRules(settle_sec=5, pause_sec=60, at_once=1)
 MOUNTS = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -41,7 +41,7 @@ def test_a_change_below_the_folder_is_told_and_one_in_the_watchers_own_folders_i
 def test_where_nothing_is_told_any_more_the_folder_is_looked_into_every_few_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from tasks.folder_watch import changes as module
+    from flows.folder_watch.flow import changes as module
 
     def refuse(*arguments: object, **options: object) -> None:
         raise OSError(28, "OS file watch limit reached")

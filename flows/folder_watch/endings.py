@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from flows.folder_watch.ledger import FileRecord, Ledger, SongRecord, SongState
+from flows.folder_watch.rules import DONE_FOLDER, FAILED_FOLDER, WatchRules
+from flows.folder_watch.scan import unchanged
 from tasks.common.errors import (
     AudioChanged,
     AudioEmpty,
@@ -26,9 +29,6 @@ from tasks.common.errors import (
     AudioTruncated,
 )
 from tasks.common.storage import atomic_write
-from tasks.folder_watch.ledger import FileRecord, Ledger, SongRecord, SongState
-from tasks.folder_watch.look import unchanged
-from tasks.folder_watch.rules import DONE_FOLDER, FAILED_FOLDER, WatchRules
 
 
 class End(StrEnum):

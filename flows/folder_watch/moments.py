@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.folder_watch.ledger import Ledger, SongState
-from tasks.folder_watch.rules import WatchRules
+from flows.folder_watch.ledger import Ledger, SongState
+from flows.folder_watch.rules import WatchRules
 
 
 def next_moment(ledger: Ledger, rules: WatchRules) -> float:

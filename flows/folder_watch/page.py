@@ -13,9 +13,9 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.folder_watch.report import WatchReport
 from schemas.results import digest_of
 from tasks.common.settings import get_settings
-from tasks.folder_watch.report import WatchReport
 
 logger = logging.getLogger(__name__)
 

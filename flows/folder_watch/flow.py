@@ -20,21 +20,21 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.runtime import deployment
 
 from deployments.server.scheduled_runs import name_scheduled, next_start, scheduled_runs
+from flows.folder_watch.changes import Changes
+from flows.folder_watch.endings import give_up_unreadable, move_finished, settle_fate
+from flows.folder_watch.ledger import Ledger, SongRecord, SongState, opened
+from flows.folder_watch.moments import next_moment
+from flows.folder_watch.page import WatchPage, watch_run_name
+from flows.folder_watch.report import WatchReport
+from flows.folder_watch.rules import WatchRules
+from flows.folder_watch.scan import Looked, look
+from flows.folder_watch.starts import options_digest, place_in, songs_to_start
 from flows.life import LIFE, confine
 from flows.runs import deployment_id, ends_of, start_run
-from flows.watch_view import WatchPage, watch_run_name
 from schemas.options import AnalysisOptions
 from schemas.results import digest_of
 from tasks.common.liveness import DeadRun, reap_dead_runs
 from tasks.common.settings import get_settings
-from tasks.folder_watch.changes import Changes
-from tasks.folder_watch.fates import give_up_unreadable, move_finished, settle_fate
-from tasks.folder_watch.ledger import Ledger, SongRecord, SongState, opened
-from tasks.folder_watch.look import Looked, look
-from tasks.folder_watch.moments import next_moment
-from tasks.folder_watch.report import WatchReport
-from tasks.folder_watch.rules import WatchRules
-from tasks.folder_watch.starts import options_digest, place_in, songs_to_start
 
 logger = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flows.folder_watch.endings import take_up_elsewhere
+from flows.folder_watch.ledger import Ledger, SongRecord, SongState
+from flows.folder_watch.rules import WatchRules
+from flows.folder_watch.scan import unchanged
 from schemas.options import AnalysisOptions
 from schemas.results import digest_of
-from tasks.folder_watch.fates import take_up_elsewhere
-from tasks.folder_watch.ledger import Ledger, SongRecord, SongState
-from tasks.folder_watch.look import unchanged
-from tasks.folder_watch.rules import WatchRules
 
 
 def options_digest(options: AnalysisOptions) -> str:

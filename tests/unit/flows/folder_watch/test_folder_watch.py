@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from flows.folder_watch.endings import End, RunEnd, give_up_unreadable, message_codes, move_finished, settle_fate
+from flows.folder_watch.ledger import Ledger, SongRecord, SongState, opened
+from flows.folder_watch.rules import WatchRules
+from flows.folder_watch.scan import Looked, look
+from flows.folder_watch.starts import idempotency_key, options_digest, place_in, songs_to_start
 from schemas.options import AnalysisOptions, Quality
 from tasks.common.errors import FolderNotFound, StorageError
-from tasks.folder_watch.fates import End, RunEnd, give_up_unreadable, message_codes, move_finished, settle_fate
-from tasks.folder_watch.ledger import Ledger, SongRecord, SongState, opened
-from tasks.folder_watch.look import Looked, look
-from tasks.folder_watch.rules import WatchRules
-from tasks.folder_watch.starts import idempotency_key, options_digest, place_in, songs_to_start
 
 RULES = WatchRules(settle_sec=5, attempts=3, pause_sec=60, crashes=2)
 OPTIONS = "options"
@@ -105,7 +105,7 @@ def test_a_file_that_is_still_being_copied_waits(inbox: Path, look_once: Callabl
 def test_a_file_is_read_once_and_not_again_while_it_stays_as_it_is(
     inbox: Path, look_once: Callable[..., Looked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.folder_watch import look as module
+    from flows.folder_watch.flow import scan as module
 
     read: list[Path] = []
     hash_file = module.sha256_file
@@ -309,7 +309,7 @@ def test_nothing_in_failed_is_overwritten(inbox: Path, ledger: Ledger, look_once
 def test_a_file_that_cannot_be_read_is_reported_and_the_others_go_on(
     inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.folder_watch import look as module
+    from flows.folder_watch.flow import scan as module
 
     bad = drop(inbox, "bad.mp3", b"secret")
     drop(inbox, "good.mp3", b"open")
@@ -402,7 +402,7 @@ def test_a_quiet_look_at_many_files_reads_and_writes_nothing(
     def never(*arguments: object) -> None:
         raise AssertionError("nothing has changed")
 
-    monkeypatch.setattr("tasks.folder_watch.look.sha256_file", never)
+    monkeypatch.setattr("flows.folder_watch.scan.sha256_file", never)
     monkeypatch.setattr(Ledger, "put_song", never)
     before = os.stat(inbox.parent / "ledger.sqlite-wal").st_size
     assert look_once().files == 300

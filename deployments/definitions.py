@@ -57,7 +57,7 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "prune",
-        "flows.retention.prune",
+        "flows.retention.flow.prune",
         "Delete run records, cached results and audio that nothing has used for a week. Song Maps are kept, and what they refer to.",
         concurrency_limit=1,
         collision_strategy="CANCEL_NEW",

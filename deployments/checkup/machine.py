@@ -173,7 +173,7 @@ def check_artifact_store(settings: Settings) -> Finding:
     local = url.removeprefix("file://")
     if "://" not in local:
         return check_folder("artifact store", Path(local))
-    from tasks.common.retention_places import RemoteFolder
+    from flows.retention.places import RemoteFolder
 
     try:
         place = RemoteFolder(url)
@@ -190,7 +190,7 @@ def check_artifact_store(settings: Settings) -> Finding:
 
 def check_cache(settings: Settings) -> Finding:
     """How much the cache holds on this machine, and whether any of it is old."""
-    from tasks.common.retention_places import Folder
+    from flows.retention.places import Folder
 
     folders = [settings.results_dir, settings.scratch_dir]
     local = settings.artifacts_url.removeprefix("file://")

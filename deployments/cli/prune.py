@@ -12,10 +12,10 @@ from rich.table import Table
 
 from deployments.cli.console import error_console, print_error
 from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
-from flows.retention_report import size_text, totals_rows
+from flows.retention.page import size_text, totals_rows
+from flows.retention.prune import KINDS, PruneReport
 from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.progress import StepEvent, listening
-from tasks.common.retention import KINDS, PruneReport
 from tasks.common.settings import get_settings
 
 
@@ -76,7 +76,7 @@ def show(console: Console, report: PruneReport, list_files: bool) -> None:
 def _run(console: Console, days: float, dry_run: bool, outputs: list[Path], keep_all_audio_of_maps: bool) -> PruneReport:
     from prefect.client.orchestration import get_client
 
-    from flows.retention import prune
+    from flows.retention.flow import prune
 
     with get_client(sync_client=True) as client:
         if (problem := client.api_healthcheck()) is not None:

@@ -12,7 +12,7 @@ from prefect.settings import PREFECT_API_URL
 from deployments.checkup.machine import Finding
 from deployments.cli.doctor import examine
 from deployments.installation import install
-from flows.retention import prune
+from flows.retention.flow import prune
 from tasks.common.resources import RESOURCE_TAGS
 
 pytestmark = pytest.mark.usefixtures("prefect_api")

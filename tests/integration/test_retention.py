@@ -27,9 +27,9 @@ from prefect.client.schemas.filters import (
 from prefect.states import Running
 
 from flows import analyze_song
-from flows.retention import prune
+from flows.retention.flow import prune
+from flows.retention.prune import DAY_SEC, PruneReport
 from schemas.song_map import SongMap
-from tasks.common.retention import DAY_SEC, PruneReport
 from tasks.common.settings import get_settings
 from tasks.packager.validation import validate_file
 

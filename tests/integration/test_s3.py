@@ -16,11 +16,11 @@ import pytest
 from light_engines import AT_HAND
 
 from flows import analyze_song
+from flows.retention.prune import DAY_SEC, Retention
 from schemas.results import AudioRef
 from tasks.common.audio import WavWriter
 from tasks.common.errors import ArtifactMissing, StorageError
 from tasks.common.remote import open_store
-from tasks.common.retention import DAY_SEC, Retention
 from tasks.common.settings import get_settings, reset_settings
 from tasks.common.storage import ArtifactStore
 

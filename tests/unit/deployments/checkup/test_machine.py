@@ -205,7 +205,7 @@ def test_a_store_whose_package_is_missing_says_so(monkeypatch: pytest.MonkeyPatc
     def missing(url: str) -> Any:
         raise ImportError("Install s3fs to access S3")
 
-    monkeypatch.setattr("tasks.common.retention_places.RemoteFolder", missing)
+    monkeypatch.setattr("flows.retention.places.RemoteFolder", missing)
     finding = checkup.check_artifact_store(with_environment(monkeypatch, ARTIFACT_STORE="s3://bucket"))
     assert (finding.level, finding.found) == ("problem", "s3://bucket: Install s3fs to access S3")
 

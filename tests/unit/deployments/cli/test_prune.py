@@ -13,9 +13,9 @@ from rich.console import Console
 
 from deployments.cli import prune as prune_command
 from deployments.cli.prune import prune_now, show
-from flows.retention_report import show_in_ui, size_text, totals_rows
+from flows.retention.page import show_in_ui, size_text, totals_rows
+from flows.retention.prune import Pruned, PruneReport
 from tasks.common.errors import ApiUnreachable
-from tasks.common.retention import Pruned, PruneReport
 
 ITEMS = (
     Pruned(kind="record", name="chords-v1-abc", bytes=1200, used="2026-01-01T00:00:00Z"),

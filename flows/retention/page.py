@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from tasks.common.retention import KINDS, PruneReport
+from flows.retention.prune import KINDS, PruneReport
 
 logger = logging.getLogger(__name__)
 

@@ -24,10 +24,10 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
+from flows.retention.prune import Pruned, time_text
 from tasks.common.errors import ApiUnreachable
 from tasks.common.liveness import FLOWS
 from tasks.common.progress import Progress, silent
-from tasks.common.retention import Pruned, time_text
 
 _ENDED: Final = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
 #: How far the clocks of the server and of this machine may be apart.

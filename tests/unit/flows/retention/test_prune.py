@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from flows.retention.places import Folder, LockFolder, RecordFolder, RemoteFolder, StoredFile, place_at
+from flows.retention.prune import DAY_SEC, Pruned, PruneReport, Retention
 from schemas.results import AudioRef
 from tasks.common.audio import WavWriter
 from tasks.common.caching import KernelLockManager
 from tasks.common.last_use import modified, remove_unused, touch
 from tasks.common.remote import open_store
-from tasks.common.retention import DAY_SEC, Pruned, PruneReport, Retention
-from tasks.common.retention_places import Folder, LockFolder, RecordFolder, RemoteFolder, StoredFile, place_at
 from tasks.common.settings import Settings, get_settings, reset_settings
 from tasks.common.storage import ArtifactStore
 

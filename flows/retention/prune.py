@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from flows.retention.kept_maps import KeptMaps
+from flows.retention.places import Folder, LockFolder, Place, RecordFolder, RemoteFolder, StoredFile, place_at, try_lock
 from schemas.results import Frozen
 from tasks.common.progress import Progress, part_of, silent
-from tasks.common.retention_maps import KeptMaps
-from tasks.common.retention_places import Folder, LockFolder, Place, RecordFolder, RemoteFolder, StoredFile, place_at, try_lock
 from tasks.common.settings import Settings, is_remote
 from tasks.common.storage import audio_refs, is_alive
 

@@ -11,8 +11,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 
-from flows.life import LIFE
-from flows.outcome import flow_run_name
+from flows.run.endings import flow_run_name
+from flows.run.hooks import LIFE
 from schemas.options import AnalysisOptions
 from schemas.results import StepName
 from tasks.asr import transcribe_lyrics

@@ -13,9 +13,9 @@ Required are ingest, beats and package; any other step may fail, and the map is 
 # No postponed annotations here: Prefect resolves the parameters' types from a copy of the function that does not know this module's names.
 from pathlib import Path
 
-from flows.life import LIFE, confine
-from flows.outcome import flow_run_name, refuse_if_strict, run_state
-from flows.patience import patient_flow
+from flows.run.endings import flow_run_name, refuse_if_strict, run_state
+from flows.run.hooks import LIFE, confine
+from flows.run.patience import patient_flow
 from schemas.options import AnalysisOptions
 from schemas.song_map import SongMap
 from tasks.asr import transcribe_lyrics

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from deployments.cli.console import SongProgress, error_console, print_error, print_summary
 from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
-from flows.unreachable import leave_at_once, named
+from flows.run.unreachable import leave_at_once, named
 from schemas.options import AnalysisOptions
 from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.settings import get_settings

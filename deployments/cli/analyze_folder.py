@@ -11,8 +11,8 @@ from rich.console import Console
 
 from deployments.cli.console import error_console, print_error
 from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
+from flows.run.unreachable import leave_at_once, named
 from flows.song_files import find_songs
-from flows.unreachable import leave_at_once, named
 from schemas.batch import BatchSummary
 from schemas.options import AnalysisOptions
 from tasks.common.errors import AllSongsFailed, ApiUnreachable, FolderHasNoSongs, PerformiaError

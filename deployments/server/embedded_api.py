@@ -31,7 +31,7 @@ from typing import Any, Final
 
 from deployments.server.busy_database import App, waiting_for_database
 from deployments.server.interpreter import end_soon
-from flows.unreachable import refuse_unreachable
+from flows.run.unreachable import refuse_unreachable
 
 #: A first start migrates a new database: 14 s here, 75 s seen on slow machines.
 _START_SEC = 120.0

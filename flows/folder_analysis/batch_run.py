@@ -24,10 +24,10 @@ from flows.folder_analysis.entries import failed_entry, map_entry, recipe_of, sk
 from flows.folder_analysis.manifest import Manifest
 from flows.folder_analysis.page import FolderArtifacts
 from flows.folder_analysis.song_pool import in_parallel
-from flows.outcome import refuse_if_strict
+from flows.run.endings import refuse_if_strict
+from flows.run.unreachable import named
 from flows.song_analysis import analyze_song
 from flows.song_files import SongFile, SongFolder, find_songs
-from flows.unreachable import named
 from schemas.batch import BatchSummary, SongEntry
 from schemas.options import AnalysisOptions
 from schemas.plan import AnalysisPlan

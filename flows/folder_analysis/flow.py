@@ -13,8 +13,8 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.folder_analysis.batch_run import BatchRun, end_state
-from flows.life import LIFE, confine
-from flows.patience import patient_flow
+from flows.run.hooks import LIFE, confine
+from flows.run.patience import patient_flow
 from schemas.batch import BatchSummary
 from schemas.options import AnalysisOptions
 

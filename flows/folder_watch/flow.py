@@ -29,8 +29,8 @@ from flows.folder_watch.report import WatchReport
 from flows.folder_watch.rules import WatchRules
 from flows.folder_watch.scan import Looked, look
 from flows.folder_watch.starts import options_digest, place_in, songs_to_start
-from flows.life import LIFE, confine
-from flows.runs import deployment_id, ends_of, start_run
+from flows.run.hooks import LIFE, confine
+from flows.run.server_runs import deployment_id, ends_of, start_run
 from schemas.options import AnalysisOptions
 from schemas.results import digest_of
 from tasks.common.liveness import DeadRun, reap_dead_runs

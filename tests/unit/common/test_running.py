@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.states import Completed
 
-from flows import life
+from flows.run import hooks as life
 from tasks.common import heartbeat
 from tasks.common.errors import AudioError
 from tasks.common.heartbeat import EVENT, Heartbeat

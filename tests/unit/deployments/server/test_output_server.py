@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from deployments.server.output_server import serving_outputs
-from flows.live_progress import LiveProgress
+from flows.run.live_progress import LiveProgress
 from tasks.common.progress import StepEvent, publish
 
 

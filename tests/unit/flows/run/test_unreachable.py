@@ -15,7 +15,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from service import tones
 
-from flows.unreachable import named, refuse_unreachable
+from flows.run.unreachable import named, refuse_unreachable
 from tasks.common.errors import ApiUnreachable
 
 NOBODY = "http://127.0.0.1:1/api"

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from prefect.runtime import deployment
 
 from deployments.server.embedded_api import SERVICE_PID, api_is_private
-from flows.live_progress import LiveProgress
+from flows.run.live_progress import LiveProgress
 from tasks.common import liveness
 from tasks.common.confinement import refuse_input, refuse_output
 from tasks.common.heartbeat import Heartbeat

@@ -12,7 +12,7 @@ from rich.table import Table
 from schemas.options import Quality, Step
 from tasks.common import models
 from tasks.common.errors import ModelError, ModelUnavailable
-from tasks.common.model_registry import Model
+from tasks.common.models.registry import Model
 from tasks.common.planning import candidates
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from tasks.common.model_registry import Model, Wheel
+from tasks.common.models.registry import Model, Wheel
 from tasks.common.storage import sha256_file
 
 #: For each file of a model, the files that make it up, in their order: one, or the parts.

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.common import downloads, models
+from tasks.common import models
 from tasks.common.errors import ModelCorrupt, ModelDownloadFailed, ModelUnavailable, ModelUnknown
-from tasks.common.model_registry import MODELS, Model, ModelFile, Wheel
+from tasks.common.models import downloads
+from tasks.common.models.registry import MODELS, Model, ModelFile, Wheel
 from tasks.common.settings import get_settings, reset_settings
 
 WEIGHTS = bytes(range(256)) * 4096

@@ -24,10 +24,11 @@ from typing import Any, Literal, TypeVar
 from filelock import FileLock
 
 from schemas.results import ModelUse, digest_of
-from tasks.common import downloads, model_wheels
 from tasks.common.errors import ModelCorrupt, ModelUnavailable, ModelUnknown, StorageError
-from tasks.common.model_registry import MODELS, Model, ModelFile
-from tasks.common.model_wheels import Pieces
+from tasks.common.models import downloads
+from tasks.common.models import wheels as model_wheels
+from tasks.common.models.registry import MODELS, Model, ModelFile
+from tasks.common.models.wheels import Pieces
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.settings import get_settings
 from tasks.common.storage import atomic_write, join_atomic, link_or_copy, sha256_file

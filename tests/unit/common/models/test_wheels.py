@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.common import model_wheels, models, storage
+from tasks.common import models, storage
 from tasks.common.errors import ModelCorrupt, ModelUnavailable, StorageError
-from tasks.common.model_registry import Model, ModelFile, Wheel
+from tasks.common.models import wheels as model_wheels
+from tasks.common.models.registry import Model, ModelFile, Wheel
 from tasks.common.settings import get_settings
 
 ROOT = Path(__file__).parents[3]

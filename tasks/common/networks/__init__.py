@@ -1,0 +1,1 @@
+"""What several neural networks need to run fast on a CPU."""

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.common import models
-from tasks.common.madmom_support import SHORTEST_FRAMES, quieten
+from tasks.common.networks.madmom_support import SHORTEST_FRAMES, quieten
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.resources import threads
 from tasks.common.spectra import Features, Shape, log_spectra, rises

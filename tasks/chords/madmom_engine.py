@@ -20,7 +20,7 @@ from tasks.chords.posteriors import ChangeCost, ChordPosteriors, normalise_rows
 from tasks.common import models
 from tasks.common.audio import SAMPLE_RATE, read_stereo
 from tasks.common.errors import ModelCorrupt
-from tasks.common.madmom_support import quieten
+from tasks.common.networks.madmom_support import quieten
 from tasks.common.progress import Progress, silent
 
 HOP: Final = 4410  # 10 frames per second

@@ -45,7 +45,7 @@ def track_beats(song: Material, truth: Annotations) -> dict[str, float]:
     from madmom.features.downbeats import DBNDownBeatTrackingProcessor, RNNDownBeatProcessor
     from madmom.features.key import CNNKeyRecognitionProcessor, key_prediction_to_label
 
-    from tasks.common.madmom_support import quieten
+    from tasks.common.networks.madmom_support import quieten
 
     figures: dict[str, float] = {}
     if truth.beats is not None or truth.tempo_bpm is not None:

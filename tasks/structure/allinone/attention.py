@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tasks.common.scratch import Scratch
+from tasks.common.networks.scratch import Scratch
 
 #: Positions that each position attends to.
 WINDOW = 5

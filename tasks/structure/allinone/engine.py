@@ -15,10 +15,10 @@ import soundfile
 from schemas.results import StemName
 from tasks.common import models
 from tasks.common.errors import ModelCorrupt
-from tasks.common.madmom_support import SHORTEST_FRAMES
+from tasks.common.networks.madmom_support import SHORTEST_FRAMES
+from tasks.common.networks.side_by_side import side_by_side
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.resources import best_device, threads
-from tasks.common.side_by_side import side_by_side
 from tasks.common.spectra import FPS, HOP, Shape, log_spectra
 from tasks.structure.allinone.contract import BANDS, FUNCTIONS, INSTRUMENTS
 
@@ -74,7 +74,7 @@ def hear(stems: Mapping[StemName, Path], progress: Progress = silent) -> Heard:
 
 def _in_turn(networks: Sequence[Any], spectra: Any) -> list[Callable[[Any], Any]]:
     """The networks, each of which takes the memory of one that is done."""
-    from tasks.common.scratch import Scratches
+    from tasks.common.networks.scratch import Scratches
 
     scratches = Scratches(spectra)
 

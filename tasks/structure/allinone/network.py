@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks.common.scratch import Scratch
+from tasks.common.networks.scratch import Scratch
 from tasks.structure.allinone.attention import WINDOW, attend_among_instruments, attend_in_time
 from tasks.structure.allinone.contract import FUNCTIONS, INSTRUMENTS
 

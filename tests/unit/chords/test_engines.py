@@ -14,7 +14,7 @@ from tasks.chords.lv_features import features
 from tasks.chords.posteriors import normalise_rows
 from tasks.common.audio import read_mono
 from tasks.common.constant_q import estimate_tuning
-from tasks.common.scratch import Scratch
+from tasks.common.networks.scratch import Scratch
 
 SHAPE = template_engine.SHAPE
 

@@ -14,9 +14,9 @@ import soundfile
 import torch
 
 from tasks.common import models
-from tasks.common.scratch import Scratch
+from tasks.common.networks.scratch import Scratch
+from tasks.common.networks.side_by_side import side_by_side
 from tasks.common.settings import reset_settings
-from tasks.common.side_by_side import side_by_side
 from tasks.common.spectra import FPS
 from tasks.structure.allinone import engine
 from tasks.structure.allinone.attention import WINDOW, attend_among_instruments, attend_in_time

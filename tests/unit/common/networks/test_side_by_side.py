@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from tasks.common import side_by_side as module
-from tasks.common.side_by_side import compute_on_one_thread, side_by_side
+from tasks.common.networks import side_by_side as module
+from tasks.common.networks.side_by_side import compute_on_one_thread, side_by_side
 
 
 def test_a_thread_of_a_pool_computes_alone_and_others_do_not() -> None:

@@ -17,7 +17,7 @@ from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 
 from deployments.definitions import WORK_POOL
 from deployments.limits import make_limits
-from tasks.common.heartbeat import EVENT, HEARTBEAT_SEC
+from tasks.common.orchestration.heartbeat import EVENT, HEARTBEAT_SEC
 from tasks.common.remote import shown
 from tasks.common.settings import Settings, get_settings, is_remote, local_path
 

@@ -21,10 +21,10 @@ from schemas.song_map import SongMap
 from tasks.asr import transcribe_lyrics
 from tasks.beats_key import track_beats_and_key
 from tasks.chords import recognize_chords
+from tasks.common.orchestration.running import even_if_failed, join, submit, submit_here
+from tasks.common.orchestration.task_runners import ChosenTaskRunner
 from tasks.common.planning import make_plan
-from tasks.common.running import even_if_failed, join, submit, submit_here
 from tasks.common.storage import sweep_scratch
-from tasks.common.task_runners import ChosenTaskRunner
 from tasks.ingest import ingest_song
 from tasks.ingest.checks import file_identity, refuse_changed
 from tasks.melody_bass import track_bass, track_melody

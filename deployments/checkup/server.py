@@ -159,7 +159,7 @@ def check_deployments(client: Any, now: datetime.datetime) -> list[Finding]:
     from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 
     from deployments.definitions import DEFINITIONS
-    from tasks.common.liveness import FLOWS
+    from tasks.common.orchestration.liveness import FLOWS
 
     found = client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=list(FLOWS))))
     there = {deployment.name: deployment for deployment in found}
@@ -189,7 +189,7 @@ def check_late(client: Any) -> Finding:
     """Runs that should have started and did not."""
     from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterState, FlowRunFilterStateName
 
-    from tasks.common.liveness import FLOWS
+    from tasks.common.orchestration.liveness import FLOWS
 
     late = client.count_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=list(FLOWS))),

@@ -96,7 +96,7 @@ def _refuse_after_decoding(song: Path, options: AnalysisOptions) -> None:
 
     For later songs the API is up, and the ingest step says the same as fast.
     """
-    from tasks.common.keys import is_kept
+    from tasks.common.orchestration.keys import is_kept
     from tasks.common.step import local_context
     from tasks.ingest.checks import file_identity
     from tasks.ingest.ingest import VERSION, ingest_ahead

@@ -10,7 +10,7 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFi
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
-from tasks.common.liveness import FLOWS
+from tasks.common.orchestration.liveness import FLOWS
 
 _OURS = FlowFilter(name=FlowFilterName(any_=list(FLOWS)))
 

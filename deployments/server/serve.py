@@ -129,7 +129,7 @@ def prepare(own_server: bool) -> list[str]:
     from deployments.installation import install
     from deployments.limits import free_lost_slots
     from flows.folder_watch.page import WATCH_NAME
-    from tasks.common.liveness import reap_dead_runs
+    from tasks.common.orchestration.liveness import reap_dead_runs
 
     # The watch of the inbox is always under way and is started anew: nothing to tell a person.
     dead = [run for run in reap_dead_runs(server_is_ours=own_server) if not run.name.startswith(WATCH_NAME)]
@@ -230,7 +230,7 @@ def _look_after(console: Console, api: EmbeddedApi, stopping: threading.Event) -
     from prefect.client.orchestration import get_client
 
     from deployments.server.watch_keeper import WatchKeeper
-    from tasks.common.liveness import any_died_here, reap_dead_runs
+    from tasks.common.orchestration.liveness import any_died_here, reap_dead_runs
 
     keeper = WatchKeeper()
     ask_at = 0.0

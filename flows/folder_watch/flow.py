@@ -33,7 +33,7 @@ from flows.run.hooks import LIFE, confine
 from flows.run.server_runs import deployment_id, ends_of, start_run
 from schemas.options import AnalysisOptions
 from schemas.results import digest_of
-from tasks.common.liveness import DeadRun, reap_dead_runs
+from tasks.common.orchestration.liveness import DeadRun, reap_dead_runs
 from tasks.common.settings import get_settings
 
 logger = logging.getLogger(__name__)

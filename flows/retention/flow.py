@@ -14,9 +14,9 @@ from flows.retention.page import show_in_ui
 from flows.retention.prune import DAY_SEC, PruneReport, Retention, time_text
 from flows.retention.run_records import oldest_current_run, prune_runs
 from flows.run.hooks import LIFE, confine
-from tasks.common.liveness import reap_dead_runs
+from tasks.common.orchestration.liveness import reap_dead_runs
+from tasks.common.orchestration.running import current_flow_run
 from tasks.common.progress import part_of, reporter
-from tasks.common.running import current_flow_run
 from tasks.common.settings import get_settings
 
 

@@ -26,7 +26,7 @@ from prefect.exceptions import ObjectNotFound
 
 from flows.retention.prune import Pruned, time_text
 from tasks.common.errors import ApiUnreachable
-from tasks.common.liveness import FLOWS
+from tasks.common.orchestration.liveness import FLOWS
 from tasks.common.progress import Progress, silent
 
 _ENDED: Final = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]

@@ -16,12 +16,12 @@ from prefect.runtime import deployment
 
 from deployments.server.embedded_api import SERVICE_PID, api_is_private
 from flows.run.live_progress import LiveProgress
-from tasks.common import liveness
 from tasks.common.confinement import refuse_input, refuse_output
-from tasks.common.heartbeat import Heartbeat
+from tasks.common.orchestration import liveness
+from tasks.common.orchestration.heartbeat import Heartbeat
+from tasks.common.orchestration.task_runners import quiet_timeouts
 from tasks.common.settings import get_settings
 from tasks.common.storage import discard_unfinished
-from tasks.common.task_runners import quiet_timeouts
 
 _PARENT_SEC: Final = 1.0
 

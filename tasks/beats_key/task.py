@@ -7,9 +7,9 @@ from prefect import task
 from schemas.plan import StepPlan
 from schemas.results import BeatsKey, SongSource, StemSet
 from tasks.beats_key import track as engine
-from tasks.common.caching import StepCache
+from tasks.common.orchestration.caching import StepCache
+from tasks.common.orchestration.running import announce, given, is_transient, running
 from tasks.common.resources import CPU_HEAVY
-from tasks.common.running import announce, given, is_transient, running
 
 
 @task(

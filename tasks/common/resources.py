@@ -16,7 +16,7 @@ from tasks.common.settings import get_settings
 if TYPE_CHECKING:
     import torch
 
-#: Tags of the tasks, and names of the limits that `performia setup` makes; see `tasks.common.slots`.
+#: Tags of the tasks, and names of the limits that `performia setup` makes; see `tasks.common.orchestration.slots`.
 GPU: Final = "gpu"
 CPU_HEAVY: Final = "cpu-heavy"
 MEMORY_HEAVY: Final = "memory-heavy"

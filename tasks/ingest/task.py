@@ -7,8 +7,8 @@ from pathlib import Path
 from prefect import task
 
 from schemas.results import SongSource
-from tasks.common.caching import StepCache
-from tasks.common.running import announce, is_transient, running
+from tasks.common.orchestration.caching import StepCache
+from tasks.common.orchestration.running import announce, is_transient, running
 from tasks.ingest import ingest as engine
 
 

@@ -6,9 +6,9 @@ from prefect import task
 
 from schemas.plan import StepPlan
 from schemas.results import Part, SongSource, StemSet
-from tasks.common.caching import StepCache
+from tasks.common.orchestration.caching import StepCache
+from tasks.common.orchestration.running import announce, is_transient, running
 from tasks.common.resources import CPU_HEAVY
-from tasks.common.running import announce, is_transient, running
 from tasks.melody_bass import track as engine
 
 

@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from schemas.options import AnalysisOptions
 from schemas.results import BeatsKey, Chords, Lyrics, Part, SongSource, StemSet, StepName, Structure
 from schemas.song_map import SongMap
-from tasks.common.running import announce, is_transient, running
+from tasks.common.orchestration.running import announce, is_transient, running
 from tasks.common.settings import get_settings
 from tasks.packager import package as engine
 from tasks.packager.folder import MAP_NAME

@@ -6,9 +6,9 @@ from prefect import task
 
 from schemas.plan import StepPlan
 from schemas.results import SongSource, StemSet
-from tasks.common.caching import StepCache
+from tasks.common.orchestration.caching import StepCache
+from tasks.common.orchestration.running import announce, is_transient, running
 from tasks.common.resources import CPU_HEAVY, GPU, MEMORY_HEAVY
-from tasks.common.running import announce, is_transient, running
 from tasks.separation import separate as engine
 
 

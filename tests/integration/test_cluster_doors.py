@@ -22,7 +22,7 @@ import psutil
 
 if __name__ == "__main__":
     from prefect.settings import PREFECT_API_URL, temporary_settings
-    from tasks.common import task_runners
+    from tasks.common.orchestration import task_runners
     from tasks.common.settings import Settings
 
     kind, stranger, home = sys.argv[1:]

@@ -21,11 +21,11 @@ from prefect.states import Cancelling, Crashed, Pending, Running
 
 from deployments.installation import WATCH_AGAIN, ZOMBIES, install, make_watch_automation
 from deployments.limits import free_lost_slots, suggested_limits
-from tasks.common import slots as module
-from tasks.common.liveness import mark_ended, mark_running, reap_dead_runs
+from tasks.common.orchestration import slots as module
+from tasks.common.orchestration.liveness import mark_ended, mark_running, reap_dead_runs
+from tasks.common.orchestration.slots import slots, slots_dir
 from tasks.common.resources import CPU_HEAVY, GPU, MEMORY_HEAVY, RESOURCE_TAGS, limits_of
 from tasks.common.settings import get_settings, reset_settings
-from tasks.common.slots import slots, slots_dir
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -100,7 +100,7 @@ def test_the_slot_of_a_killed_process_is_free_for_the_next_at_once(
 ) -> None:
     code = f"""
 import sys, time
-from tasks.common.slots import slots
+from tasks.common.orchestration.slots import slots
 with slots([{limit!r}]):
     print("held", flush=True)
     time.sleep(600)

@@ -10,7 +10,7 @@ import yaml
 
 from deployments import prefect_yaml
 from deployments.definitions import DEFINITIONS, Definition
-from tasks.common.liveness import FLOWS
+from tasks.common.orchestration.liveness import FLOWS
 
 FILE = Path(__file__).parents[3] / "prefect.yaml"
 

@@ -21,8 +21,8 @@ from flows.retention.places import Folder, LockFolder, RecordFolder, RemoteFolde
 from flows.retention.prune import DAY_SEC, Pruned, PruneReport, Retention
 from schemas.results import AudioRef
 from tasks.common.audio import WavWriter
-from tasks.common.caching import KernelLockManager
 from tasks.common.last_use import modified, remove_unused, touch
+from tasks.common.orchestration.caching import KernelLockManager
 from tasks.common.remote import open_store
 from tasks.common.settings import Settings, get_settings, reset_settings
 from tasks.common.storage import ArtifactStore
@@ -326,7 +326,7 @@ HAMMER = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from tasks.common.caching import KernelLockManager
+from tasks.common.orchestration.caching import KernelLockManager
 locks, inside = KernelLockManager(), Path(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()

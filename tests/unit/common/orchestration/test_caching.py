@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Loudness, ModelUse, SongSource, StepReport, Tags
-from tasks.common.caching import KernelLockManager, drop_stale
-from tasks.common.keys import is_kept, step_key
+from tasks.common.orchestration.caching import KernelLockManager, drop_stale
+from tasks.common.orchestration.keys import is_kept, step_key
 from tasks.common.records import Records
 from tasks.common.settings import get_settings
 
@@ -181,7 +181,7 @@ def test_an_unreadable_record_is_dropped(content: bytes) -> None:
 HOLD = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from tasks.common.caching import KernelLockManager
+from tasks.common.orchestration.caching import KernelLockManager
 assert KernelLockManager().acquire_lock("key", "child")
 print("held", flush=True)
 time.sleep(60)

@@ -29,8 +29,8 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
+from tasks.common.orchestration.slots import free_dead_leases, is_left, slots_dir
 from tasks.common.settings import get_settings
-from tasks.common.slots import free_dead_leases, is_left, slots_dir
 
 #: The flows of this project, by Prefect's name.
 FLOWS: Final = ("analyze-song", "analyze-folder", "watch-folder", "prune")

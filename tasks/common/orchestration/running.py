@@ -15,12 +15,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import opaque, quote
 
 from schemas.results import StepName
-from tasks.common.caching import cached, resource_tags
 from tasks.common.errors import PerformiaError
+from tasks.common.orchestration.caching import cached, resource_tags
+from tasks.common.orchestration.slots import slots
 from tasks.common.progress import StepEvent, publish, reporter
 from tasks.common.resources import import_torch, limits_of
 from tasks.common.settings import get_settings
-from tasks.common.slots import slots
 from tasks.common.step import StepContext
 from tasks.common.storage import ArtifactStore
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
-from tasks.common import slots
 from tasks.common.errors import ApiUnreachable
+from tasks.common.orchestration import slots
 
 
 class Server:

@@ -14,9 +14,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.common.errors import TaskRunnerUnavailable
-from tasks.common.running import _AllowFailure, submit
+from tasks.common.orchestration.running import _AllowFailure, submit
+from tasks.common.orchestration.task_runners import ChosenTaskRunner, make_task_runner, worker_environment
 from tasks.common.settings import Settings, reset_settings
-from tasks.common.task_runners import ChosenTaskRunner, make_task_runner, worker_environment
 
 SOMEWHERE = {PREFECT_API_URL: "http://127.0.0.1:1/api"}
 
@@ -47,7 +47,7 @@ def test_workers_need_a_server_that_they_can_reach(name: Any) -> None:
 
 def test_a_dask_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("prefect_dask", reason="pip install 'performia[dask]'")
-    monkeypatch.setattr("tasks.common.task_runners._CONNECT_SEC", 0.2)
+    monkeypatch.setattr("tasks.common.orchestration.task_runners._CONNECT_SEC", 0.2)
     with temporary_settings(SOMEWHERE), pytest.raises(TaskRunnerUnavailable, match=r"tcp://127\.0\.0\.1:1 "):
         make_task_runner(Settings(task_runner="dask", task_runner_address="tcp://127.0.0.1:1"))
 

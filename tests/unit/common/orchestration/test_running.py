@@ -14,10 +14,10 @@ from prefect.context import TaskRunContext
 from prefect.states import Completed
 
 from flows.run import hooks as life
-from tasks.common import heartbeat
 from tasks.common.errors import AudioError
-from tasks.common.heartbeat import EVENT, Heartbeat
-from tasks.common.running import even_if_failed, given, join, submit
+from tasks.common.orchestration import heartbeat
+from tasks.common.orchestration.heartbeat import EVENT, Heartbeat
+from tasks.common.orchestration.running import even_if_failed, given, join, submit
 
 
 @task(persist_result=False)
@@ -129,7 +129,7 @@ def test_runs_report_that_they_live_where_a_server_listens(private: bool, prefec
 
 _SIDE_BY_SIDE = """
 import sys
-from tasks.common.running import running
+from tasks.common.orchestration.running import running
 for step in ("ingest", "separation"):
     with running(step):
         pass

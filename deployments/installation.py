@@ -18,8 +18,8 @@ from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 from deployments.definitions import WORK_POOL
 from deployments.limits import make_limits
 from tasks.common.orchestration.heartbeat import EVENT, HEARTBEAT_SEC
-from tasks.common.remote import shown
 from tasks.common.settings import Settings, get_settings, is_remote, local_path
+from tasks.common.storage.remote import shown
 
 ZOMBIES: Final = "Performia: end runs whose process is gone"
 WATCH_AGAIN: Final = "Performia: watch the inbox again"

@@ -17,7 +17,7 @@ from tasks.benchmark.growth_plot import plot
 from tasks.benchmark.request import Request
 from tasks.common.resources import hardware
 from tasks.common.settings import get_settings
-from tasks.common.storage import atomic_write
+from tasks.common.storage.artifacts import atomic_write
 from tasks.ingest.checks import refuse_early
 
 

@@ -24,7 +24,7 @@ from tasks.chords import recognize_chords
 from tasks.common.orchestration.running import even_if_failed, join, submit, submit_here
 from tasks.common.orchestration.task_runners import ChosenTaskRunner
 from tasks.common.planning import make_plan
-from tasks.common.storage import sweep_scratch
+from tasks.common.storage.artifacts import sweep_scratch
 from tasks.ingest import ingest_song
 from tasks.ingest.checks import file_identity, refuse_changed
 from tasks.melody_bass import track_bass, track_melody

@@ -18,7 +18,7 @@ from flows.run.unreachable import leave_at_once, named
 from schemas.options import AnalysisOptions
 from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.settings import get_settings
-from tasks.common.storage import sweep_scratch
+from tasks.common.storage.artifacts import sweep_scratch
 from tasks.ingest.checks import refuse_early
 
 _IMPORTING = "import of the flow"

@@ -17,7 +17,7 @@ from schemas.batch import BatchSummary
 from schemas.options import AnalysisOptions
 from tasks.common.errors import AllSongsFailed, ApiUnreachable, FolderHasNoSongs, PerformiaError
 from tasks.common.settings import get_settings
-from tasks.common.storage import discard_unfinished
+from tasks.common.storage.artifacts import discard_unfinished
 
 
 def analyze_folder_command(

@@ -30,7 +30,7 @@ from deployments.server.embedded_api import SERVICE_PID, EmbeddedApi, quiet_pref
 from deployments.server.output_server import serving_outputs
 from tasks.common.errors import AlreadyServing, FolderUnusable, PortTaken
 from tasks.common.settings import get_settings, reset_settings
-from tasks.common.storage import atomic_write
+from tasks.common.storage.artifacts import atomic_write
 
 PORT: Final = 4200
 _LOOK_AFTER_SEC: Final = 2.0

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from flows.song_files import SongFile
 from schemas.batch import SongEntry
 from tasks.common.errors import StorageError
-from tasks.common.storage import atomic_write, sha256_file
+from tasks.common.storage.artifacts import atomic_write, sha256_file
 
 logger = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from tasks.common.errors import (
     AudioTooShort,
     AudioTruncated,
 )
-from tasks.common.storage import atomic_write
+from tasks.common.storage.artifacts import atomic_write
 
 
 class End(StrEnum):

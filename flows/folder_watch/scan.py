@@ -16,7 +16,7 @@ from flows.folder_watch.ledger import FileRecord, Ledger, SongRecord, SongState
 from flows.folder_watch.rules import WatchRules
 from flows.song_files import SkippedFile, SongFile, find_songs
 from tasks.common.progress import Progress, silent
-from tasks.common.storage import sha256_file
+from tasks.common.storage.artifacts import sha256_file
 
 
 @dataclass

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from tasks.common.errors import StorageError
-from tasks.common.last_use import GUARD, modified, remove_unused
-from tasks.common.remote import open_store
 from tasks.common.settings import is_remote, local_path
+from tasks.common.storage.last_use import GUARD, modified, remove_unused
+from tasks.common.storage.remote import open_store
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Place(Protocol):
 
 
 class Folder:
-    """A folder on a disk. Whoever uses one of its files meanwhile keeps it; see `tasks.common.last_use`."""
+    """A folder on a disk. Whoever uses one of its files meanwhile keeps it; see `tasks.common.storage.last_use`."""
 
     def __init__(self, root: Path):
         self.root = root

@@ -21,7 +21,7 @@ from tasks.common.orchestration import liveness
 from tasks.common.orchestration.heartbeat import Heartbeat
 from tasks.common.orchestration.task_runners import quiet_timeouts
 from tasks.common.settings import get_settings
-from tasks.common.storage import discard_unfinished
+from tasks.common.storage.artifacts import discard_unfinished
 
 _PARENT_SEC: Final = 1.0
 

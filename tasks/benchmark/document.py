@@ -15,7 +15,7 @@ from typing import Any
 
 from tasks.common.errors import BenchmarkFailed
 from tasks.common.resources import hardware
-from tasks.common.storage import atomic_write
+from tasks.common.storage.artifacts import atomic_write
 
 Document = dict[str, Any]
 

@@ -21,7 +21,7 @@ from tasks.benchmark.processes import end_of, new_place, run, surroundings
 from tasks.benchmark.request import Request
 from tasks.benchmark.tables import table
 from tasks.common.errors import BenchmarkFailed
-from tasks.common.storage import atomic_write
+from tasks.common.storage.artifacts import atomic_write
 
 _PER_SEC: Final = 50
 _TOP: Final = 5

@@ -21,7 +21,7 @@ from tasks.common.errors import AudioError, EngineFailed, ModelUnavailable, OutO
 from tasks.common.progress import Progress, silent
 from tasks.common.resources import is_out_of_memory
 from tasks.common.settings import Settings, get_settings
-from tasks.common.storage import ArtifactStore
+from tasks.common.storage.artifacts import ArtifactStore
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 
-from tasks.common.storage import atomic_write, sha256_file
+from tasks.common.storage.artifacts import atomic_write, sha256_file
 from tasks.evaluation.annotations import PitchTrack
 
 _LOWEST_HZ = 27.5

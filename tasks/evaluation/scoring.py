@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Part, SongSource, StemSet, StepName, Structure
-from tasks.common.storage import ArtifactStore, atomic_write
+from tasks.common.storage.artifacts import ArtifactStore, atomic_write
 from tasks.evaluation import baselines
 from tasks.evaluation.annotations import AnnotatedSong, Annotations
 from tasks.evaluation.baselines import BASELINES, Material

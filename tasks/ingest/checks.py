@@ -19,7 +19,7 @@ from tasks.common.errors import (
     AudioUnreadable,
 )
 from tasks.common.settings import Settings, get_settings
-from tasks.common.storage import sha256_file
+from tasks.common.storage.artifacts import sha256_file
 
 
 def file_identity(path: Path) -> str:

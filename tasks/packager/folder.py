@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.common.errors import StorageError
-from tasks.common.storage import remove_abandoned, unfinished_name
+from tasks.common.storage.artifacts import remove_abandoned, unfinished_name
 
 MAP_NAME: Final = "song_map.json"
 INVALID_FOLDER: Final = "invalid"

@@ -15,7 +15,7 @@ from schemas.results import AudioRef, StemSet, StepResult
 from schemas.song_map import SongMap
 from tasks.common.errors import StorageError
 from tasks.common.step import StepContext
-from tasks.common.storage import atomic_write, copy_atomic
+from tasks.common.storage.artifacts import atomic_write, copy_atomic
 from tasks.packager.folder import INVALID_FOLDER, MAP_NAME, REPORT_NAME, claim_folder, release_claim
 from tasks.packager.join import stem_files
 from tasks.packager.outcomes import Outcomes, describe

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.common.resources import cpu_has_bfloat16, threads
-from tasks.common.storage import sha256_file
+from tasks.common.storage.artifacts import sha256_file
 
 if TYPE_CHECKING:
     import torch

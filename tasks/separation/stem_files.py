@@ -18,7 +18,7 @@ import soundfile
 
 from schemas.results import AudioRef
 from tasks.common.audio import Samples, WavWriter, read_stereo
-from tasks.common.storage import ArtifactStore
+from tasks.common.storage.artifacts import ArtifactStore
 from tasks.separation.stft import Reader
 
 _FILES: Final = ("vocals", "drums", "bass", "other", "instrumental")

@@ -21,7 +21,7 @@ from tasks.common import models
 from tasks.common.audio import WavWriter
 from tasks.common.settings import get_settings, reset_settings
 from tasks.common.step import StepContext
-from tasks.common.storage import ArtifactStore
+from tasks.common.storage.artifacts import ArtifactStore
 from tasks.separation.separate import separate_song
 
 DEMO = Path(__file__).parents[1] / "demo_song" / "demo_song.ogg"

@@ -20,7 +20,7 @@ from tasks.beats_key.track import track_beats_and_key
 from tasks.common.audio import WavWriter, read_mono
 from tasks.common.settings import Settings
 from tasks.common.step import StepContext
-from tasks.common.storage import ArtifactStore
+from tasks.common.storage.artifacts import ArtifactStore
 
 DEMO = Path(__file__).parent.parent / "demo_song"
 Track = Callable[..., BeatsKey]

@@ -15,7 +15,7 @@ from schemas.results import SongSource, StepReport
 from tasks.common.audio import WavWriter
 from tasks.common.settings import get_settings
 from tasks.common.step import StepContext
-from tasks.common.storage import ArtifactStore
+from tasks.common.storage.artifacts import ArtifactStore
 from tasks.melody_bass.track import track_bass, track_melody
 from tasks.separation.separate import separate_song
 

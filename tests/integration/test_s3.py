@@ -20,9 +20,9 @@ from flows.retention.prune import DAY_SEC, Retention
 from schemas.results import AudioRef
 from tasks.common.audio import WavWriter
 from tasks.common.errors import ArtifactMissing, StorageError
-from tasks.common.remote import open_store
 from tasks.common.settings import get_settings, reset_settings
-from tasks.common.storage import ArtifactStore
+from tasks.common.storage.artifacts import ArtifactStore
+from tasks.common.storage.remote import open_store
 
 moto_server = pytest.importorskip("moto.server", reason="the S3 server of these tests is moto's: pip install 'moto[server]'")
 s3fs = pytest.importorskip("s3fs", reason="pip install 'performia[s3]'")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tasks.common.errors import ModelDownloadFailed
 from tasks.common.progress import Progress, silent
 from tasks.common.settings import get_settings
-from tasks.common.storage import sha256_file
+from tasks.common.storage.artifacts import sha256_file
 
 #: How long an answer of `hub_reachable` holds: about one run.
 _REMEMBER_SEC = 120.0

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tasks.common.models.registry import Model, Wheel
-from tasks.common.storage import sha256_file
+from tasks.common.storage.artifacts import sha256_file
 
 #: For each file of a model, the files that make it up, in their order: one, or the parts.
 Pieces = dict[str, tuple[Path, ...]]

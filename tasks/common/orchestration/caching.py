@@ -25,9 +25,9 @@ from prefect.transactions import IsolationLevel
 
 from schemas.plan import StepPlan
 from tasks.common.orchestration.keys import step_key
-from tasks.common.records import RecordRefused, Records, result_of
 from tasks.common.settings import get_settings, is_remote, local_path
-from tasks.common.storage import ArtifactStore, audio_refs
+from tasks.common.storage.artifacts import ArtifactStore, audio_refs
+from tasks.common.storage.result_records import RecordRefused, Records, result_of
 
 logger = logging.getLogger(__name__)
 

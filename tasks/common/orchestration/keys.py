@@ -12,8 +12,8 @@ from typing import Any
 from schemas.plan import StepPlan
 from schemas.results import StepResult, digest_of
 from tasks.common.errors import PerformiaError
-from tasks.common.records import RecordRefused, Records
 from tasks.common.settings import get_settings
+from tasks.common.storage.result_records import RecordRefused, Records
 
 
 def step_key(step: str, version: int, inputs: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from tasks.common.progress import StepEvent, publish, reporter
 from tasks.common.resources import import_torch, limits_of
 from tasks.common.settings import get_settings
 from tasks.common.step import StepContext
-from tasks.common.storage import ArtifactStore
+from tasks.common.storage.artifacts import ArtifactStore
 
 T = TypeVar("T")
 

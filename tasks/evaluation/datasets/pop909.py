@@ -20,7 +20,7 @@ from pathlib import Path
 import mido
 
 from tasks.common.errors import EvaluationDataUnusable
-from tasks.common.storage import unfinished
+from tasks.common.storage.artifacts import unfinished
 from tasks.evaluation.annotations import AnnotatedSong, Annotations, Span, TrueNote
 from tasks.evaluation.datasets.reading import beats_and_positions, columns, spans, tempo_of
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tasks.common.storage import unfinished
+from tasks.common.storage.artifacts import unfinished
 from tasks.evaluation.annotations import Span, TimedWord
 
 

@@ -18,7 +18,7 @@ from tasks.common.audio import WavWriter
 from tasks.common.errors import EngineFailed, PerformiaError
 from tasks.common.settings import Settings
 from tasks.common.step import StepContext
-from tasks.common.storage import ArtifactStore
+from tasks.common.storage.artifacts import ArtifactStore
 
 DURATION = 20.0
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from schemas.results import Tags
 from tasks.common.audio import read_stereo
 from tasks.common.step import StepContext
-from tasks.common.storage import sha256_file
+from tasks.common.storage.artifacts import sha256_file
 from tasks.ingest.container import read_tags
 from tasks.ingest.ingest import ingest_ahead, ingest_song
 from tasks.ingest.loudness import LoudnessMeter

@@ -18,7 +18,7 @@ from tasks.common import models
 from tasks.common.audio import Samples, WavWriter
 from tasks.common.settings import get_settings, reset_settings
 from tasks.common.step import StepContext
-from tasks.common.storage import ArtifactStore
+from tasks.common.storage.artifacts import ArtifactStore
 from tasks.separation.stft import Reader
 
 SOURCES = ["drums", "bass", "other", "vocals"]

@@ -19,8 +19,8 @@ from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Loudness, ModelUse, SongSource, StepReport, Tags
 from tasks.common.orchestration.caching import KernelLockManager, drop_stale
 from tasks.common.orchestration.keys import is_kept, step_key
-from tasks.common.records import Records
 from tasks.common.settings import get_settings
+from tasks.common.storage.result_records import Records
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -16,7 +16,7 @@ from flows.folder_analysis.manifest import CSV_COLUMNS, Manifest
 from flows.song_files import SongFile, find_songs
 from schemas.batch import SongEntry
 from tasks.common.errors import StorageError
-from tasks.common.storage import sha256_file
+from tasks.common.storage.artifacts import sha256_file
 
 
 @pytest.fixture

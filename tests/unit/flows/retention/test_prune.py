@@ -21,11 +21,11 @@ from flows.retention.places import Folder, LockFolder, RecordFolder, RemoteFolde
 from flows.retention.prune import DAY_SEC, Pruned, PruneReport, Retention
 from schemas.results import AudioRef
 from tasks.common.audio import WavWriter
-from tasks.common.last_use import modified, remove_unused, touch
 from tasks.common.orchestration.caching import KernelLockManager
-from tasks.common.remote import open_store
 from tasks.common.settings import Settings, get_settings, reset_settings
-from tasks.common.storage import ArtifactStore
+from tasks.common.storage.artifacts import ArtifactStore
+from tasks.common.storage.last_use import modified, remove_unused, touch
+from tasks.common.storage.remote import open_store
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "chords-v1-" + "a" * 40

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tasks.common.last_use import GUARD, remove_unused, touch
 from tasks.common.settings import get_settings
+from tasks.common.storage.last_use import GUARD, remove_unused, touch
 
 #: What was used a moment ago is about to be opened.
 _IN_USE_SEC: Final = 60.0

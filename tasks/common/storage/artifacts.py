@@ -20,10 +20,10 @@ from typing import Any
 
 from schemas.results import AudioRef
 from tasks.common.errors import ArtifactMissing, StorageError
-from tasks.common.last_use import touch
-from tasks.common.local_copies import LocalCopies
-from tasks.common.remote import RemoteFiles
 from tasks.common.settings import get_settings, is_remote, local_path
+from tasks.common.storage.last_use import touch
+from tasks.common.storage.local_copies import LocalCopies
+from tasks.common.storage.remote import RemoteFiles
 
 #: Nothing younger is pruned, unless a person says so.
 _YOUNG_SEC = 24 * 3600.0

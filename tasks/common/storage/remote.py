@@ -15,8 +15,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from tasks.common.errors import StorageError
-from tasks.common.last_use import modified
 from tasks.common.settings import get_settings
+from tasks.common.storage.last_use import modified
 
 _OBJECT_STORES: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oci", "oss", "memory"})
 

@@ -186,9 +186,9 @@ def bench(
     models: Annotated[Path | None, typer.Option(metavar="DIR", help="For race: a folder with models, such as whisper-base.")] = None,
 ) -> None:
     """Time this machine: songs cold and from the cache, start-up, Prefect's share, and more. Each part is measured side by side."""
-    from flows.bench_command import BenchOptions, Part, teller
-    from flows.bench_command import bench as measure
-    from tasks.benchmark.request import Request
+    from tests.performance.bench.command import BenchOptions, Part, teller
+    from tests.performance.bench.command import bench as measure
+    from tests.performance.bench.request import Request
 
     _set_up_logging(False)
     if unknown := [name for name in part or [] if name not in Part.__members__]:

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from flows import bench_prefect, race_analysis
-from flows.bench_command import BenchOptions, Part, bench
 from schemas.options import AnalysisOptions
-from tasks.benchmark import kernels, processes, profile, samples
-from tasks.benchmark.request import Request
 from tasks.common.errors import BenchmarkFailed
+from tests.performance.bench import driver_prefect as bench_prefect
+from tests.performance.bench import driver_race as race_analysis
+from tests.performance.bench import kernels, processes, profile, samples
+from tests.performance.bench.command import BenchOptions, Part, bench
+from tests.performance.bench.request import Request
 
 SUPPORT = Path(__file__).parents[1] / "support"
 STEPS = {"ingest", "separation", "asr", "beats_key", "chords", "melody", "bass", "structure"}

@@ -16,7 +16,7 @@ _ANALYSE = """
 import json, sys
 from pathlib import Path
 from schemas.options import AnalysisOptions
-from tasks.benchmark.plain import call_steps
+from tests.performance.bench.plain import call_steps
 from tasks.common.step import local_context
 
 with local_context() as ctx:

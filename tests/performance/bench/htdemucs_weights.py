@@ -1,6 +1,6 @@
 """htdemucs for both sides of a race: the published weights where they are at hand; else its architecture with seeded random weights.
 
-Its speed does not depend on their values. Run as a module it writes the random ones: `python -m tasks.benchmark.htdemucs_weights FILE`.
+Its speed does not depend on their values. Run as a module it writes the random ones: `python -m tests.performance.bench.htdemucs_weights FILE`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from tasks.benchmark.processes import run
 from tasks.common import models
+from tests.performance.bench.processes import run
 
 SIGNATURE: Final = "955717e8"
 _FILE: Final = f"{SIGNATURE}-8726e21a.th"
@@ -33,7 +33,7 @@ def lay_out(ours: Path, theirs: Path, given: Path | None, environment: Mapping[s
     if published:
         file.symlink_to(published.absolute())
     else:
-        run("Making htdemucs with random weights", [sys.executable, "-m", "tasks.benchmark.htdemucs_weights", file], environment)
+        run("Making htdemucs with random weights", [sys.executable, "-m", "tests.performance.bench.htdemucs_weights", file], environment)
     # demucs looks whether a file is what its name says.
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     (theirs / f"{SIGNATURE}-{digest[:8]}.th").symlink_to(file)

@@ -2,7 +2,7 @@
 
 CTranslate2 keeps the projections of an attention in one matrix: query, key and value of its own text (`linear_0`), key and value of the
 audio (`linear_1` of a cross attention). Here they are taken apart again. openai-whisper's key has no bias; CTranslate2's is zero.
-Run as a module: `python -m tasks.benchmark.whisper_weights MODEL.bin CHECKPOINT.pt`.
+Run as a module: `python -m tests.performance.bench.whisper_weights MODEL.bin CHECKPOINT.pt`.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from tasks.benchmark import growth, recordings
-from tasks.benchmark.growth_plot import plot
 from tasks.common.errors import BenchmarkFailed
+from tests.performance.bench import growth, recordings
+from tests.performance.bench.growth_plot import plot
 
 
 def row(minutes: float, **steps: float) -> dict[str, object]:

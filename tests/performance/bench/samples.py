@@ -13,7 +13,7 @@ from typing import Final
 Stack = tuple[str, ...]
 Stacks = Mapping[Stack, int]
 
-#: What calls a step's function in tasks/benchmark/kernels.py; below it lies the step.
+#: What calls a step's function in tests/performance/bench/kernels.py; below it lies the step.
 _CALL: Final = re.compile(r"\bcall \(tasks/benchmark/kernels\.py:")
 _THREAD: Final = re.compile(r"_bootstrap \(threading\.py:")
 _OWN: Final = re.compile(r"^(?P<name>.*) \((?P<file>tasks/.*\.py):\d+\)$")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.benchmark.processes import analyse, new_place, surroundings
-from tasks.benchmark.request import Request
-from tasks.benchmark.tables import table
+from tests.performance.bench.processes import analyse, new_place, surroundings
+from tests.performance.bench.request import Request
+from tests.performance.bench.tables import table
 
 
 def measure(request: Request) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tasks.benchmark import profile, samples
-from tasks.benchmark.flame_graph import draw, grow, lay_out
-from tasks.benchmark.request import Request
 from tasks.common.errors import BenchmarkFailed
+from tests.performance.bench import profile, samples
+from tests.performance.bench.flame_graph import draw, grow, lay_out
+from tests.performance.bench.request import Request
 
-START = "_run_module_as_main (<frozen runpy>:173);main (tasks/benchmark/kernels.py:64);call_steps (tasks/benchmark/plain.py:23)"
-CALL = f"{START};_stopwatch.<locals>.call (tasks/benchmark/kernels.py:98)"
+START = (
+    "_run_module_as_main (<frozen runpy>:173);main (tests/performance/bench/kernels.py:64);call_steps (tests/performance/bench/plain.py:23)"
+)
+CALL = f"{START};_stopwatch.<locals>.call (tests/performance/bench/kernels.py:98)"
 STEP = "recognize (tasks/chords/recognize.py:20)"
 THREAD = "Thread._bootstrap (threading.py:988);Thread.run (threading.py:971)"
 RAW = f"""\

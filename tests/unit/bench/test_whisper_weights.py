@@ -10,8 +10,8 @@ import pytest
 import torch
 from whisper.model import ModelDimensions, Whisper
 
-from tasks.benchmark.whisper_weights import convert, read_ctranslate2
 from tasks.common.errors import BenchmarkFailed
+from tests.performance.bench.whisper_weights import convert, read_ctranslate2
 
 DIMS = ModelDimensions(
     n_mels=8, n_audio_ctx=6, n_audio_state=64, n_audio_head=1, n_audio_layer=2,

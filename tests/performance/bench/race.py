@@ -13,17 +13,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.benchmark.agreement import compare
-from tasks.benchmark.contests import contests
-from tasks.benchmark.htdemucs_weights import SIGNATURE, lay_out
-from tasks.benchmark.kernels import run_kernels
-from tasks.benchmark.processes import Ran, new_place, run, surroundings
-from tasks.benchmark.request import Request
-from tasks.benchmark.stock_tools import chain, missing, whisper_json
-from tasks.benchmark.tables import table
 from tasks.common import models
 from tasks.common.errors import BenchmarkFailed, OptionInvalid
 from tasks.common.settings import get_settings
+from tests.performance.bench.agreement import compare
+from tests.performance.bench.contests import contests
+from tests.performance.bench.htdemucs_weights import SIGNATURE, lay_out
+from tests.performance.bench.kernels import run_kernels
+from tests.performance.bench.processes import Ran, new_place, run, surroundings
+from tests.performance.bench.request import Request
+from tests.performance.bench.stock_tools import chain, missing, whisper_json
+from tests.performance.bench.tables import table
 
 _SIZES: Final = ("base", "tiny.en")
 _MADMOM: Final = ("--engine", "chords=madmom", "--engine", "separation=spleeter")
@@ -126,7 +126,7 @@ class Race:
 
     def _convert(self, folder: Path) -> Path:
         checkpoint = self.place / f"{self.size}.pt"
-        program = [sys.executable, "-m", "tasks.benchmark.whisper_weights", folder / "model.bin", checkpoint]
+        program = [sys.executable, "-m", "tests.performance.bench.whisper_weights", folder / "model.bin", checkpoint]
         run("Converting Whisper's weights", program, self.environment)
         return checkpoint
 
@@ -144,7 +144,7 @@ class Race:
         return self.place / "data" / "artifacts" / "audio" / sha256[:2] / f"{sha256}.wav"
 
     def _analysis(self) -> Ran:
-        driver = [sys.executable, "-m", "flows.race_analysis", self.stems]
+        driver = [sys.executable, "-m", "tests.performance.bench.driver_race", self.stems]
         return run("performia", [*driver, "analyze", self.song, "-o", self.place / "out", *self.words], self.environment)
 
 

@@ -12,13 +12,13 @@ from typing import Any, Final
 from rich.markup import escape
 
 from deployments.cli.console import error_console
-from tasks.benchmark import comparison, document
-from tasks.benchmark.growth_plot import plot
-from tasks.benchmark.request import Request
 from tasks.common.resources import hardware
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import atomic_write
 from tasks.ingest.checks import refuse_early
+from tests.performance.bench import comparison, document
+from tests.performance.bench.growth_plot import plot
+from tests.performance.bench.request import Request
 
 
 class Part(StrEnum):

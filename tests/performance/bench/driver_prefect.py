@@ -1,6 +1,6 @@
 """What Prefect adds to one song: the program that the part `prefect` of the benchmark runs in a new process.
 
-    python -m flows.bench_prefect SONG OUT [--quality NAME] [--engine STEP=NAME]... [--times 7]
+    python -m tests.performance.bench.driver_prefect SONG OUT [--quality NAME] [--engine STEP=NAME]... [--times 7]
 
 The song is analysed once as it is. Then every step's function answers at once with what it found that time, so that what is timed is what
 is around the steps: once as runs of the flow `analyze-song` against a server as `performia serve` runs it, once as plain function calls.
@@ -23,9 +23,9 @@ from typing import Any, Final
 from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
 from schemas.options import AnalysisOptions, Quality, Step
 from schemas.results import StepName
-from tasks.benchmark.plain import call_steps
 from tasks.common.errors import BenchmarkFailed
 from tasks.common.settings import get_settings, reset_settings
+from tests.performance.bench.plain import call_steps
 
 #: The one function of each step, where its task finds it.
 _FUNCTIONS: Final = (

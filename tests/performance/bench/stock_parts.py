@@ -1,6 +1,6 @@
 """Two parts of the stock chain that are no command of their own: librosa's, used as its documentation does.
 
-python -m tasks.benchmark.stock_parts pyin|structure AUDIO
+python -m tests.performance.bench.stock_parts pyin|structure AUDIO
 """
 
 from __future__ import annotations

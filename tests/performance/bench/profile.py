@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.benchmark import samples
-from tasks.benchmark.flame_graph import draw
-from tasks.benchmark.kernels import run_kernels
-from tasks.benchmark.plain import STEPS
-from tasks.benchmark.processes import end_of, new_place, run, surroundings
-from tasks.benchmark.request import Request
-from tasks.benchmark.tables import table
 from tasks.common.errors import BenchmarkFailed
 from tasks.common.storage.artifacts import atomic_write
+from tests.performance.bench import samples
+from tests.performance.bench.flame_graph import draw
+from tests.performance.bench.kernels import run_kernels
+from tests.performance.bench.plain import STEPS
+from tests.performance.bench.processes import end_of, new_place, run, surroundings
+from tests.performance.bench.request import Request
+from tests.performance.bench.tables import table
 
 _PER_SEC: Final = 50
 _TOP: Final = 5
@@ -68,9 +68,9 @@ def measure(request: Request) -> dict[str, Any]:
 
 
 def sample(step: str, song: Path, words: Sequence[object], place: Path, environment: Mapping[str, str]) -> samples.Stacks:
-    """The samples of one step in a new process. words: for tasks.benchmark.kernels. Raises BenchmarkFailed."""
+    """The samples of one step in a new process. words: for tests.performance.bench.kernels. Raises BenchmarkFailed."""
     raw, found = place / f"{step}.raw", place / f"{step}.json"
-    program = [sys.executable, "-m", "tasks.benchmark.kernels", song.resolve(), *words, "--steps", step, "--keep-results", found]
+    program = [sys.executable, "-m", "tests.performance.bench.kernels", song.resolve(), *words, "--steps", step, "--keep-results", found]
     ran = run(f"py-spy at {step}", [py_spy(), *_record(raw), *program], environment)
     # py-spy ends well also where the program does not.
     if not found.is_file():

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.bench_command import DEFAULT, Part, chosen
-from tasks.benchmark import batch
-from tasks.benchmark.processes import child, run
-from tasks.benchmark.request import Request
-from tasks.benchmark.tables import table
 from tasks.common.errors import BenchmarkFailed
+from tests.performance.bench import batch
+from tests.performance.bench.command import DEFAULT, Part, chosen
+from tests.performance.bench.processes import child, run
+from tests.performance.bench.request import Request
+from tests.performance.bench.tables import table
 
 
 def test_parts_come_in_one_order() -> None:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from tasks.benchmark.document import Document
-from tasks.benchmark.tables import table
+from tests.performance.bench.document import Document
+from tests.performance.bench.tables import table
 
 #: Below this, two runs on one machine differ anyway.
 _WORTH_TELLING: Final = 0.10

@@ -10,11 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.benchmark.kernels import run_kernels
-from tasks.benchmark.processes import new_place, surroundings
-from tasks.benchmark.recordings import repeat
-from tasks.benchmark.request import Request
-from tasks.benchmark.tables import table
+from tests.performance.bench.kernels import run_kernels
+from tests.performance.bench.processes import new_place, surroundings
+from tests.performance.bench.recordings import repeat
+from tests.performance.bench.request import Request
+from tests.performance.bench.tables import table
 
 Rows = Mapping[str, Mapping[str, Any]]
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.benchmark.processes import analyse, new_place, performia, surroundings
-from tasks.benchmark.recordings import cut
-from tasks.benchmark.request import Request
-from tasks.benchmark.tables import table
 from tasks.common.errors import OptionInvalid
 from tasks.common.resources import available_cores
+from tests.performance.bench.processes import analyse, new_place, performia, surroundings
+from tests.performance.bench.recordings import cut
+from tests.performance.bench.request import Request
+from tests.performance.bench.tables import table
 
 _LOOK_SEC: Final = 0.1
 

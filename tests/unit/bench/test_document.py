@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tasks.benchmark import comparison, document
 from tasks.common.errors import BenchmarkFailed
+from tests.performance.bench import comparison, document
 
 HERE = {"cpu": "X", "cores": 2}
 

@@ -1,6 +1,6 @@
 """The bare kernels: the steps of a song as plain functions in a new process, against the whole analysis in another one.
 
-Run as a module it is the program that times them: `python -m tasks.benchmark.kernels SONG`. It prints JSON: for each step its seconds (the
+Run as a module it is the program that times them: `python -m tests.performance.bench.kernels SONG`. It prints JSON: for each step its seconds (the
 engine's loading included), and the peak memory.
 """
 
@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from schemas.options import AnalysisOptions, Quality, Step
 from schemas.results import BeatsKey, Chords, Lyrics, Part, SongSource, StemSet, StepResult, Structure
-from tasks.benchmark.plain import STEPS, call_steps
-from tasks.benchmark.processes import analyse, child, new_place, surroundings
-from tasks.benchmark.request import Request
-from tasks.benchmark.tables import table
 from tasks.common.step import local_context
+from tests.performance.bench.plain import STEPS, call_steps
+from tests.performance.bench.processes import analyse, child, new_place, surroundings
+from tests.performance.bench.request import Request
+from tests.performance.bench.tables import table
 
 #: What each step gives, by which kept results are read.
 _RESULTS: Final[dict[str, type[StepResult]]] = {
@@ -70,7 +70,7 @@ def report(figures: Mapping[str, Any]) -> str:
 
 def run_kernels(song: Path, words: Sequence[object], environment: Mapping[str, str]) -> dict[str, Any]:
     """This module's program in a new process: {"cold_sec": {step: seconds}, "warm_sec": ..., "peak_mib"}. Raises BenchmarkFailed."""
-    return child("tasks.benchmark.kernels", f"The kernels of {song.name}", [song.resolve(), *words], environment)
+    return child("tests.performance.bench.kernels", f"The kernels of {song.name}", [song.resolve(), *words], environment)
 
 
 def main() -> int:

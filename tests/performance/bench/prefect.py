@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tasks.benchmark.processes import analyse, child, new_place, surroundings
-from tasks.benchmark.request import Request
-from tasks.benchmark.tables import table
+from tests.performance.bench.processes import analyse, child, new_place, surroundings
+from tests.performance.bench.request import Request
+from tests.performance.bench.tables import table
 
 _NEW_PROCESSES: Final = 3
 _SHOWN: Final = {
@@ -22,13 +22,13 @@ _SHOWN: Final = {
 
 
 def measure(request: Request) -> dict[str, Any]:
-    """Medians, as flows/bench_prefect.py says. Raises BenchmarkFailed."""
+    """Medians, as tests/performance/bench/driver_prefect.py says. Raises BenchmarkFailed."""
     song = request.song
     with new_place() as place:
         environment = surroundings(place)
         request.tell(f"prefect: {song.name} once as it is, then with steps that answer at once")
         words = [song.resolve(), place / "warm", *request.words]
-        figures = child("flows.bench_prefect", f"The warm process with {song.name}", words, environment)
+        figures = child("tests.performance.bench.driver_prefect", f"The warm process with {song.name}", words, environment)
         request.tell(f"prefect: {song.name} from the cache, in new processes")
         again = [analyse(song, place, environment, request.words)[0].wall_sec for _ in range(_NEW_PROCESSES)]
     return {

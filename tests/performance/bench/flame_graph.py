@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Final, NamedTuple
 
-from tasks.benchmark.samples import Stacks
+from tests.performance.bench.samples import Stacks
 
 _WIDTH, _ROW, _TOP = 1200, 17, 30
 _LETTER: Final = 6.7

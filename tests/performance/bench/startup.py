@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tasks.benchmark.processes import median_sec
-from tasks.benchmark.request import Request
-from tasks.benchmark.tables import table
+from tests.performance.bench.processes import median_sec
+from tests.performance.bench.request import Request
+from tests.performance.bench.tables import table
 
 _TIMES: Final = 5
 _COMMANDS: Final = {

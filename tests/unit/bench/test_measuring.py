@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from tasks.benchmark import batch, htdemucs_weights, kernels, prefect, profile, race, song
-from tasks.benchmark.processes import Ran
-from tasks.benchmark.request import Request
-from tasks.benchmark.stock_tools import Tool
 from tasks.common.errors import OptionInvalid
+from tests.performance.bench import batch, htdemucs_weights, kernels, prefect, profile, race, song
+from tests.performance.bench.processes import Ran
+from tests.performance.bench.request import Request
+from tests.performance.bench.stock_tools import Tool
 
 STEPS = ("ingest", "separation", "asr", "beats_key", "chords", "melody", "bass", "structure")
 STEP = {"status": "ok", "engine": "light", "seconds": 1.5}

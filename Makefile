@@ -61,8 +61,8 @@ freeze: setup-test
 
 # Everything that is measured, against the committed figures; an hour on two cores. SONG names another song.
 bench: setup-test $(STOCK)/.installed
-	$(BIN)/performia bench "$(SONG)" --part all --stock $(STOCK) -o tests/performance/results/benchmark.json
-	$(BIN)/python tests/performance/bench_service.py
+	$(BIN)/python -m tests.performance.bench "$(SONG)" --part all --stock $(STOCK) -o tests/performance/results/benchmark.json
+	$(BIN)/python -m tests.performance.bench.service
 
 # madmom's published build, for the race; it and the one that Performia uses exclude each other.
 $(STOCK)/.installed: | setup-test

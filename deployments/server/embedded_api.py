@@ -7,8 +7,8 @@ writing. A Prefect server that the user has configured (`PREFECT_API_URL` or the
 `performia serve` runs the same server for as long as it serves, with the UI and all services, on a known port; commands that find it
 running use it.
 
-Run as a module it is the server: `python -m deployments.server.embedded_api SOCKET PORT`. It inherits the socket; the port is for whoever reads a list
-of processes.
+Run as a module it is the server: `python -m deployments.server.embedded_api SOCKET PORT`. It inherits the socket; the port is for whoever
+reads a list of processes.
 """
 
 from __future__ import annotations

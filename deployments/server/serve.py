@@ -200,8 +200,8 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
 def quiet_runner() -> None:
     """What Prefect's runner says of other things than its own health is not for a person at the terminal.
 
-    That a run failed it says itself (`flows.run.hooks.failed`), that its process died says the look-after; and a stray request at a port that
-    only runs know is refused in silence.
+    That a run failed it says itself (`flows.run.hooks.failed`), that its process died says the look-after; and a stray request at a port
+    that only runs know is refused in silence.
     """
     for name in ("prefect.runner.flow_run_executor", "prefect.runner.control_channel"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -270,11 +270,6 @@ class EvaluationDataUnusable(PerformiaError):
     todo = "To render POP909: apt install fluidsynth fluid-soundfont-gm; its songs are left out without"
 
 
-class BenchmarkFailed(PerformiaError):
-    code = "BENCHMARK_FAILED"
-    todo = "Run `performia analyze` on the song and see"
-
-
 def all_errors() -> tuple[type[PerformiaError], ...]:
     """Every concrete error class, in the order they are defined."""
 

@@ -167,7 +167,7 @@ def test_a_run_that_stays_ends_when_it_is_time_for_the_next(inbox: Path, monkeyp
 
 @pytest.mark.usefixtures("deployment")
 def test_a_server_that_is_away_for_a_while_ends_no_run_that_stays(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.folder_watch.flow import flow as module
+    from flows.folder_watch import flow as module
 
     drop(inbox, "a.wav")
     real, refused = module.start_run, []

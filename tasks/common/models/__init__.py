@@ -1,4 +1,5 @@
-"""The models: which there are (`registry`), where their files are (`store`), which packages carry them (`wheels`), getting them (`downloads`)."""
+"""The models: which there are (`registry`), where their files are (`store`), which packages carry them (`wheels`), getting them
+(`downloads`)."""
 
 from tasks.common.models.store import (
     Found,

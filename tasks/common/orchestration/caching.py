@@ -1,8 +1,8 @@
 """The step cache: its locks, and when a hit does not count. The only module with cache policies.
 
-Why not Prefect's own policies. Paths hash as text, so content is hashed (`tasks.common.orchestration.keys`). A stored result may name audio files that
-somebody deleted; Prefect does not notice, so a record whose files are gone is dropped before it is looked up. Prefect's file lock never
-expires, so a killed run would block all later ones; the kernel frees these locks with the process.
+Why not Prefect's own policies. Paths hash as text, so content is hashed (`tasks.common.orchestration.keys`). A stored result may name audio
+files that somebody deleted; Prefect does not notice, so a record whose files are gone is dropped before it is looked up. Prefect's file
+lock never expires, so a killed run would block all later ones; the kernel frees these locks with the process.
 """
 
 from __future__ import annotations
@@ -216,7 +216,8 @@ def cached(task: Task[..., Any]) -> Task[..., Any]:
     """The task with its results in Performia's own cache. Bound at run time: nothing is read from the settings at import.
 
     Its tags go out of Prefect's sight: for every tag of every task, Prefect asks the server for a slot before it looks into the cache,
-    and a server that is busy in that moment fails the whole run. See `tasks.common.orchestration.slots`, and `resource_tags` for where they are now.
+    and a server that is busy in that moment fails the whole run. See `tasks.common.orchestration.slots`, and `resource_tags` for where they
+    are now.
     """
     bound = task.with_options()
     # Given as an option, Prefect wants a block that is saved at the server; it takes any.

@@ -1,1 +1,1 @@
-"""How long things take, measured side by side in one run: the parts of `performia bench`. Nothing here runs in an analysis."""
+"""How long things take, measured side by side in one run: `python -m tests.performance.bench SONG...`."""

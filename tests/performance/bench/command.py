@@ -1,8 +1,8 @@
-"""`performia bench`: how long things take on this machine, measured side by side, and compared with an earlier run."""
+"""`python -m tests.performance.bench`: how long things take on this machine, measured side by side, and compared with an earlier run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
@@ -14,10 +14,8 @@ from rich.markup import escape
 from deployments.cli.console import error_console
 from tasks.common.resources import hardware
 from tasks.common.settings import get_settings
-from tasks.common.storage.artifacts import atomic_write
 from tasks.ingest.checks import refuse_early
 from tests.performance.bench import comparison, document
-from tests.performance.bench.growth_plot import plot
 from tests.performance.bench.request import Request
 
 
@@ -36,7 +34,7 @@ class Part(StrEnum):
 
 
 DEFAULT: Final = (Part.song, Part.startup, Part.prefect, Part.kernels)
-_MODULES: Final[dict[Part, str]] = {part: f"tasks.benchmark.{part}" for part in Part if part is not Part.all}
+_MODULES: Final[dict[Part, str]] = {part: f"{__package__}.{part}" for part in Part if part is not Part.all}
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def bench(options: BenchOptions, request: Request) -> int:
         measured[part.value] = figures = document.stamped(module.measure(request))
         print(f"\n## {part}\n\n{module.report(figures)}", flush=True)
         if options.output:
-            _write(options.output, document.merged(before, measured), figures if part is Part.growth else None)
+            document.write(options.output, document.merged(before, measured))
     if compared := comparison.report(earlier, {"parts": measured}):
         print(f"\n{compared}")
     return 0
@@ -89,9 +87,3 @@ def teller() -> Callable[[str], None]:
 
 def _accept(_: Request) -> None:
     """Of parts that can always be measured."""
-
-
-def _write(output: Path, figures: document.Document, growth: Mapping[str, Any] | None) -> None:
-    document.write(output, figures)
-    if growth is not None:
-        atomic_write(output.with_name(f"{output.stem}-growth.svg"), plot(growth).encode())

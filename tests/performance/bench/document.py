@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.common.errors import BenchmarkFailed
 from tasks.common.resources import hardware
 from tasks.common.storage.artifacts import atomic_write
+from tests.performance.bench.errors import BenchmarkFailed
 
 Document = dict[str, Any]
 
@@ -27,10 +27,12 @@ def read(file: Path | None) -> Document:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BenchmarkFailed(f"{file} cannot be read as figures of `performia bench`: {error}", "Name another file") from error
+        raise BenchmarkFailed(
+            f"{file} cannot be read as figures of `python -m tests.performance.bench`: {error}", "Name another file"
+        ) from error
     parts = document.get("parts") if isinstance(document, dict) else None
     if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
-        raise BenchmarkFailed(f"{file} holds no figures of `performia bench`", "Name another file")
+        raise BenchmarkFailed(f"{file} holds no figures of `python -m tests.performance.bench`", "Name another file")
     return {"parts": parts}
 
 

@@ -23,8 +23,8 @@ from typing import Any, Final
 from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
 from schemas.options import AnalysisOptions, Quality, Step
 from schemas.results import StepName
-from tasks.common.errors import BenchmarkFailed
 from tasks.common.settings import get_settings, reset_settings
+from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.plain import call_steps
 
 #: The one function of each step, where its task finds it.

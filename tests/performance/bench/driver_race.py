@@ -1,6 +1,8 @@
 """The command `performia`, where the steps after the separation hear given stems: for a separation with random weights, which gives noise.
 
-    python -m tests.performance.bench.driver_race STEMS.json ARGUMENT...     (those of `performia`; STEMS.json as tests.performance.bench.kernels keeps it)
+    python -m tests.performance.bench.driver_race STEMS.json ARGUMENT...
+
+The arguments are those of `performia`; STEMS.json is as `tests.performance.bench.kernels` keeps it.
 
 The separation does its whole work; only its answer is exchanged.
 """

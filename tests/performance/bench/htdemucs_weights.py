@@ -1,6 +1,7 @@
 """htdemucs for both sides of a race: the published weights where they are at hand; else its architecture with seeded random weights.
 
-Its speed does not depend on their values. Run as a module it writes the random ones: `python -m tests.performance.bench.htdemucs_weights FILE`.
+Its speed does not depend on their values. Run as a module it writes the random ones:
+`python -m tests.performance.bench.htdemucs_weights FILE`.
 """
 
 from __future__ import annotations

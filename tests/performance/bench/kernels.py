@@ -1,7 +1,7 @@
 """The bare kernels: the steps of a song as plain functions in a new process, against the whole analysis in another one.
 
-Run as a module it is the program that times them: `python -m tests.performance.bench.kernels SONG`. It prints JSON: for each step its seconds (the
-engine's loading included), and the peak memory.
+Run as a module it is the program that times them: `python -m tests.performance.bench.kernels SONG`. It prints JSON: for each step its
+seconds (the engine's loading included), and the peak memory.
 """
 
 from __future__ import annotations

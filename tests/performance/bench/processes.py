@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tasks.common.errors import BenchmarkFailed
 from tasks.common.settings import get_settings
+from tests.performance.bench.errors import BenchmarkFailed
 
 _END_OF_LOG = 800
 _PERFORMIA = [sys.executable, "-m", "deployments.cli.main"]

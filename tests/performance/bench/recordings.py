@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from tasks.common.errors import BenchmarkFailed
+from tests.performance.bench.errors import BenchmarkFailed
 
 _SHORTEST_SEC, _LONGEST_SEC = 20.0, 30.0
 

@@ -14,7 +14,7 @@ Stack = tuple[str, ...]
 Stacks = Mapping[Stack, int]
 
 #: What calls a step's function in tests/performance/bench/kernels.py; below it lies the step.
-_CALL: Final = re.compile(r"\bcall \(tasks/benchmark/kernels\.py:")
+_CALL: Final = re.compile(r"\bcall \(tests/performance/bench/kernels\.py:")
 _THREAD: Final = re.compile(r"_bootstrap \(threading\.py:")
 _OWN: Final = re.compile(r"^(?P<name>.*) \((?P<file>tasks/.*\.py):\d+\)$")
 _IMPORTING: Final = "(<frozen importlib."
@@ -30,6 +30,11 @@ def read(raw: str) -> Counter[Stack]:
         frames, _, count = line.rpartition(" ")
         stacks[tuple(frames.split(";"))] += int(count)
     return stacks
+
+
+def collapsed(stacks: Stacks) -> str:
+    """The same as text, the largest first: collapsed stacks, which speedscope and flamegraph.pl read."""
+    return "".join(f"{';'.join(stack)} {count}\n" for stack, count in sorted(stacks.items(), key=lambda item: (-item[1], item[0])))
 
 
 def of_step(stacks: Stacks) -> Counter[Stack]:

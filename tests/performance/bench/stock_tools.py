@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tasks.common.errors import BenchmarkFailed
+from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.processes import Ran, end_of, run
 
 MADMOM: Final = ("DBNDownBeatTracker", "CNNChordRecognition", "KeyRecognition")

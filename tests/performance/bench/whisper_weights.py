@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from tasks.common.errors import BenchmarkFailed
+from tests.performance.bench.errors import BenchmarkFailed
 
 _VERSION: Final = 6
 _SPECIFICATION: Final = "WhisperSpec"

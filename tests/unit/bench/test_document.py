@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tasks.common.errors import BenchmarkFailed
 from tests.performance.bench import comparison, document
+from tests.performance.bench.errors import BenchmarkFailed
 
 HERE = {"cpu": "X", "cores": 2}
 

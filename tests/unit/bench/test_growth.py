@@ -1,17 +1,15 @@
-"""Exponents, the plot, and recordings of any length."""
+"""Exponents, and recordings of any length."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import soundfile
 
-from tasks.common.errors import BenchmarkFailed
 from tests.performance.bench import growth, recordings
-from tests.performance.bench.growth_plot import plot
+from tests.performance.bench.errors import BenchmarkFailed
 
 
 def row(minutes: float, **steps: float) -> dict[str, object]:
@@ -39,24 +37,6 @@ def test_a_step_of_no_time_has_no_exponent() -> None:
 
 def test_the_table_ends_with_the_exponents() -> None:
     assert growth.report(FIGURES).splitlines()[-1].startswith("| exponent | 1.87 | 1 | 2 |")
-
-
-def test_the_plot_has_a_line_a_step_and_one_of_slope_one() -> None:
-    picture = plot(FIGURES)
-    root = ElementTree.fromstring(picture)
-    space = "{http://www.w3.org/2000/svg}"
-    lines = {line.find(f"{space}title").text: line.get("points") for line in root.iter(f"{space}polyline")}  # type: ignore[union-attr]
-    assert set(lines) == {"asr", "chords", "all"}
-    assert "slope 1" in picture
-    # Linear growth is parallel to the line of slope 1, whatever the axes' scales.
-    (x1, y1), *_, (x2, y2) = (tuple(map(float, point.split(","))) for point in str(lines["asr"]).split())
-    path = next(p.get("d") for p in root.iter(f"{space}path") if p.get("stroke-dasharray"))
-    (a1, b1), (a2, b2) = (tuple(map(float, point.split())) for point in str(path)[1:].split("L"))
-    assert (y2 - y1) / (x2 - x1) == pytest.approx((b2 - b1) / (a2 - a1), rel=0.01)
-
-
-def test_one_length_of_no_time_can_be_plotted() -> None:
-    ElementTree.fromstring(plot({"song": "x", "rows": {"1 min": row(1, asr=0.0)}, "exponents": {}}))
 
 
 @pytest.fixture

@@ -111,19 +111,19 @@ def test_a_batch_needs_the_scales(monkeypatch: pytest.MonkeyPatch) -> None:
         batch.refuse(Request(()))
 
 
-def test_every_step_is_sampled_and_drawn(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_step_is_sampled_and_kept(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Sequence[object]] = []
     monkeypatch.setattr(profile, "run_kernels", lambda song, words, environment: asked.append(words))
     stacks = {("decode (tasks/chords/decode.py:1)", "dot (numpy.py:2)"): 30}
     monkeypatch.setattr(profile, "sample", lambda step, *_: {} if step == "bass" else stacks)
     figures = profile.measure(Request((recording,), profiles=tmp_path / "profiles"))
     assert tuple(figures["steps"]) == STEPS
-    whole = {"samples": 30, "flame_graph": "profiles/chords.svg", "top": {"tasks/chords/decode.py:decode": 1.0}}
+    whole = {"samples": 30, "stacks": "profiles/chords.collapsed", "top": {"tasks/chords/decode.py:decode": 1.0}}
     assert figures["steps"]["chords"] == whole
-    assert figures["steps"]["bass"] == {"samples": 0, "flame_graph": None, "top": {}}
-    assert {path.name for path in (tmp_path / "profiles").iterdir()} == {f"{step}.svg" for step in STEPS if step != "bass"}
+    assert figures["steps"]["bass"] == {"samples": 0, "stacks": None, "top": {}}
+    assert {path.name for path in (tmp_path / "profiles").iterdir()} == {f"{step}.collapsed" for step in STEPS if step != "bass"}
     assert "separation=spleeter" in asked[0]
-    assert profile.measure(Request((recording,)))["steps"]["chords"]["flame_graph"] is None
+    assert profile.measure(Request((recording,)))["steps"]["chords"]["stacks"] is None
 
 
 class Played:

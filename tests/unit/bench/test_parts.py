@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.common.errors import BenchmarkFailed
 from tests.performance.bench import batch
 from tests.performance.bench.command import DEFAULT, Part, chosen
+from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.processes import child, run
 from tests.performance.bench.request import Request
 from tests.performance.bench.tables import table

@@ -1,16 +1,14 @@
-"""Samples of a profiler, and the flame graph of them."""
+"""Samples of a profiler."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
-from tasks.common.errors import BenchmarkFailed
 from tests.performance.bench import profile, samples
-from tests.performance.bench.flame_graph import draw, grow, lay_out
+from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.request import Request
 
 START = (
@@ -59,31 +57,15 @@ def test_a_sample_belongs_to_the_innermost_of_our_functions() -> None:
     assert samples.shares({}, 5) == {}
 
 
-def test_boxes_are_as_wide_as_their_share_and_lie_below_their_caller() -> None:
-    boxes = {box.name.split(" ")[0]: box for box in lay_out(grow(stacks()))}
-    assert (boxes["recognize"].left, boxes["recognize"].width, boxes["recognize"].depth) == (0.0, 0.8, 0)
-    assert (boxes["decode"].left, boxes["decode"].width, boxes["decode"].depth) == (0.0, 0.7, 1)
-    assert boxes["<module>"].left == pytest.approx(0.7)
-    assert boxes["dot"].samples == 60
-    assert boxes["other"].left == 0.8
-
-
-def test_the_flame_graph_is_an_svg_with_whole_names() -> None:
-    root = ElementTree.fromstring(draw("a < b", stacks()))
-    titles = [str(title.text) for title in root.iter("{http://www.w3.org/2000/svg}title")]
-    assert "decode (tasks/chords/decode.py:5): 70 samples, 70.0%" in titles
-    assert any(title.startswith("<module> (tasks/chords/cqt.py:1)") for title in titles)
-
-
-def test_what_is_too_narrow_to_see_is_not_drawn() -> None:
-    picture = draw("", {("wide",): 10**6, ("narrow",): 1})
-    assert "wide" in picture
-    assert "narrow" not in picture
+def test_collapsed_stacks_are_read_as_they_were_written() -> None:
+    text = samples.collapsed(stacks())
+    assert samples.read(text) == stacks()
+    assert text.splitlines()[0].endswith("dot (numpy/a b.py:3) 60")
 
 
 def test_the_table_names_each_step_once() -> None:
-    steps = {"chords": {"samples": 10, "flame_graph": None, "top": {"tasks/a.py:f": 0.75, "tasks/a.py:g": 0.25}}}
-    lines = profile.report({"steps": {**steps, "bass": {"samples": 0, "flame_graph": None, "top": {}}}}).splitlines()
+    steps = {"chords": {"samples": 10, "stacks": None, "top": {"tasks/a.py:f": 0.75, "tasks/a.py:g": 0.25}}}
+    lines = profile.report({"steps": {**steps, "bass": {"samples": 0, "stacks": None, "top": {}}}}).splitlines()
     assert lines[2:] == ["| chords | 10 | tasks/a.py:f | 75% |", "|  |  | tasks/a.py:g | 25% |"]
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tasks.common.errors import BenchmarkFailed, OptionInvalid
+from tasks.common.errors import OptionInvalid
 from tests.performance.bench import agreement, race, stock_tools
 from tests.performance.bench.contests import contests
+from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.request import Request
 from tests.performance.bench.stock_tools import MADMOM, Tool
 

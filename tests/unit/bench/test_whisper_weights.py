@@ -10,7 +10,7 @@ import pytest
 import torch
 from whisper.model import ModelDimensions, Whisper
 
-from tasks.common.errors import BenchmarkFailed
+from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.whisper_weights import convert, read_ctranslate2
 
 DIMS = ModelDimensions(

@@ -22,7 +22,7 @@ from tasks.common.errors import ModelCorrupt, ModelUnavailable, StorageError
 from tasks.common.models import wheels as model_wheels
 from tasks.common.models.registry import Model, ModelFile, Wheel
 from tasks.common.settings import get_settings
-from tasks.common.storage.artifacts import artifacts as storage
+from tasks.common.storage import artifacts as storage
 
 ROOT = Path(__file__).parents[3]
 
@@ -232,7 +232,7 @@ from pathlib import Path
 sys.path[:0] = [{site!r}, {tests!r}]
 import test_models_in_parts as told
 from tasks.common import models
-from tasks.common.storage.artifacts import artifacts as storage
+from tasks.common.storage import artifacts as storage
 
 models._BY_NAME["toy"] = told.MODEL
 

@@ -13,8 +13,8 @@ import pytest
 from schemas.results import AudioRef
 from tasks.common.audio import WavWriter, read_stereo
 from tasks.common.errors import ArtifactMissing, StorageError
+from tasks.common.storage import artifacts as storage
 from tasks.common.storage.artifacts import ArtifactStore, atomic_write, copy_atomic, sweep_scratch
-from tasks.common.storage.artifacts import artifacts as storage
 from tasks.common.storage.remote import open_store
 
 SAMPLES = np.linspace(-0.5, 0.5, 2000, dtype=np.float32).reshape(2, 1000)

@@ -177,7 +177,8 @@ fifth = EmbeddedApi(Path("fifth.log"))
 fifth.begin()
 server = fifth._server
 Path(os.environ["PREFECT_HOME"], "profiles.toml").write_text('active = "own"\\n[profiles.own]\\nPREFECT_API_URL = "http://127.0.0.1:1/api"\\n')
-program = "from pathlib import Path; from deployments.server.embedded_api import EmbeddedApi as E; e = E(Path('f.log')); e.begin(); s = e._server; "
+program = "from pathlib import Path; from deployments.server.embedded_api import EmbeddedApi as E; "
+program += "e = E(Path('f.log')); e.begin(); s = e._server; "
 program += "import pytest; from tasks.common.errors import ApiUnreachable as U; pytest.raises(U, e.__enter__); "
 os.execv(sys.executable, [sys.executable, "-c", program + "print(e.url, s is None or s.poll() is not None)"])
 """

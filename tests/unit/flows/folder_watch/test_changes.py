@@ -41,7 +41,7 @@ def test_a_change_below_the_folder_is_told_and_one_in_the_watchers_own_folders_i
 def test_where_nothing_is_told_any_more_the_folder_is_looked_into_every_few_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from flows.folder_watch.flow import changes as module
+    from flows.folder_watch import changes as module
 
     def refuse(*arguments: object, **options: object) -> None:
         raise OSError(28, "OS file watch limit reached")

@@ -105,7 +105,7 @@ def test_a_file_that_is_still_being_copied_waits(inbox: Path, look_once: Callabl
 def test_a_file_is_read_once_and_not_again_while_it_stays_as_it_is(
     inbox: Path, look_once: Callable[..., Looked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.folder_watch.flow import scan as module
+    from flows.folder_watch import scan as module
 
     read: list[Path] = []
     hash_file = module.sha256_file
@@ -309,7 +309,7 @@ def test_nothing_in_failed_is_overwritten(inbox: Path, ledger: Ledger, look_once
 def test_a_file_that_cannot_be_read_is_reported_and_the_others_go_on(
     inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.folder_watch.flow import scan as module
+    from flows.folder_watch import scan as module
 
     bad = drop(inbox, "bad.mp3", b"secret")
     drop(inbox, "good.mp3", b"open")

@@ -1,4 +1,4 @@
-"""Figures of the service: `python tests/performance/bench_service.py [-o results.json] [--part rest]`, with light engines.
+"""Figures of the service: `python -m tests.performance.bench.service [-o results.json] [--part rest]`, with light engines.
 
 Start-up of a served run, one look at 10,000 files, idle time of a scarce slot, memory of the serving processes after 10 and 100 songs, and
 what a service at rest takes of a core. With --part, the other figures of the results file stay as they are.
@@ -19,15 +19,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
-import psutil  # noqa: E402
-from service import Service, tones  # noqa: E402
+import psutil
+from service import Service, tones
 
-from flows.folder_watch.ledger import opened  # noqa: E402
-from flows.folder_watch.rules import WatchRules  # noqa: E402
-from flows.folder_watch.scan import look  # noqa: E402
+from flows.folder_watch.ledger import opened
+from flows.folder_watch.rules import WatchRules
+from flows.folder_watch.scan import look
 
 ON_GPU = ("separate_song", "transcribe_lyrics")
 

@@ -62,7 +62,7 @@ def chain(
     whisper = ["--model", checkpoint, "--word_timestamps", "True", "-f", "json", "-o", place / "whisper", heard["vocals"]]
     parts = [sys.executable, "-m", "tests.performance.bench.stock_parts"]
     # Run from another folder, a module is found only where its package is named.
-    own = {"PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))}
+    own = {"PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH")]))}
 
     def madmoms(name: str, program: str, wrote: Callable[[str], bool]) -> Tool:
         return Tool(name, [stock.absolute() / "bin" / program, "single", song], wrote, madmom)

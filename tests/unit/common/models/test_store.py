@@ -12,7 +12,7 @@ import pytest
 
 from tasks.common import models
 from tasks.common.errors import ModelCorrupt, ModelDownloadFailed, ModelUnavailable, ModelUnknown
-from tasks.common.models import downloads
+from tasks.common.models import downloads, store
 from tasks.common.models.registry import MODELS, Model, ModelFile, Wheel
 from tasks.common.settings import get_settings, reset_settings
 
@@ -88,7 +88,7 @@ def model(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Model:
             ModelFile("config.json", None, None, hub.url("config.json")),
         ),
     )
-    monkeypatch.setitem(models._BY_NAME, "toy", entry)
+    monkeypatch.setitem(store._BY_NAME, "toy", entry)
     monkeypatch.setenv("PERFORMIA_OFFLINE", "0")
     reset_settings()
     downloads.forget_hubs()
@@ -213,7 +213,7 @@ def test_a_digest_is_remembered_until_the_file_changes(model: Model, monkeypatch
     models.fetch("toy")
     models.find("toy")
     hashed: list[Path] = []
-    monkeypatch.setattr(models, "sha256_file", lambda *paths: hashed.extend(paths) or "0" * 64)
+    monkeypatch.setattr(store, "sha256_file", lambda *paths: hashed.extend(paths) or "0" * 64)
     models.find("toy")
     assert hashed == []
 
@@ -229,7 +229,7 @@ def test_every_wheel_of_the_offline_set_is_found_and_intact() -> None:
 
 def test_an_uninstalled_wheel_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = Model("ghost", "chords", "MIT", "", (ModelFile("a"),), (Wheel("no-such-package", "ghost"),))
-    monkeypatch.setitem(models._BY_NAME, "ghost", entry)
+    monkeypatch.setitem(store._BY_NAME, "ghost", entry)
     assert models.obtainable("ghost") == "the weights of ghost are not installed; it comes with the package no-such-package"
     with pytest.raises(ModelUnavailable):
         models.obtain("ghost")
@@ -239,7 +239,7 @@ def test_an_uninstalled_wheel_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_model_whose_files_only_its_package_knows_is_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = Model("ghost", "chords", "MIT", "", (), (Wheel("no-such-package", "ghost"),))
-    monkeypatch.setitem(models._BY_NAME, "ghost", entry)
+    monkeypatch.setitem(store._BY_NAME, "ghost", entry)
     monkeypatch.setenv("PERFORMIA_OFFLINE", "0")
     reset_settings()
     assert models.obtainable("ghost") == "the weights of ghost are not installed; it comes with the package no-such-package"

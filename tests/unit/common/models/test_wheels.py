@@ -19,12 +19,13 @@ import pytest
 
 from tasks.common import models
 from tasks.common.errors import ModelCorrupt, ModelUnavailable, StorageError
+from tasks.common.models import store
 from tasks.common.models import wheels as model_wheels
 from tasks.common.models.registry import Model, ModelFile, Wheel
 from tasks.common.settings import get_settings
 from tasks.common.storage import artifacts as storage
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 WEIGHTS = bytes(range(256)) * 4097
 CONFIG = b'{"layers": 2}'
@@ -71,7 +72,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "site-packages"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setitem(models._BY_NAME, "toy", MODEL)
+    monkeypatch.setitem(store._BY_NAME, "toy", MODEL)
     model_wheels.wheel_files.cache_clear()
     return folder
 
@@ -177,7 +178,7 @@ def test_what_was_found_damaged_is_not_planned_with_again_until_it_changes(site:
     with pytest.raises(ModelCorrupt):
         models.obtain("toy")
     with monkeypatch.context() as patch:
-        patch.setattr(models, "sha256_file", lambda *_: pytest.fail("read again"))
+        patch.setattr(store, "sha256_file", lambda *_: pytest.fail("read again"))
         assert "damaged" in str(models.obtainable("toy"))
     install_both(site)
     assert models.obtainable("toy") is None
@@ -230,11 +231,12 @@ import sys, time
 from pathlib import Path
 
 sys.path[:0] = [{site!r}, {tests!r}]
-import test_models_in_parts as told
+import test_wheels as told
 from tasks.common import models
+from tasks.common.models import store
 from tasks.common.storage import artifacts as storage
 
-models._BY_NAME["toy"] = told.MODEL
+store._BY_NAME["toy"] = told.MODEL
 
 def slowly(source, target, length=0):
     while block := source.read(100_000):

@@ -22,7 +22,7 @@ from tasks.common.orchestration.keys import is_kept, step_key
 from tasks.common.settings import get_settings
 from tasks.common.storage.result_records import Records
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def a_source(sha: str = "a" * 64, title: str | None = None, file_sha: str = "f" * 64, seconds: float = 1.0) -> SongSource:

@@ -29,7 +29,7 @@ def test_help_does_not_import_prefect_or_torch() -> None:
     import sys
 
     code = "import sys, deployments.cli.main; print(sorted({'prefect', 'torch', 'librosa', 'numpy'} & set(sys.modules)))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[4])
     assert run.stdout.strip() == "[]"
 
 
@@ -102,7 +102,7 @@ def test_an_error_is_one_plain_line(tmp_path: Path) -> None:
 def test_the_summary_shows_tags_as_they_are(tmp_path: Path) -> None:
     from schemas.song_map import SongMap
 
-    golden = next((Path(__file__).parents[1] / "packager" / "golden").glob("song_map*.json"))
+    golden = next((Path(__file__).parents[2] / "packager" / "golden").glob("song_map*.json"))
     song_map = SongMap.from_json(golden.read_bytes())
     song_map = song_map.model_copy(update={"title": "[/x] The [Band]"})
     with (tmp_path / "out.txt").open("w+") as file:
@@ -123,5 +123,5 @@ def test_validate_reads_files(tmp_path: Path) -> None:
 def test_the_readme_lists_every_error() -> None:
     from tasks.common.errors import all_errors
 
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
     assert [error.code for error in all_errors() if f"| `{error.code}` |" not in readme] == []

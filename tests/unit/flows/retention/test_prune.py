@@ -27,7 +27,7 @@ from tasks.common.storage.artifacts import ArtifactStore
 from tasks.common.storage.last_use import modified, remove_unused, touch
 from tasks.common.storage.remote import open_store
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 KEY = "chords-v1-" + "a" * 40
 
 

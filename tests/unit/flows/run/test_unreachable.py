@@ -98,7 +98,7 @@ def test_a_command_whose_server_goes_away_says_so_and_ends_without_trying_to_sen
         timeout=120,
         check=False,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])},
     )
     assert done.returncode == 1, done.stderr
     assert [song["code"] for song in json.loads(done.stdout)] == ["API_UNREACHABLE"]
@@ -114,7 +114,7 @@ def test_a_command_whose_server_is_not_there_says_so(verb: str, short: Path, tmp
         text=True,
         timeout=120,
         check=False,
-        env={**os.environ, "PREFECT_API_URL": NOBODY, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PREFECT_API_URL": NOBODY, "PYTHONPATH": str(Path(__file__).parents[4])},
     )
     assert done.returncode == 1
     assert "API_UNREACHABLE" in done.stderr

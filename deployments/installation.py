@@ -17,7 +17,7 @@ from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 
 from deployments.definitions import WORK_POOL
 from deployments.limits import make_limits
-from tasks.common.orchestration.heartbeat import EVENT, HEARTBEAT_SEC
+from tasks.common.orchestration.client_settings import HEARTBEAT_SEC
 from tasks.common.settings import Settings, get_settings, is_remote, local_path
 from tasks.common.storage.remote import shown
 
@@ -58,7 +58,7 @@ def zombie_automation() -> AutomationCore:
         name=ZOMBIES,
         description="A run that reports no more has lost its process. It is ended as crashed; the folder watch takes its song up again.",
         trigger=EventTrigger(
-            after={EVENT},
+            after={"prefect.flow-run.heartbeat"},
             expect={f"prefect.flow-run.{name}" for name in ("heartbeat", "Completed", "Partial", "Failed", "Cancelled", "Crashed")},
             match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
             for_each={"prefect.resource.id"},

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from deployments.definitions import DEFINITIONS, WORK_POOL, Definition
-from deployments.server.embedded_api import PATIENCE
+from tasks.common.orchestration.client_settings import CLIENT_SETTINGS
 
 _HEAD = """\
 # Deployments of Performia for a Prefect server with a worker.
@@ -46,7 +46,7 @@ def _deployment(definition: Definition) -> dict[str, Any]:
         "parameters": dict(definition.parameters),
         "concurrency_limit": {"limit": definition.concurrency_limit, "collision_strategy": definition.collision_strategy},
         "schedules": [schedule] if scheduled else [],
-        "work_pool": {"name": WORK_POOL, "job_variables": {"env": dict(PATIENCE)}},
+        "work_pool": {"name": WORK_POOL, "job_variables": {"env": dict(CLIENT_SETTINGS)}},
     }
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from deployments.cli.console import SongProgress, error_console, print_error, print_summary
-from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
+from deployments.server.embedded_api import EmbeddedApi
+from deployments.server.prefect_environment import quiet_prefect
 from flows.run.unreachable import leave_at_once, named
 from schemas.options import AnalysisOptions
 from tasks.common.errors import ApiUnreachable, PerformiaError

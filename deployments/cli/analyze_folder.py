@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from deployments.cli.console import error_console, print_error
-from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
+from deployments.server.embedded_api import EmbeddedApi
+from deployments.server.prefect_environment import quiet_prefect
 from flows.run.unreachable import leave_at_once, named
 from flows.song_files import find_songs
 from schemas.batch import BatchSummary

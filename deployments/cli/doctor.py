@@ -18,7 +18,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments.checkup.machine import Finding, machine_checks
-from deployments.server.embedded_api import quiet_prefect, served_folders, serving_url
+from deployments.server.discovery import served_folders, serving_url
+from deployments.server.prefect_environment import quiet_prefect
 from tasks.common.settings import get_settings
 
 #: Nothing is waited for longer: a server or store that hangs is a finding too.

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from deployments.cli.console import error_console, print_error
-from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
+from deployments.server.embedded_api import EmbeddedApi
+from deployments.server.prefect_environment import quiet_prefect
 from schemas.options import AnalysisOptions
 from schemas.results import StepName
 from tasks.common.errors import EvaluationDataNotFound, EvaluationDataUnusable, PerformiaError

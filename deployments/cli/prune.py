@@ -11,7 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from deployments.cli.console import error_console, print_error
-from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
+from deployments.server.embedded_api import EmbeddedApi
+from deployments.server.prefect_environment import quiet_prefect
 from flows.retention.page import size_text, totals_rows
 from flows.retention.prune import KINDS, PruneReport
 from tasks.common.errors import ApiUnreachable, PerformiaError

@@ -6,107 +6,35 @@ writing. A Prefect server that the user has configured (`PREFECT_API_URL` or the
 
 `performia serve` runs the same server for as long as it serves, with the UI and all services, on a known port; commands that find it
 running use it.
-
-Run as a module it is the server: `python -m deployments.server.embedded_api SOCKET PORT`. It inherits the socket; the port is for whoever
-reads a list of processes.
 """
 
 from __future__ import annotations
 
-import gc
-import itertools
-import json
 import os
 import secrets
 import socket
 import subprocess
 import sys
-import threading
 import time
 from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from deployments.server.busy_database import App, waiting_for_database
-from deployments.server.interpreter import end_soon
+from deployments.server import api_process
+from deployments.server.discovery import refuse_without_password, serving_url
+from deployments.server.prefect_environment import LASTING, own_pages_only, quiet_prefect
 from flows.run.unreachable import refuse_unreachable
+from flows.run.watching import unwatched
 
 #: A first start migrates a new database: 14 s here, 75 s seen on slow machines.
 _START_SEC = 120.0
 _STOP_SEC = 10.0
-_FULL_COLLECTION_SEC = 20
 _BACKLOG = 2048  # uvicorn's
-#: Objects made and not freed since the last collection.
-_LITTLE_GARBAGE = 500
 
-#: How Prefect's client waits for a server that is busy or away, in our commands and in the runs of our deployments.
-PATIENCE: Final = {
-    # After 2, 4, 8, ... seconds: for two minutes, as long as a step waits for its slot. By default it is one.
-    "PREFECT_CLIENT_MAX_RETRIES": "6",
-    # 429, 502 and 503 always; 500 is a server on SQLite whose connections all wait for another writer, 504 one behind a proxy.
-    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500,504",
-}
-
-#: What keeps the server and the client quiet, offline and patient; a user's own values win.
-_QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    **PATIENCE,
-}
-
-
-def quiet_prefect() -> None:
-    """Set Prefect's environment for a command-line tool and all that it starts. Call before Prefect is imported."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-
-
-#: What a server does by the clock, as seldom as nobody notices. In brackets: Prefect's default, for a server that many workers ask.
-_AT_REST = {
-    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "30",  # [5] marks a run as late that nobody started
-    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",  # [5] our flows do not pause
-    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "30",  # [5] a schedule that a person has changed
-    "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "60",  # [5] messages to workers
-    "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "30",  # [15] leases of slots, which last for two minutes
-    "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "30",  # [15] who has not asked for a minute
-    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT30S",  # [5 s] automations that wait for something not to happen, minutes long
-}
-#: What a server of one machine needs to come back after a crash as it was, and to hand slots over without long pauses.
-_LASTING = {
-    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
-    # The UI asks where it was loaded from, whatever the port.
-    "PREFECT_SERVER_UI_API_URL": "/api",
-    # Prefect makes an hour's scheduled runs in advance; after a pause, all that were missed would start at once.
-    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT2M",
-    # One future run of each schedule in the UI's lists, not three.
-    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "1",
-    **_AT_REST,
-}
-
-
-def _own_pages_only(port: int) -> dict[str, str]:
-    """What Prefect itself does against pages that are not the server's own, besides `deployments.server.door`. A user's own values win."""
-    return {
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
-        # On as long as the clients' half is.
-        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": os.environ.get("PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", "true"),
-    }
-
-
-#: `performia serve` says in the environment of its runs which process it is.
-SERVICE_PID = "PERFORMIA__SERVICE_PID"
-
-_private = False
 #: In Prefect's home. Two commands that start at once must not both migrate a new database.
 _START_LOCK = ".performia-start.lock"
-
-
-def api_is_private() -> bool:
-    """Whether this process runs against an API that nobody looks at and that goes with it."""
-    return _private
 
 
 class EmbeddedApi:
@@ -189,7 +117,7 @@ class EmbeddedApi:
         if self._server is None and not self.lasting and (serving := serving_url()):
             refuse_without_password(serving)
             self.url = serving
-            self._configure()
+            self._configure(heartbeat=False)
             return self
         if self._server is None:
             home.mkdir(parents=True, exist_ok=True)
@@ -203,17 +131,23 @@ class EmbeddedApi:
             raise
         finally:
             self._let_others_start()
-        global _private
-        _private = not self.lasting
-        self._configure(self._password)
+        if not self.lasting:
+            self._settings.enter_context(unwatched())
+        self._configure(self._password, heartbeat=False)
         return self
 
-    def _configure(self, password: str | None = None) -> None:
+    def _configure(self, password: str | None = None, heartbeat: bool = True) -> None:
+        """heartbeat: whether runs say now and then that they live. For a server of this machine the kernel says so, and Prefect's thread
+        would hold up the end of each run for up to a second.
+        """
         from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-        # The flows report by themselves that they live.
-        settings = {PREFECT_API_URL: self.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        self._settings.enter_context(temporary_settings({**settings, PREFECT_API_AUTH_STRING: password} if password else settings))
+        settings: dict[Any, Any] = {PREFECT_API_URL: self.url}
+        if not heartbeat:
+            settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None
+        if password:
+            settings[PREFECT_API_AUTH_STRING] = password
+        self._settings.enter_context(temporary_settings(settings))
 
     def revive(self) -> bool:
         """Start the server again if it has died. Returns whether it had."""
@@ -230,8 +164,6 @@ class EmbeddedApi:
         _flush_events()
         self._stop()
         self._settings.close()
-        global _private
-        _private = False
 
     def _stop(self) -> None:
         assert self._server is not None
@@ -259,14 +191,14 @@ class EmbeddedApi:
         password = {"PREFECT_SERVER_API_AUTH_STRING": self._password} if self._password else {}
         with listener, self.log.open("ab" if self.lasting else "wb") as log:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "deployments.server.embedded_api", str(listener.fileno()), str(port)],
+                [sys.executable, "-m", api_process.__name__, str(listener.fileno()), str(port)],
                 stdin=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
                 stdout=log,
                 stderr=log,
                 # Out of the terminal's process group: Ctrl-C is for the command, which then stops the server in order.
                 start_new_session=True,
-                env={**_LASTING, **_own_pages_only(port), **os.environ, **({} if self.lasting else private), **password},
+                env={**LASTING, **own_pages_only(port), **os.environ, **({} if self.lasting else private), **password},
             )
 
     def _until_ready(self) -> str:
@@ -294,38 +226,6 @@ def _is_healthy(port: int) -> bool:
         connection.close()
 
 
-def serving_file() -> Path:
-    """Where `performia serve` says which API it runs; a lock beside it says that it still does."""
-    from tasks.common.settings import get_settings
-
-    return get_settings().data_dir / "serve.json"
-
-
-def serving_url() -> str | None:
-    """The API that a running `performia serve` of this data directory runs."""
-    from filelock import FileLock, Timeout
-
-    file = serving_file()
-    try:
-        url = json.loads(file.read_text(encoding="utf-8"))["api_url"]
-        FileLock(file.with_suffix(".lock"), thread_local=False).acquire(timeout=0).lock.release()
-    except Timeout:
-        return str(url)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return None
-
-
-def served_folders() -> dict[str, Path]:
-    """The inbox and the output folder of a running `performia serve` of this data directory; empty where none runs."""
-    if serving_url() is None:
-        return {}
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        told = json.loads(serving_file().read_text(encoding="utf-8"))
-        return {"inbox_dir": Path(told["inbox"]), "output_dir": Path(told["songs"])}
-    return {}
-
-
 def _flush_events() -> None:
     """Send what is queued before the server goes, so that nothing complains about it later."""
     from prefect.events.worker import EventsWorker
@@ -333,86 +233,3 @@ def _flush_events() -> None:
 
     APILogWorker.drain_all(timeout=5)
     EventsWorker.drain_all(timeout=5)
-
-
-def refuse_without_password(url: str) -> None:
-    """Raise ApiUnreachable where a server wants a password and the environment has none, or another."""
-    import httpx
-    from prefect.settings import get_current_settings
-
-    from tasks.common.errors import ApiUnreachable
-
-    given = get_current_settings().api.auth_string
-    secret = given.get_secret_value() if given is not None else ""
-    user, _, password = secret.partition(":")
-    with suppress(httpx.HTTPError):
-        if httpx.get(f"{url}/admin/version", auth=(user, password) if secret else None, timeout=10).status_code == HTTPStatus.UNAUTHORIZED:
-            raise ApiUnreachable(
-                f"The service at {url} wants a password", "Set PREFECT_API_AUTH_STRING to the server's PREFECT_SERVER_API_AUTH_STRING"
-            )
-
-
-def api() -> App:
-    """Prefect's API behind a door, which waits where SQLite is busy with another writer."""
-    from prefect.server.api.server import create_app
-    from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS
-
-    from deployments.server.door import Door, guarded, name_of
-    from tasks.common.settings import get_settings
-
-    door = Door(
-        hosts=frozenset(name_of(host) for host in get_settings().allowed_hosts),
-        origins=frozenset(origin.strip() for origin in PREFECT_SERVER_CORS_ALLOWED_ORIGINS.value().split(",")),
-    )
-    return guarded(waiting_for_database(create_app()), door)
-
-
-def serve(listener: int) -> None:
-    """Serve Prefect's API on a socket, given by its number, until standard input closes."""
-    import uvicorn
-
-    from deployments.server.idle_server import QuietServer, poll_less
-
-    poll_less()
-    config = uvicorn.Config("deployments.server.embedded_api:api", factory=True, log_level="error", timeout_graceful_shutdown=2)
-    server = QuietServer(config)
-
-    def stop_with_parent() -> None:
-        sys.stdin.buffer.read()
-        server.stop()
-        time.sleep(_START_SEC)  # a migration under way is finished first
-        os._exit(1)
-
-    threading.Thread(target=stop_with_parent, daemon=True).start()
-    _collect_garbage_apart()
-    server.run(sockets=[socket.socket(fileno=listener)])
-    end_soon()
-
-
-def _collect_garbage_apart() -> None:
-    """Let a thread of its own collect the garbage of this process, so that the event loop never does.
-
-    SQLAlchemy leaves cursors of SQLite to the collector. To free one takes its connection's mutex, which a writer that waits for SQLite's
-    lock holds. Where the event loop collects, it then waits for that writer; and where the loop was to end the transaction that the writer
-    waits for, the server stands still for a minute.
-    """
-    from tasks.common.memory import return_free_memory
-
-    gc.disable()
-
-    def collect() -> None:
-        for second in itertools.count(1):
-            time.sleep(1.0)
-            if second % _FULL_COLLECTION_SEC == 0:
-                gc.collect()
-                return_free_memory()
-                if second == _FULL_COLLECTION_SEC:
-                    gc.freeze()  # what the server consists of: to look through it took most of what a server at rest did
-            elif gc.get_count()[0] > _LITTLE_GARBAGE:
-                gc.collect(1)
-
-    threading.Thread(target=collect, name="garbage", daemon=True).start()
-
-
-if __name__ == "__main__":
-    serve(int(sys.argv[1]))

@@ -25,9 +25,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from deployments.cli.console import error_console
+from deployments.server.discovery import serving_file
 from deployments.server.door import Door, name_of, pages_at
-from deployments.server.embedded_api import SERVICE_PID, EmbeddedApi, quiet_prefect, serving_file
+from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.output_server import serving_outputs
+from deployments.server.prefect_environment import quiet_prefect
+from flows.run.hooks import SERVICE_PID
 from tasks.common.errors import AlreadyServing, FolderUnusable, PortTaken
 from tasks.common.settings import get_settings, reset_settings
 from tasks.common.storage.artifacts import atomic_write
@@ -174,6 +177,7 @@ def deployments(at_once: int | None) -> list[Any]:
 def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: bool) -> None:
     """Run Prefect's runner, and start it again when it fails: without an API it gives up after a while."""
     import anyio
+    from prefect.runner import Runner
 
     quiet_runner()
     stopping = threading.Event()
@@ -181,7 +185,7 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
     threading.Thread(target=context.run, args=(_look_after, console, api, stopping), name="look-after", daemon=True).start()
     try:
         while True:
-            runner = _runner_class()(
+            runner = Runner(
                 name="performia",
                 query_seconds=_RUNS_SEC,
                 limit=None,  # the deployments have limits of their own
@@ -205,18 +209,6 @@ def quiet_runner() -> None:
     """
     for name in ("prefect.runner.flow_run_executor", "prefect.runner.control_channel"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _runner_class() -> Any:
-    from prefect.runner import Runner
-
-    class StoppedInOrder(Runner):
-        """SIGTERM, as a service manager sends it, ends like Ctrl-C; Prefect's own handler leaves a coroutine behind."""
-
-        def handle_sigterm(self, *_: Any, **__: Any) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return StoppedInOrder
 
 
 async def _serve_once(runner: Any, served: list[Any]) -> None:

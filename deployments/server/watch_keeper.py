@@ -17,7 +17,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 
-from deployments.server.scheduled_runs import name_scheduled, next_start, scheduled_runs
+from flows.run.scheduled_runs import name_scheduled, next_start, scheduled_runs
 
 WATCH: Final = "watch-folder/watch-folder"
 _UNDER_WAY: Final = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]

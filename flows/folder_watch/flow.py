@@ -19,7 +19,6 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.runtime import deployment
 
-from deployments.server.scheduled_runs import name_scheduled, next_start, scheduled_runs
 from flows.folder_watch.changes import Changes
 from flows.folder_watch.endings import give_up_unreadable, move_finished, settle_fate
 from flows.folder_watch.ledger import Ledger, SongRecord, SongState, opened
@@ -30,6 +29,7 @@ from flows.folder_watch.rules import WatchRules
 from flows.folder_watch.scan import Looked, look
 from flows.folder_watch.starts import options_digest, place_in, songs_to_start
 from flows.run.hooks import LIFE, confine
+from flows.run.scheduled_runs import name_scheduled, next_start, scheduled_runs
 from flows.run.server_runs import deployment_id, ends_of, start_run
 from schemas.options import AnalysisOptions
 from schemas.results import digest_of

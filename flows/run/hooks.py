@@ -10,31 +10,25 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from prefect.runtime import deployment
 
-from deployments.server.embedded_api import SERVICE_PID, api_is_private
 from flows.run.live_progress import LiveProgress
+from flows.run.watching import is_watched
 from tasks.common.confinement import refuse_input, refuse_output
 from tasks.common.orchestration import liveness
-from tasks.common.orchestration.heartbeat import Heartbeat
 from tasks.common.orchestration.task_runners import quiet_timeouts
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import discard_unfinished
 
+#: `performia serve` says in the environment of its runs which process it is.
+SERVICE_PID = "PERFORMIA__SERVICE_PID"
 _PARENT_SEC: Final = 1.0
 
 
-class _Attendant(Protocol):
-    """What goes along with a run in a thread of its own."""
-
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-
-
-#: Those of the runs of this process.
-_attendants: dict[str, list[_Attendant]] = {}
+#: Of the runs of this process.
+_live_progress: dict[str, LiveProgress] = {}
 
 
 def is_served() -> bool:
@@ -54,12 +48,9 @@ def started(flow: Any, flow_run: Any, state: Any) -> None:
     liveness.mark_running(flow, flow_run, state)
     quiet_timeouts()
     run = str(flow_run.id)
-    if run not in _attendants and not api_is_private():  # it is when a run is tried again
-        _attendants[run] = [Heartbeat(run, flow_run.name)]
-        if flow.name == "analyze-song":
-            _attendants[run].append(LiveProgress(run, flow_run.name))
-        for attendant in _attendants[run]:
-            attendant.start()
+    if flow.name == "analyze-song" and run not in _live_progress and is_watched():  # it is there when a run is tried again
+        _live_progress[run] = LiveProgress(run, flow_run.name)
+        _live_progress[run].start()
     if is_served():
         _leave_tracebacks_to_the_ui()
         if threading.current_thread() is threading.main_thread():
@@ -69,8 +60,8 @@ def started(flow: Any, flow_run: Any, state: Any) -> None:
 
 def ended(flow: Any, flow_run: Any, state: Any) -> None:
     """Flow hook: the run has ended in order."""
-    for attendant in _attendants.pop(str(flow_run.id), []):
-        attendant.stop()
+    if progress := _live_progress.pop(str(flow_run.id), None):
+        progress.stop()
     liveness.mark_ended(flow, flow_run, state)
 
 

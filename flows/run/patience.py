@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow, settings
 
-from deployments.server.embedded_api import PATIENCE
+from tasks.common.orchestration.client_settings import CLIENT_SETTINGS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,7 +17,7 @@ class PatientFlow(Flow[P, R]):
     """A flow whose client has that patience where it is called, unless the settings say else. A worker's runs have their environment."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
-        patience = {getattr(settings, name): value for name, value in PATIENCE.items()}
+        patience = {getattr(settings, name): value for name, value in CLIENT_SETTINGS.items()}
         with settings.temporary_settings(set_defaults=patience):
             ended: R = super().__call__(*args, **kwargs)
         return ended

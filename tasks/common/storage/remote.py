@@ -8,7 +8,7 @@ listing may be older than what another machine has done.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,8 @@ from tasks.common.settings import get_settings
 from tasks.common.storage.last_use import modified
 
 _OBJECT_STORES: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oci", "oss", "memory"})
+
+_read_secret: Callable[[str], Any] | None = None
 
 
 class RemoteFiles:
@@ -96,13 +98,20 @@ def shown(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
+def read_secrets_with(reader: Callable[[str], Any]) -> None:
+    """Say how the secret that the settings name is read. `tasks.common.orchestration` does, when it is imported: it is Prefect's."""
+    global _read_secret
+    _read_secret = reader
+    _options.cache_clear()
+
+
 @functools.lru_cache(maxsize=4)
 def _options(secret: str) -> dict[str, Any]:
-    """What a Prefect Secret block tells fsspec, such as {"key": ..., "secret": ..., "client_kwargs": {"endpoint_url": ...}}."""
-    from prefect.blocks.system import Secret
-
+    """What the secret tells fsspec, such as {"key": ..., "secret": ..., "client_kwargs": {"endpoint_url": ...}}."""
+    if _read_secret is None:
+        raise StorageError(f"The Prefect Secret block {secret} is read in runs only", "Import tasks.common.orchestration first")
     try:
-        options = Secret.load(secret, _sync=True).get()  # type: ignore[call-arg,union-attr]
+        options = _read_secret(secret)
     except Exception as error:
         raise StorageError(f"The Prefect Secret block {secret} cannot be read ({type(error).__name__})", "Make it in the UI") from error
     if not isinstance(options, dict):

@@ -20,7 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from deployments.server.embedded_api import EmbeddedApi, quiet_prefect
+from deployments.server.embedded_api import EmbeddedApi
+from deployments.server.prefect_environment import quiet_prefect
 from schemas.options import AnalysisOptions, Quality, Step
 from schemas.results import StepName
 from tasks.common.settings import get_settings, reset_settings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from typing import Any
 
 import pytest
@@ -15,8 +14,6 @@ from prefect.states import Completed
 
 from flows.run import hooks as life
 from tasks.common.errors import AudioError
-from tasks.common.orchestration import heartbeat
-from tasks.common.orchestration.heartbeat import EVENT, Heartbeat
 from tasks.common.orchestration.running import even_if_failed, given, join, submit
 
 
@@ -90,41 +87,20 @@ def test_the_page_of_a_run_shows_what_a_joining_step_waited_for(prefect_api: Non
     assert runs["inputs"] == runs["of"]
 
 
-def test_a_run_reports_at_once_and_again_and_stops_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    reports: list[tuple[str, dict[str, str]]] = []
-    twice = threading.Event()
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_song_shows_its_progress_where_somebody_can_look(watched: bool, prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(life, "is_watched", lambda: watched)
+    monkeypatch.setattr(life.LiveProgress, "start", lambda self: shown.append("start"))
+    monkeypatch.setattr(life.LiveProgress, "stop", lambda self: shown.append("stop"))
 
-    def emit(event: str, resource: dict[str, str]) -> None:
-        reports.append((event, resource))
-        if len(reports) == 1:
-            raise OSError("the server is away")
-        twice.set()
-
-    monkeypatch.setattr(heartbeat, "emit_event", emit)
-    beat = Heartbeat("the-id", "song.ogg", every_sec=0.01)
-    beat.start()
-    assert twice.wait(30)
-    beat.stop()
-    assert not beat._thread.is_alive()
-    assert reports[0] == (EVENT, {"prefect.resource.id": "prefect.flow-run.the-id", "prefect.resource.name": "song.ogg"})
-
-
-@pytest.mark.parametrize("private", [False, True])
-def test_runs_report_that_they_live_where_a_server_listens(private: bool, prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    alive: list[str] = []
-    monkeypatch.setattr(heartbeat, "emit_event", lambda event, resource: alive.append(resource["prefect.resource.id"]))
-    monkeypatch.setattr(life, "api_is_private", lambda: private)
-    runs: list[str] = []
-
-    @flow(name="prune", **life.LIFE)
+    @flow(name="analyze-song", **life.LIFE)
     def run() -> None:
-        from prefect.runtime import flow_run
-
-        runs.append(f"prefect.flow-run.{flow_run.id}")
+        shown.append("run")
 
     run()
-    assert alive == ([] if private else runs)
-    assert not life._attendants
+    assert shown == (["start", "run", "stop"] if watched else ["run"])
+    assert not life._live_progress
 
 
 _SIDE_BY_SIDE = """

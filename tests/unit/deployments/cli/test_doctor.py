@@ -349,13 +349,13 @@ def test_a_check_that_hangs_or_fails_is_a_finding_too() -> None:
 
 
 def test_the_folders_of_a_running_service_are_looked_at(data_dir: Path, tmp_path: Path) -> None:
-    from deployments.server import embedded_api
+    from deployments.server import discovery
 
     data_dir.mkdir()
     told = {"api_url": "http://127.0.0.1:1/api", "pid": 1, "inbox": str(tmp_path / "in"), "songs": str(tmp_path / "out")}
-    embedded_api.serving_file().write_text(json.dumps(told))
-    assert embedded_api.served_folders() == {}  # it is dead
+    discovery.serving_file().write_text(json.dumps(told))
+    assert discovery.served_folders() == {}  # it is dead
     with FileLock(data_dir / "serve.lock"):
-        assert embedded_api.served_folders() == {"inbox_dir": tmp_path / "in", "output_dir": tmp_path / "out"}
-        embedded_api.serving_file().write_text('{"api_url": "http://127.0.0.1:1/api"}')
-        assert embedded_api.served_folders() == {}
+        assert discovery.served_folders() == {"inbox_dir": tmp_path / "in", "output_dir": tmp_path / "out"}
+        discovery.serving_file().write_text('{"api_url": "http://127.0.0.1:1/api"}')
+        assert discovery.served_folders() == {}

@@ -12,14 +12,15 @@ from types import SimpleNamespace
 import pytest
 from service import free_port
 
-from deployments.server.embedded_api import EmbeddedApi, refuse_without_password
+from deployments.server.discovery import refuse_without_password
+from deployments.server.embedded_api import EmbeddedApi
 from tasks.common.errors import ApiUnreachable
 
 _PROGRAM = """
 import threading, time
-from deployments.server import embedded_api
+from deployments.server import api_process
 
-embedded_api._collect_garbage_apart()
+api_process._collect_garbage_apart()
 collected_by = []
 
 class Knot:

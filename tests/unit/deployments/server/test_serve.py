@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from deployments.server import embedded_api
+from deployments.server import discovery
 from deployments.server import serve as serve_command
 from deployments.server.serve import ServeOptions, deployments
 from tasks.common.confinement import is_inside, refuse_input, refuse_output
 from tasks.common.errors import AlreadyServing, AudioPathRefused, OutputPathRefused, PortTaken
+from tasks.common.orchestration.client_settings import CLIENT_SETTINGS
 from tasks.common.settings import get_settings, reset_settings
 
 
@@ -30,7 +31,7 @@ def test_what_is_said_on_the_command_line_reaches_the_runs(tmp_path: Path, monke
     assert json.loads(os.environ["PERFORMIA_INPUT_ROOTS"]) == [str(tmp_path / "in"), str(tmp_path / "music")]
     assert os.environ["PREFECT_API_AUTH_STRING"] == "user:word"
     assert Path(os.environ["PERFORMIA_DATA_DIR"]).is_absolute()
-    assert {name: os.environ[name] for name in embedded_api.PATIENCE} == {**embedded_api.PATIENCE, "PREFECT_CLIENT_MAX_RETRIES": "3"}
+    assert {name: os.environ[name] for name in CLIENT_SETTINGS} == {**CLIENT_SETTINGS, "PREFECT_CLIENT_MAX_RETRIES": "3"}
 
 
 def test_a_taken_port_is_refused() -> None:
@@ -49,14 +50,14 @@ def test_two_services_of_one_data_directory_are_refused(data_dir: Path) -> None:
 
 
 def test_a_running_service_is_found_and_a_dead_one_is_not(data_dir: Path) -> None:
-    assert embedded_api.serving_url() is None
+    assert discovery.serving_url() is None
     data_dir.mkdir()
-    embedded_api.serving_file().write_text('{"api_url": "http://127.0.0.1:1/api"}')
-    assert embedded_api.serving_url() is None
+    discovery.serving_file().write_text('{"api_url": "http://127.0.0.1:1/api"}')
+    assert discovery.serving_url() is None
     with FileLock(data_dir / "serve.lock"):
-        assert embedded_api.serving_url() == "http://127.0.0.1:1/api"
-        embedded_api.serving_file().write_text("broken")
-        assert embedded_api.serving_url() is None
+        assert discovery.serving_url() == "http://127.0.0.1:1/api"
+        discovery.serving_file().write_text("broken")
+        assert discovery.serving_url() is None
 
 
 def test_how_many_songs_at_once_is_the_limit_of_one_deployment() -> None:

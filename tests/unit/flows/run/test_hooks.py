@@ -12,7 +12,7 @@ from flows.run.hooks import failure_line
 
 _SERVICE = """
 import os, subprocess, sys
-from deployments.server.embedded_api import SERVICE_PID
+from flows.run.hooks import SERVICE_PID
 run = "from flows.run.hooks import end_with_service; import time; end_with_service(); print('up', flush=True); time.sleep(600)"
 environment = {**os.environ, SERVICE_PID: sys.argv[1] or str(os.getpid())}
 child = subprocess.Popen([sys.executable, "-c", run], env=environment, stdout=subprocess.PIPE)

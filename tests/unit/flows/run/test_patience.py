@@ -10,12 +10,13 @@ import pytest
 
 _PROGRAM = """
 from prefect import Flow
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_CLIENT_RETRY_EXTRA_CODES
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_CLIENT_RETRY_EXTRA_CODES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY
 
 from flows import analyze_song
 
 def settings(*_):
-    return PREFECT_CLIENT_MAX_RETRIES.value(), *sorted(PREFECT_CLIENT_RETRY_EXTRA_CODES.value())
+    extra_codes = sorted(PREFECT_CLIENT_RETRY_EXTRA_CODES.value())
+    return PREFECT_CLIENT_MAX_RETRIES.value(), *extra_codes, PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value()
 
 Flow.__call__ = settings  # in place of a run
 print(analyze_song(), settings())
@@ -24,9 +25,15 @@ print(analyze_song(), settings())
 
 @pytest.mark.parametrize(
     ("person", "said"),
-    [({}, "(6, 500, 504) (5,)"), ({"PREFECT_CLIENT_MAX_RETRIES": "2", "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500"}, "(2, 500) (2, 500)")],
+    [
+        ({}, "(6, 500, 504, 30) (5, 180)"),
+        (
+            {"PREFECT_CLIENT_MAX_RETRIES": "2", "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60"},
+            "(2, 500, 60) (2, 500, 60)",
+        ),
+    ],
 )
 def test_a_persons_own_code_waits_for_a_busy_server_as_our_commands_do_unless_it_says_else(person: dict[str, str], said: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_CLIENT_")} | person
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_CLIENT_", "PREFECT_FLOWS_"))} | person
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert done.stdout == f"{said}\n", done.stderr

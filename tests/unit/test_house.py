@@ -1,0 +1,127 @@
+"""The rules of the house: an import never runs back up, Prefect and numpy are only where they may be, and there is no circle.
+
+Every import counts, also those inside functions, and so does the name of a module in a string.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("deployments", "flows", "tasks", "schemas")
+#: From the ground up. A module belongs to the first floor whose pattern fits its name.
+FLOORS = (
+    r"schemas\b",
+    r"tasks\.common(?!\.orchestration)\b",
+    r"tasks\.common\.orchestration\b",
+    r"tasks\b",
+    r"flows\b",
+    r"deployments\b",
+)
+#: Rooms of `tasks` that are no step; all others know nothing of each other.
+ABOVE_STEPS = ("common", "evaluation")
+MAY_IMPORT_PREFECT = re.compile(r"deployments\b|flows\b|tasks\.\w+\.task$|tasks\.common\.orchestration\b")
+#: The entry points of the deployments, which Prefect is given as text.
+MAY_NAME_MODULES = ("deployments.definitions",)
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """{dotted name: syntax tree} of the product."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            found[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+def imported(name: str) -> Iterator[str]:
+    """The modules that a module imports, anywhere in it; ours as the module itself, however it is imported."""
+    for node in ast.walk(modules()[name]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import"
+            base = node.module or ""
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                yield whole if whole in modules() else base
+
+
+@cache
+def graph() -> dict[str, frozenset[str]]:
+    return {name: frozenset(other for other in imported(name) if other in modules() and other != name) for name in modules()}
+
+
+def tops(name: str) -> set[str]:
+    return {other.partition(".")[0] for other in imported(name)}
+
+
+def floor(name: str) -> int:
+    return next(number for number, pattern in enumerate(FLOORS) if re.match(pattern, name))
+
+
+def step(name: str) -> str | None:
+    """The step's room that a module of `tasks` lies in."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "tasks" and len(parts) > 1 and parts[1] not in ABOVE_STEPS else None
+
+
+def test_imports_never_run_back_up() -> None:
+    assert [(name, other) for name in graph() for other in graph()[name] if floor(other) > floor(name)] == []
+
+
+def test_a_step_knows_no_other() -> None:
+    assert [(name, other) for name in graph() if step(name) for other in graph()[name] if step(other) not in (None, step(name))] == []
+
+
+def test_prefect_is_imported_only_where_steps_are_run() -> None:
+    assert [name for name in modules() if "prefect" in tops(name) and not MAY_IMPORT_PREFECT.match(name)] == []
+
+
+def test_flows_compute_nothing() -> None:
+    computing = {"numpy", "scipy", "torch", "librosa"}
+    assert [name for name in modules() if name.startswith("flows") and tops(name) & computing] == []
+
+
+def test_no_import_is_hidden_in_a_string() -> None:
+    hidden = []
+    for name, tree in modules().items():
+        texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        hidden += [(name, text) for text in texts if "." in text and text.partition(":")[0] in modules() and name not in MAY_NAME_MODULES]
+    assert hidden == []
+
+
+def test_no_circle() -> None:
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
+        if name not in done:
+            for other in sorted(graph()[name]):
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in modules():
+        visit(name, ())
+
+
+def test_the_rules_see_what_they_forbid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        modules(), "tasks.chords.made_up", ast.parse("def f():\n    from flows import song_analysis\n    import prefect.states")
+    )
+    assert set(imported("tasks.chords.made_up")) == {"flows.song_analysis", "prefect.states"}
+    assert (
+        floor("flows.song_analysis")
+        > floor("tasks.chords.made_up")
+        > floor("tasks.common.orchestration.slots")
+        > floor("tasks.common.audio")
+    )
+    assert not MAY_IMPORT_PREFECT.match("tasks.chords.made_up")

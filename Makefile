@@ -16,7 +16,7 @@ ENVIRONMENT = @python=$$([ -z "$(PYTHON)" ] && [ -x $(BIN)/python ] && echo $(BI
 # The demo and the tests never ask the network for anything.
 export PERFORMIA_OFFLINE := 1
 
-.PHONY: demo test test-all lint bench eval clean setup setup-test setup-all check-install check-package check-newer-python freeze
+.PHONY: demo test test-all lint docs bench eval clean setup setup-test setup-all check-install check-package check-newer-python freeze
 .DEFAULT_GOAL := demo
 
 setup:
@@ -42,6 +42,10 @@ lint: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Writes the tables of errors and settings in tasks/common/README.md from the code; a test fails while they are out of date.
+docs: setup
+	$(BIN)/python -m deployments.docs_tables
 
 # Does the pinned set resolve for every supported Python and platform, on a plain package index? Nothing is installed.
 check-install: setup-test

@@ -29,7 +29,7 @@ Level = Literal["ok", "warning", "problem"]
 #: A three-minute song takes 0.38 GB in the artifact store and 0.32 in its own folder.
 _SONG_GB: Final = 0.7
 _LITTLE_SPACE_GB: Final = 10.0
-#: Separation of a three-minute song, with everything else that runs beside it; see the README.
+#: Separation of a three-minute song, with everything else that runs beside it; see tests/performance/README.md.
 _LITTLE_MEMORY_GIB: Final = 3.0
 _OLDEST_PYTHON: Final = (3, 11)
 #: Without it there is no Song Map.

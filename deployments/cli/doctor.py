@@ -46,7 +46,7 @@ def examine() -> list[Finding]:
     except ValidationError as error:
         # Names only: a value may be a secret that landed in the wrong variable.
         names = sorted({"PERFORMIA_" + "_".join(str(part) for part in item["loc"]).upper() for item in error.errors()})
-        return [Finding("settings", "problem", f"not understood: {', '.join(names)}", "The README says what each may be")]
+        return [Finding("settings", "problem", f"not understood: {', '.join(names)}", "tasks/common/README.md says what each may be")]
     settings = settings.model_copy(update=served_folders())  # what a running service was told, not what this shell would tell one
     return in_time([*machine_checks(settings), ("prefect api", _server)], _PATIENCE_SEC)
 

@@ -1,7 +1,9 @@
-"""Every error a person can meet, each with a stable code, what happened, and what to do.
+"""Every error a person can meet, each with a stable code, what it means (its docstring), and what to do (`todo`).
 
 The text of an error is the same in the CLI, in a Prefect run and in the Song Map. Codes never change meaning; new ones are added.
 `transient` marks what may pass on a second try (memory, disk, network): only that is retried.
+
+The table in tasks/common/README.md is made of these classes (`make docs`).
 """
 
 from __future__ import annotations
@@ -29,72 +31,98 @@ class PerformiaError(Exception):
 
 
 class AudioError(PerformiaError):
-    """The input cannot be analysed, now or on a second try."""
+    """The file cannot be analysed, now or on a second try."""
 
     code = "AUDIO_ERROR"
 
 
 class AudioNotFound(AudioError):
+    """There is no file at the path."""
+
     code = "AUDIO_NOT_FOUND"
     todo = "Check the path"
 
 
 class AudioIsDirectory(AudioError):
+    """The path is that of a folder."""
+
     code = "AUDIO_IS_DIRECTORY"
     todo = "Give the path of a file in it"
 
 
 class AudioEmpty(AudioError):
+    """The file has no bytes."""
+
     code = "AUDIO_EMPTY"
     todo = "The file has no content; copy or download it again"
 
 
 class AudioUnreadable(AudioError):
+    """The file is there and cannot be read: rights, or the disk."""
+
     code = "AUDIO_UNREADABLE"
     todo = "Check that you may read the file"
 
 
 class AudioNotAudio(AudioError):
+    """The file is of no format that FFmpeg knows as audio or video."""
+
     code = "AUDIO_NOT_AUDIO"
     todo = "Give a file with sound: wav, flac, mp3, ogg, opus, m4a, aiff, mp4, webm or mkv"
 
 
 class AudioNoTrack(AudioError):
+    """The file is a video or a picture without sound."""
+
     code = "AUDIO_NO_TRACK"
     todo = "Give a file that has an audio track"
 
 
 class AudioTruncated(AudioError):
+    """The file ends before the length it declares, or too much of it cannot be decoded."""
+
     code = "AUDIO_TRUNCATED"
     todo = "The file ends too early or is damaged; copy or download it again"
 
 
 class AudioTooShort(AudioError):
+    """The song is shorter than PERFORMIA_MIN_DURATION_SEC."""
+
     code = "AUDIO_TOO_SHORT"
     todo = "Give a longer file, or lower PERFORMIA_MIN_DURATION_SEC"
 
 
 class AudioTooLong(AudioError):
+    """The song is longer than PERFORMIA_MAX_DURATION_SEC."""
+
     code = "AUDIO_TOO_LONG"
     todo = "Cut the file, or raise PERFORMIA_MAX_DURATION_SEC"
 
 
 class AudioSilent(AudioError):
+    """The song is silent from beginning to end."""
+
     code = "AUDIO_SILENT"
     todo = "Check the recording: no sample is above -80 dBFS"
 
 
 class AudioInvalidSamples(AudioError):
+    """Some samples are not numbers."""
+
     code = "AUDIO_INVALID_SAMPLES"
     todo = "The file holds NaN or infinite samples; export it again"
 
 
 class AudioChanged(AudioError):
+    """The file is no longer the one that the run was started for."""
+
     code = "AUDIO_CHANGED"
     todo = "The file was replaced or written to while it was analysed; run again when it stays as it is"
 
 
 class AudioPathRefused(AudioError):
+    """The path is no plain path to a file, or lies outside PERFORMIA_INPUT_ROOTS."""
+
     code = "AUDIO_PATH_REFUSED"
     todo = "Give a plain path to a file, inside the allowed folders where they are set"
 
@@ -109,26 +137,36 @@ class FolderError(PerformiaError):
 
 
 class FolderNotFound(FolderError):
+    """There is no folder at the path."""
+
     code = "FOLDER_NOT_FOUND"
     todo = "Check the path"
 
 
 class FolderIsFile(FolderError):
+    """The path is that of a file."""
+
     code = "FOLDER_IS_FILE"
     todo = "Give the folder it lies in, or analyse the file with `performia analyze`"
 
 
 class FolderUnreadable(FolderError):
+    """The folder is there and cannot be listed."""
+
     code = "FOLDER_UNREADABLE"
     todo = "Check that you may read the folder"
 
 
 class FolderUnusable(FolderError):
+    """The folder cannot be made or written to, or is given two roles."""
+
     code = "FOLDER_UNUSABLE"
     todo = "Name a folder that is there, or that can be made"
 
 
 class FolderHasNoSongs(FolderError):
+    """No file in the folder has the ending of an audio file, or matches the patterns."""
+
     code = "FOLDER_HAS_NO_SONGS"
     todo = "Put wav, flac, mp3, ogg, opus, m4a, aiff, mp4, webm or mkv files there, or check --pattern"
 
@@ -137,48 +175,64 @@ class FolderHasNoSongs(FolderError):
 
 
 class ModelError(PerformiaError):
+    """Something is wrong with a model."""
+
     code = "MODEL_ERROR"
 
 
 class ModelUnknown(ModelError):
+    """No model has this name."""
+
     code = "MODEL_UNKNOWN"
     todo = "`performia models list` shows the names"
 
 
 class ModelUnavailable(ModelError):
+    """The weights are not on this machine, and cannot be downloaded."""
+
     code = "MODEL_UNAVAILABLE"
     todo = "Run `performia models fetch` with a network connection, or put the file into PERFORMIA_MODELS_DIR"
 
 
 class ModelCorrupt(ModelError):
+    """A model's file is not the one whose digest the registry pins, or holds more than weights."""
+
     code = "MODEL_CORRUPT"
     todo = "Delete the file and run `performia models fetch`"
 
 
 class ModelDownloadFailed(ModelError):
+    """A download broke off, or arrived damaged."""
+
     code = "MODEL_DOWNLOAD_FAILED"
     todo = "Check the connection and try again; a partial download is resumed"
     transient = True
 
 
 class EngineUnknown(PerformiaError):
+    """The step has no engine, or the engine no model, of this name."""
+
     code = "ENGINE_UNKNOWN"
-    todo = "The README names the engines of each step"
+    todo = "flows/README.md names the engines of each step"
 
 
 class EngineFailed(PerformiaError):
-    """Every engine of a step's chain failed; the text lists each with its reason."""
+    """Every engine of the step failed; the text lists each with its reason."""
 
     code = "ENGINE_FAILED"
 
 
 class OutOfMemory(PerformiaError):
+    """The memory was too small for every engine of the step, also in its smallest form."""
+
     code = "OUT_OF_MEMORY"
     todo = "Close other programs, use --quality fast, or give a shorter file"
     transient = True
 
 
 class LanguageUnsupported(PerformiaError):
+    """The speech model at hand does not know the language that was asked for."""
+
     code = "LANGUAGE_UNSUPPORTED"
     todo = "Fetch a multilingual model (`performia models fetch`), or leave --language out"
 
@@ -187,18 +241,22 @@ class LanguageUnsupported(PerformiaError):
 
 
 class StorageError(PerformiaError):
+    """Something could not be written to a store or a song's folder, or read back."""
+
     code = "STORAGE_ERROR"
     todo = "Check the disk and the artifact store's permissions, then run again: finished steps are kept"
     transient = True
 
 
 class ArtifactMissing(StorageError):
+    """Audio that a result refers to is no longer in the artifact store."""
+
     code = "ARTIFACT_MISSING"
     todo = "Run again: the step that made it is computed anew"
 
 
 class SongMapInvalid(PerformiaError):
-    """The Song Map breaks its schema or its semantics; `problems` lists every one with its JSON path."""
+    """The Song Map breaks its schema or its semantics; the text lists every problem with its JSON path."""
 
     code = "SONG_MAP_INVALID"
     todo = "The partial results and the report are kept beside it; please report this with the file"
@@ -210,68 +268,92 @@ class SongMapInvalid(PerformiaError):
 
 
 class RequiredStepFailed(PerformiaError):
+    """A step that no Song Map can do without (ingest, beats) failed."""
+
     code = "REQUIRED_STEP_FAILED"
     todo = "See the reason above; finished steps are kept and are not computed again"
 
 
 class StrictRunFailed(PerformiaError):
+    """The run was strict, and a step failed or took a lesser engine."""
+
     code = "STRICT_RUN_FAILED"
     todo = "Fetch the missing models or run without --strict"
 
 
 class TaskRunnerUnavailable(PerformiaError):
+    """The task runner's package is missing, or no Dask or Ray cluster answers."""
+
     code = "TASK_RUNNER_UNAVAILABLE"
     todo = "Check PERFORMIA_TASK_RUNNER and PERFORMIA_TASK_RUNNER_ADDRESS"
 
 
 class ApiUnreachable(PerformiaError):
+    """The Prefect server does not answer."""
+
     code = "API_UNREACHABLE"
     todo = "Start it (`performia serve` does), or check PREFECT_API_URL; `performia doctor` looks at it"
     transient = True
 
 
 class DeploymentMissing(PerformiaError):
+    """The Prefect server does not know the deployment that a run was to be started of."""
+
     code = "DEPLOYMENT_MISSING"
     todo = "Start `performia serve`, or run `prefect deploy --all` and a worker"
 
 
 class OutputPathRefused(PerformiaError):
+    """A served run was to write outside its output folder and PERFORMIA_OUTPUT_ROOTS."""
+
     code = "OUTPUT_PATH_REFUSED"
     todo = "Leave the folder empty, or name it in PERFORMIA_OUTPUT_ROOTS where Performia is served"
 
 
 class AllSongsFailed(PerformiaError):
+    """No song of the folder could be analysed."""
+
     code = "ALL_SONGS_FAILED"
     todo = "The manifest says what to do about each"
 
 
 class AlreadyServing(PerformiaError):
+    """A service runs already with this data directory."""
+
     code = "ALREADY_SERVING"
     todo = "Stop that one first, or set another PERFORMIA_DATA_DIR"
 
 
 class PortTaken(PerformiaError):
+    """Another program listens on the port."""
+
     code = "PORT_TAKEN"
     todo = "Choose another with --port, or set PREFECT_API_URL to use the Prefect server that runs there"
 
 
 class OptionInvalid(PerformiaError):
+    """An option has a value that it cannot have, or needs a package that is not installed."""
+
     code = "OPTION_INVALID"
     todo = "`performia analyze --help` shows what is allowed"
 
 
 class EvaluationDataNotFound(PerformiaError):
+    """The folder of annotated songs is not named, or holds none of the data sets."""
+
     code = "EVALUATION_DATA_NOT_FOUND"
     todo = "Name the folder with the data sets with --data or PERFORMIA_EVALUATION_DATA; tasks/evaluation/README.md says what it holds"
 
 
 class EvaluationDataUnusable(PerformiaError):
+    """A data set is there and cannot be prepared."""
+
     code = "EVALUATION_DATA_UNUSABLE"
     todo = "To render POP909: apt install fluidsynth fluid-soundfont-gm; its songs are left out without"
 
 
 def all_errors() -> tuple[type[PerformiaError], ...]:
-    """Every concrete error class, in the order they are defined."""
+    """Every error class of this module, in the order they are defined. What the tests and the benchmark add to them is their own."""
 
     def below(cls: type[PerformiaError]) -> list[type[PerformiaError]]:
         found = []
@@ -279,4 +361,4 @@ def all_errors() -> tuple[type[PerformiaError], ...]:
             found += [sub, *below(sub)]
         return found
 
-    return tuple(below(PerformiaError))
+    return tuple(error for error in below(PerformiaError) if error.__module__ == __name__)

@@ -1,6 +1,9 @@
 """The settings of an installation. Each is an environment variable `PERFORMIA_<NAME>`; nothing is read before it is needed.
 
 Settings say where things are and what this machine allows. What a person chooses per song is in `schemas.options`.
+
+The table in tasks/common/README.md is made of the descriptions (`make docs`). Where the default is worked out elsewhere (None, an empty
+tuple, a function), the description ends with `Default: …`.
 """
 
 from __future__ import annotations
@@ -27,48 +30,67 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PERFORMIA_", frozen=True, extra="ignore")
 
     data_dir: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_data_dir("performia", appauthor=False)), description="Everything Performia keeps."
+        default_factory=lambda: Path(platformdirs.user_data_dir("performia", appauthor=False)),
+        description="Everything Performia keeps: cache, artifacts, models. Default: the user's data directory.",
     )
     artifact_store: str | None = Field(
-        default=None, description="Directory or fsspec URL of the artifact store. Default: data_dir/artifacts."
+        default=None, description="Directory or fsspec URL of decoded songs and stems. Default: `artifacts` in the data directory."
     )
     results_store: str | None = Field(
         default=None,
-        description="Directory or fsspec URL of the step cache. Default: in a remote artifact store, else data_dir/cache/results.",
+        description="Directory or fsspec URL of the step cache. "
+        "Default: `results` in a remote artifact store, else `cache/results` in the data directory.",
     )
     store_secret: str | None = Field(
-        default=None, description="Name of a Prefect Secret block with fsspec options (JSON) for remote stores. Default: the environment."
+        default=None,
+        description="Name of a Prefect Secret block with fsspec options (JSON) for remote stores. "
+        "Default: the environment, such as `AWS_ACCESS_KEY_ID`.",
     )
     copies_gib: float = Field(
         default=20.0, ge=0, description="Local copies of remote audio take no more (GiB); the least recently used go first."
     )
-    task_runner: Literal["threads", "dask", "ray"] = Field(default="threads", description="What runs the steps of a song.")
+    task_runner: Literal["threads", "dask", "ray"] = Field(
+        default="threads", description="What runs the steps of a song: `threads`, `dask`, `ray`."
+    )
     task_runner_address: str | None = Field(
         default=None, description="Address of a Dask or Ray cluster. Default: one of this machine, started when it is needed."
     )
-    output_dir: Path | None = Field(default=None, description="Where songs are written when nothing else is said. Default: data_dir/songs.")
-    output_url: str | None = Field(default=None, description="Where the output folder is read from over HTTP, for links in the UI.")
-    inbox_dir: Path | None = Field(default=None, description="The watched folder. Default: data_dir/inbox.")
-    models_dir: Path | None = Field(default=None, description="A folder with model files of your own, looked into first.")
+    output_dir: Path | None = Field(
+        default=None, description="Where songs are written when nothing else is said (Python, UI). Default: `songs` in the data directory."
+    )
+    output_url: str | None = Field(
+        default=None,
+        description="Where the output folder is read from over HTTP, for links in the UI. Default: none; `performia serve`: its own.",
+    )
+    inbox_dir: Path | None = Field(default=None, description="The watched folder. Default: `inbox` in the data directory.")
+    models_dir: Path | None = Field(
+        default=None, description="A folder with model files of your own, `<model>/<file>`, looked into first. Default: none."
+    )
     offline: bool = Field(default=False, description="Never ask the network for anything.")
     hub_timeout_sec: float = Field(default=3.0, gt=0, description="After how long an unreachable model hub is given up, once a run.")
-    device: str | None = Field(default=None, description="cuda, cuda:N, mps or cpu. Default: the best there is.")
-    threads: int | None = Field(default=None, ge=1, description="Threads per heavy step. Default: the cores this process may use.")
-    min_duration_sec: float = Field(default=1.0, gt=0)
-    max_duration_sec: float = Field(default=1800.0, gt=0)
-    retention_days: float = Field(default=7.0, ge=0, description="`prune` deletes what nobody has used for so many days.")
+    device: str | None = Field(default=None, description="`cuda`, `cuda:1`, `mps` or `cpu`. Default: the best there is.")
+    threads: int | None = Field(default=None, ge=1, description="Threads per heavy step. Default: the cores the process may use.")
+    min_duration_sec: float = Field(default=1.0, gt=0, description="A shorter song is refused.")
+    max_duration_sec: float = Field(default=1800.0, gt=0, description="A longer song is refused.")
+    retention_days: float = Field(default=7.0, ge=0, description="`performia prune` deletes what nobody has used for so many days.")
     input_roots: tuple[Path, ...] = Field(
-        default=(), description="If set, only files inside these folders are read. Served runs: default the inbox."
+        default=(), description="JSON list of folders; if set, only files inside them are read. Default: none; served runs: the inbox."
     )
 
-    evaluation_data: Path | None = Field(default=None, description="Folder with the annotated songs that `performia evaluate` scores.")
+    evaluation_data: Path | None = Field(
+        default=None, description="Folder with the annotated songs that `performia evaluate` scores. Default: none."
+    )
     pending_limit_sec: float = Field(
         default=120.0, gt=0, description="After how long a run that was to start, and did not, counts as dead."
     )
 
-    output_roots: tuple[Path, ...] = Field(default=(), description="Folders that served runs may write into. Default: the output folder.")
+    output_roots: tuple[Path, ...] = Field(
+        default=(), description="JSON list of folders that served runs may write into. Default: the output folder."
+    )
     allowed_hosts: tuple[str, ...] = Field(
-        default=(), description="Names, without port, under which `performia serve` is reached besides 127.0.0.1, localhost and [::1]."
+        default=(),
+        description="JSON list of names, without port, under which `performia serve` is reached besides `127.0.0.1`, `localhost` "
+        "and `[::1]`. Default: none.",
     )
 
     @property

@@ -13,6 +13,14 @@ def test_codes_are_unique_and_upper_snake_case() -> None:
     assert all(code.isupper() and code.replace("_", "").isalpha() for code in codes)
 
 
+def test_what_others_derive_is_not_listed() -> None:
+    class OfTheBenchmark(ModelDownloadFailed):
+        code = "OF_THE_BENCHMARK"
+
+    assert OfTheBenchmark in ModelDownloadFailed.__subclasses__()
+    assert OfTheBenchmark not in all_errors()
+
+
 def test_text_has_code_what_and_what_to_do() -> None:
     assert str(AudioTooShort("song.wav lasts 0.2 s.")) == (
         "AUDIO_TOO_SHORT: song.wav lasts 0.2 s. Give a longer file, or lower PERFORMIA_MIN_DURATION_SEC."

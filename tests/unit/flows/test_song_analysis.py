@@ -41,8 +41,8 @@ def test_a_step_waits_for_its_own_inputs_and_for_nothing_else(demo_song: Path) -
     assert edges == {**EDGES, "package": set(EDGES)}
 
 
-def test_the_readme_shows_this_graph(demo_song: Path) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_readme_of_the_flows_shows_this_graph(demo_song: Path) -> None:
+    readme = (ROOT / "flows" / "README.md").read_text(encoding="utf-8")
     assert f"```mermaid\n{mermaid(demo_song).strip()}\n```" in readme
 
 

@@ -118,10 +118,3 @@ def test_validate_reads_files(tmp_path: Path) -> None:
     result = RUNNER.invoke(cli.app, ["validate", str(tmp_path / "bad.json"), "--json"])
     assert result.exit_code == 1
     assert json.loads(result.output)[str(tmp_path / "bad.json")]
-
-
-def test_the_readme_lists_every_error() -> None:
-    from tasks.common.errors import all_errors
-
-    readme = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
-    assert [error.code for error in all_errors() if f"| `{error.code}` |" not in readme] == []

@@ -1,27 +1,32 @@
 """The song analysis: from an audio file to a validated Song Map and the separated stems.
 
-    ingest ──► separate ──┬─► transcribe_lyrics   (vocals)        ─┐
-       │                  ├─► track_beats_and_key (mix, drums)     │
-       │                  ├─► recognize_chords    (harmonic mix)   ├─► detect_structure ─► package (validate) ─► Song Map
-       │                  ├─► track_melody        (vocals)         │
-       │                  └─► track_bass          (bass)          ─┘
+    ingest ──► separation ──┬─► asr        (mix, vocals)  ─┐
+       │                    ├─► beats_key  (mix, stems)    │
+       │                    ├─► melody     (vocals)        ├─► structure ─► package (validate) ─► Song Map
+       │                    └─► bass       (bass)          │
+       └──────────────────────► chords     (mix, beats)   ─┘
 
-A step starts as soon as its own inputs are there; nothing else orders the run. `even_if_failed` marks an input that a step can do without.
+A step starts as soon as its own inputs are there; nothing else orders the run. `optional` marks an input that a step can do without.
 Required are ingest, beats and package; any other step may fail, and the map is then partial and says why.
 """
 
 # No postponed annotations here: Prefect resolves the parameters' types from a copy of the function that does not know this module's names.
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from flows.run.endings import flow_run_name, refuse_if_strict, run_state
 from flows.run.hooks import LIFE, confine
 from flows.run.patience import patient_flow
 from schemas.options import AnalysisOptions
+from schemas.plan import AnalysisPlan
 from schemas.song_map import SongMap
+from schemas.steps import StepName
 from tasks.asr import transcribe_lyrics
 from tasks.beats_key import track_beats_and_key
 from tasks.chords import recognize_chords
-from tasks.common.orchestration.running import even_if_failed, join, submit, submit_here
+from tasks.common.orchestration.step_task import StepTask, optional
 from tasks.common.orchestration.task_runners import ChosenTaskRunner
 from tasks.common.planning import make_plan
 from tasks.common.storage.artifacts import sweep_scratch
@@ -31,6 +36,27 @@ from tasks.melody_bass import track_bass, track_melody
 from tasks.packager import package_song
 from tasks.separation import separate_stems
 from tasks.structure import detect_structure
+
+#: The steps that find something out, by name.
+STEP_TASKS: Final[Mapping[StepName, StepTask]] = MappingProxyType(
+    {
+        "ingest": ingest_song,
+        "separation": separate_stems,
+        "beats_key": track_beats_and_key,
+        "asr": transcribe_lyrics,
+        "chords": recognize_chords,
+        "melody": track_melody,
+        "bass": track_bass,
+        "structure": detect_structure,
+    }
+)
+
+
+class Submits(Protocol):
+    """A step that can be started: a task, or what stands for one in an evaluation or a benchmark."""
+
+    def submit(self, *inputs: Any) -> Any:
+        """Returns what the steps that read its result are given in its place."""
 
 
 @patient_flow(name="analyze-song", flow_run_name=flow_run_name, task_runner=ChosenTaskRunner(), **LIFE)
@@ -57,27 +83,32 @@ def analyze_song(
     plan = make_plan(options)
     refuse_if_strict(plan, options)
 
-    source = submit_here(ingest_song, song, identity)
-    stems = submit(separate_stems, plan.separation, source)
-    lyrics = submit(transcribe_lyrics, plan.asr, source, even_if_failed(stems))
-    beats = submit(track_beats_and_key, plan.beats_key, source, even_if_failed(stems))
-    chords = submit(recognize_chords, plan.chords, source, even_if_failed(stems), even_if_failed(beats))
-    melody = submit(track_melody, plan.melody, source, stems)
-    bass = submit(track_bass, plan.bass, source, stems)
-    structure = submit(
-        detect_structure, plan.structure, source, beats, even_if_failed(stems), even_if_failed(chords), even_if_failed(lyrics)
-    )
+    found = start_steps(STEP_TASKS, plan, song, identity)
+    song_map = package_song.join(found, song=song, output_dir=output_dir, options=options)
+    ended: SongMap = run_state(song_map, options)
+    return ended
 
-    outcomes = {
-        "source": source,
-        "stems": stems,
-        "lyrics": lyrics,
-        "beats": beats,
+
+def start_steps(steps: Mapping[StepName, Submits], plan: AnalysisPlan, song: Path, identity: str) -> dict[StepName, Any]:
+    """Start every step with what it reads: the graph above. Returns what each `submit` returned, by step.
+
+    plan: the engines of each step. identity: the SHA-256 of the song's file.
+    """
+    ingest = steps["ingest"].submit(song, identity)
+    separation = steps["separation"].submit(plan.separation, ingest)
+    beats_key = steps["beats_key"].submit(plan.beats_key, ingest, optional(separation))
+    asr = steps["asr"].submit(plan.asr, ingest, optional(separation))
+    chords = steps["chords"].submit(plan.chords, ingest, optional(beats_key))
+    melody = steps["melody"].submit(plan.melody, ingest, separation)
+    bass = steps["bass"].submit(plan.bass, ingest, separation)
+    structure = steps["structure"].submit(plan.structure, ingest, beats_key, optional(separation), optional(chords), optional(asr))
+    return {
+        "ingest": ingest,
+        "separation": separation,
+        "beats_key": beats_key,
+        "asr": asr,
         "chords": chords,
         "melody": melody,
         "bass": bass,
         "structure": structure,
     }
-    song_map = join(package_song, outcomes, song=song, output_dir=output_dir, options=options)
-    ended: SongMap = run_state(song_map, options)
-    return ended

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.results import Frozen
+from schemas.steps import Step
 
 
 class Quality(StrEnum):
@@ -16,18 +17,6 @@ class Quality(StrEnum):
     fast = "fast"
     balanced = "balanced"
     best = "best"
-
-
-class Step(StrEnum):
-    """The steps whose engine can be chosen."""
-
-    separation = "separation"
-    asr = "asr"
-    beats_key = "beats_key"
-    chords = "chords"
-    melody = "melody"
-    bass = "bass"
-    structure = "structure"
 
 
 class AnalysisOptions(Frozen):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from schemas.results import Frozen, ModelUse, StepName
+from schemas.results import Frozen, ModelUse
+from schemas.steps import StepName
 
 
 class EngineChoice(Frozen):

@@ -15,10 +15,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.steps import StepName
+
 Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Confidence = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 StemName = Literal["vocals", "drums", "bass", "other"]
-StepName = Literal["ingest", "separation", "asr", "beats_key", "chords", "melody", "bass", "structure", "package"]
 
 STEMS: tuple[StemName, ...] = ("vocals", "drums", "bass", "other")
 
@@ -70,6 +71,7 @@ class StepReport(Frozen):
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     degraded_because: tuple[str, ...] = ()
+    provisional: bool = Field(default=False, description="A better engine failed for a reason that may pass: another run tries it again.")
     flow_run: str = Field(default="", description="Id of the flow run that computed it; another id than the current one means a cache hit.")
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from performia import overwritten_packages
-from schemas.options import AnalysisOptions, Quality, Step
+from schemas.options import AnalysisOptions, Quality
 from schemas.plan import StepPlan
+from schemas.steps import Step
 from tasks.common import models
 from tasks.common.memory import available_bytes
 from tasks.common.planning import make_plan

@@ -11,21 +11,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from schemas.song_map import SongMap
+from schemas.steps import STEPS
 from tasks.common.errors import PerformiaError
 from tasks.common.progress import StepEvent, listening
 
-#: The steps in the order they are shown, with what they are called on the screen.
-STEPS = {
-    "ingest": "decode",
-    "separation": "separate stems",
-    "beats_key": "beats and key",
-    "asr": "lyrics",
-    "chords": "chords",
-    "melody": "melody",
-    "bass": "bass",
-    "structure": "sections",
-    "package": "Song Map",
-}
+
+def title_of(step: str) -> str:
+    """What a step is called on the screen."""
+    facts = STEPS.get(step)  # type: ignore[call-overload]
+    return facts.title if facts else step
 
 
 def error_console() -> Console:
@@ -70,7 +64,7 @@ class SongProgress:
 
     def _draw(self, event: StepEvent) -> None:
         if event.step not in self._bars:
-            self._bars[event.step] = self._progress.add_task("", total=1.0, name=STEPS.get(event.step, event.step))
+            self._bars[event.step] = self._progress.add_task("", total=1.0, name=title_of(event.step))
         bar = self._bars[event.step]
         if event.kind == "failed":
             self._progress.update(bar, description=f"[red]{escape(event.message[:80])}")
@@ -79,7 +73,7 @@ class SongProgress:
             self._progress.update(bar, completed=event.fraction or 0.0, description=escape(event.message))
 
     def _print(self, event: StepEvent) -> None:
-        name = STEPS.get(event.step, event.step)
+        name = title_of(event.step)
         if event.kind == "started":
             self._started[event.step] = time.monotonic()
         elif event.kind == "finished":

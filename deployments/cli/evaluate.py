@@ -19,7 +19,7 @@ from deployments.cli.console import error_console, print_error
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
 from schemas.options import AnalysisOptions
-from schemas.results import StepName
+from schemas.steps import WITH_ENGINES, StepName
 from tasks.common.errors import EvaluationDataNotFound, EvaluationDataUnusable, PerformiaError
 from tasks.common.memory import MemoryBudget, base_bytes, default_at_once, default_budget_bytes, return_free_memory, song_bytes
 from tasks.common.planning import make_plan
@@ -31,7 +31,6 @@ from tasks.evaluation.report import change_table, document, markdown, number, re
 from tasks.evaluation.scoring import Scorer, SongScore
 from tasks.evaluation.summary import Change, Mean, changes, means
 
-STEPS: tuple[StepName, ...] = ("separation", "beats_key", "asr", "chords", "melody", "bass", "structure")
 RESULTS_NAME = "results.json"
 REPORT_NAME = "report.md"
 
@@ -42,7 +41,7 @@ class EvaluateOptions:
 
     output: Path
     data: Path | None = None
-    steps: tuple[StepName, ...] = STEPS
+    steps: tuple[StepName, ...] = WITH_ENGINES
     songs: tuple[str, ...] = ()
     at_once: int | None = None
     with_baselines: bool = True
@@ -119,10 +118,10 @@ def _score_all(
 
 
 def _score(song: AnnotatedSong, scorer: Scorer, options: EvaluateOptions, analysis: AnalysisOptions) -> SongScore:
-    from flows.evaluation import hear_song
+    from flows.evaluation import evaluate_song
 
     steps = tuple(step for step in song.truth.steps if step in options.steps)
-    results: dict[str, Any] = hear_song(song.audio(), list(steps), analysis)
+    results: dict[str, Any] = evaluate_song(song.audio(), list(steps), analysis)
     return scorer.score(song, steps, results)
 
 

@@ -12,10 +12,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from deployments.cli.console import STEPS
+from deployments.cli.console import title_of
 from flows.folder_analysis.batch_run import BatchWatcher
 from flows.song_files import SongFile, SongFolder
 from schemas.batch import BatchSummary, SongEntry
+from schemas.steps import STEPS
 from tasks.common.progress import StepEvent, listening
 from tasks.packager.summary import clock, one_line
 
@@ -107,7 +108,7 @@ class BatchProgress(BatchWatcher):
                 self._all.advance(self._bars[event.run])
             else:
                 steps[event.step] = event.fraction or 0.0
-            doing = ", ".join(f"{STEPS.get(step, step)} {fraction:.0%}" for step, fraction in steps.items())
+            doing = ", ".join(f"{title_of(step)} {fraction:.0%}" for step, fraction in steps.items())
             self._all.update(self._bars[event.run], description=doing)
 
     def _print_song(self, song: SongFile, entry: SongEntry) -> None:

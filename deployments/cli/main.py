@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from deployments.server.interpreter import end_soon
-from schemas.options import AnalysisOptions, Quality, Step
+from schemas.options import AnalysisOptions, Quality
+from schemas.steps import WITH_ENGINES, Step
 from tasks.common.errors import EngineUnknown, OptionInvalid, PerformiaError
 
 app = typer.Typer(
@@ -156,15 +157,15 @@ def evaluate(
     _set_up_logging(False)
     options = _options(quality=quality, engines=_engines(engine or []), stems=False)
     try:
-        from deployments.cli.evaluate import STEPS, EvaluateOptions
+        from deployments.cli.evaluate import EvaluateOptions
         from deployments.cli.evaluate import evaluate as score
     except ModuleNotFoundError as missing:
         raise OptionInvalid(f"The package {missing.name} is not installed", "Run `pip install 'performia[evaluation]'`") from missing
 
     wanted = tuple(name.strip() for name in steps.split(",") if name.strip())
-    if unknown := [name for name in wanted if name not in STEPS]:
-        raise OptionInvalid(f"No step is called {', '.join(unknown)}", f"Choose of: {', '.join(STEPS)}")
-    chosen = tuple(step for step in STEPS if not wanted or step in wanted)
+    if unknown := [name for name in wanted if name not in WITH_ENGINES]:
+        raise OptionInvalid(f"No step is called {', '.join(unknown)}", f"Choose of: {', '.join(WITH_ENGINES)}")
+    chosen = tuple(step for step in WITH_ENGINES if not wanted or step in wanted)
     names = tuple(name.strip() for name in songs.split(",") if name.strip())
     raise typer.Exit(score(EvaluateOptions(output, data, chosen, names, at_once, baselines, against), options))
 

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from schemas.options import Quality, Step
+from schemas.options import Quality
+from schemas.steps import Step
 from tasks.common import models
 from tasks.common.errors import ModelError, ModelUnavailable
 from tasks.common.models.registry import Model

@@ -26,39 +26,21 @@ from flows.folder_analysis.page import FolderArtifacts
 from flows.folder_analysis.song_pool import in_parallel
 from flows.run.endings import refuse_if_strict
 from flows.run.unreachable import named
-from flows.song_analysis import analyze_song
+from flows.song_analysis import STEP_TASKS, analyze_song
 from flows.song_files import SongFile, SongFolder, find_songs
 from schemas.batch import BatchSummary, SongEntry
 from schemas.options import AnalysisOptions
 from schemas.plan import AnalysisPlan
-from tasks.asr import transcribe_lyrics
-from tasks.beats_key import track_beats_and_key
-from tasks.chords import recognize_chords
 from tasks.common.errors import AllSongsFailed, FolderHasNoSongs, StorageError
 from tasks.common.memory import GIB, MemoryBudget, base_bytes, default_at_once, default_budget_bytes, return_free_memory, song_bytes
 from tasks.common.planning import make_plan
 from tasks.common.resources import import_torch
 from tasks.common.settings import get_settings
-from tasks.ingest import ingest_song
 from tasks.ingest.checks import refuse_outside
 from tasks.ingest.container import declared_length
-from tasks.melody_bass import track_bass, track_melody
 from tasks.packager.folder import safe_name
-from tasks.separation import separate_stems
-from tasks.structure import detect_structure
 
 logger = logging.getLogger(__name__)
-
-_STEPS = (
-    ingest_song,
-    separate_stems,
-    transcribe_lyrics,
-    track_beats_and_key,
-    recognize_chords,
-    track_melody,
-    track_bass,
-    detect_structure,
-)
 
 
 class BatchWatcher:
@@ -285,7 +267,7 @@ def end_state(summary: BatchSummary) -> Any:
 
 
 def _recipe(options: AnalysisOptions, plan: AnalysisPlan) -> str:
-    return recipe_of(options, plan, {step.cache_policy.step: step.cache_policy.version for step in _STEPS})
+    return recipe_of(options, plan, {name: task.code_version or 0 for name, task in STEP_TASKS.items()})
 
 
 def _bytes_needed(song: SongFile) -> int:

@@ -18,7 +18,7 @@ from flows.run.live_progress import LiveProgress
 from flows.run.watching import is_watched
 from tasks.common.confinement import refuse_input, refuse_output
 from tasks.common.orchestration import liveness
-from tasks.common.orchestration.task_runners import quiet_timeouts
+from tasks.common.orchestration.time_limit import end_hanging_runs_with
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import discard_unfinished
 
@@ -46,7 +46,6 @@ def confine(source: Path | None, output_dir: Path | None) -> None:
 def started(flow: Any, flow_run: Any, state: Any) -> None:
     """Flow hook: note that the run is alive, and end at once when it is cancelled."""
     liveness.mark_running(flow, flow_run, state)
-    quiet_timeouts()
     run = str(flow_run.id)
     if flow.name == "analyze-song" and run not in _live_progress and is_watched():  # it is there when a run is tried again
         _live_progress[run] = LiveProgress(run, flow_run.name)
@@ -55,6 +54,7 @@ def started(flow: Any, flow_run: Any, state: Any) -> None:
         _leave_tracebacks_to_the_ui()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _end_now)
+        end_hanging_runs_with(_end_process)
         end_with_service()
 
 
@@ -97,10 +97,14 @@ def end_with_service() -> None:
     def look_at_parent() -> None:
         while os.getppid() == int(service):
             time.sleep(_PARENT_SEC)
-        discard_unfinished()
-        os._exit(1)
+        _end_process()
 
     threading.Thread(target=look_at_parent, name="service-alive", daemon=True).start()
+
+
+def _end_process() -> None:
+    discard_unfinished()
+    os._exit(1)
 
 
 def _end_now(number: int, frame: Any) -> None:

@@ -9,22 +9,11 @@ from types import TracebackType
 from typing import Any, Final
 from uuid import UUID
 
+from schemas.steps import STEPS
 from tasks.common.progress import StepEvent, listening
 
 logger = logging.getLogger(__name__)
 
-#: What share of a song's time each step usually takes (three minutes, packaged models, two cores).
-_SHARES: Final = {
-    "ingest": 0.02,
-    "separation": 0.35,
-    "beats_key": 0.15,
-    "asr": 0.16,
-    "chords": 0.11,
-    "melody": 0.1,
-    "bass": 0.08,
-    "structure": 0.02,
-    "package": 0.01,
-}
 _LEAST_PAUSE_SEC: Final = 2.0
 _LEAST_STEP: Final = 1.0
 
@@ -60,7 +49,8 @@ class LiveProgress:
 
     def percent(self) -> float:
         """How much of the run is done, from 0 to 100."""
-        return 100.0 * sum(_SHARES.get(step, 0.0) * fraction for step, fraction in tuple(self._fractions.items()))
+        fractions = dict(self._fractions)
+        return 100.0 * sum(facts.share * fractions.get(step, 0.0) for step, facts in STEPS.items())
 
     def _on_event(self, event: StepEvent) -> None:
         if event.run == self._run:

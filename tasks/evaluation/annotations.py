@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from schemas.results import StemName, StepName
+from schemas.results import StemName
+from schemas.steps import StepName
 
 
 @dataclass(frozen=True)

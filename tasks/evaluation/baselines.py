@@ -20,7 +20,8 @@ import numpy as np
 import soundfile
 from scipy.signal import butter, sosfiltfilt
 
-from schemas.results import StemName, StepName
+from schemas.results import StemName
+from schemas.steps import StepName
 from tasks.common import models
 from tasks.evaluation.annotations import Annotations, PitchTrack, Span, TrueNote
 from tasks.evaluation.scores import beats, chords, key, lyrics, notes, separation, structure

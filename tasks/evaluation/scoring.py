@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Part, SongSource, StemSet, StepName, Structure
+from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Part, SongSource, StemSet, Structure
+from schemas.steps import StepName
 from tasks.common.storage.artifacts import ArtifactStore, atomic_write
 from tasks.evaluation import baselines
 from tasks.evaluation.annotations import AnnotatedSong, Annotations

@@ -20,7 +20,7 @@ def join_song_map(
 ) -> m.SongMap:
     """The Song Map of a run, as the steps would have it: nothing is checked here, for `validation` finds all problems, with their paths.
 
-    outcomes: of every step in `NEEDS`; a step that is not in it did not run. stems_folder: where the stems lie relative to the map, or None
+    outcomes: of every step; one that is not in it did not run. stems_folder: where the stems lie relative to the map, or None
     if they are not written. performia: the version. created: now, as ISO 8601 in UTC.
     Raises ingest's own error, or RequiredStepFailed where another required step failed.
     """

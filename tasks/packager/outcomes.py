@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal, TypeVar
 
-from schemas.results import BeatsKey, SongSource, StepName, StepResult
+from schemas.results import BeatsKey, SongSource, StepResult
 from schemas.song_map import Model, Steps, StepStatus
+from schemas.steps import FINDING, STEPS, StepName
 from tasks.common.errors import OutOfMemory, PerformiaError, RequiredStepFailed
 from tasks.common.resources import is_out_of_memory
 
@@ -17,25 +18,14 @@ R = TypeVar("R", bound=StepResult)
 Outcome = StepResult | BaseException | None
 Outcomes = Mapping[StepName, Outcome]
 
-#: The steps of a run, and what each cannot do without.
-NEEDS: Final[dict[StepName, tuple[StepName, ...]]] = {
-    "ingest": (),
-    "separation": ("ingest",),
-    "beats_key": ("ingest",),
-    "asr": ("ingest",),
-    "chords": ("ingest",),
-    "melody": ("ingest", "separation"),
-    "bass": ("ingest", "separation"),
-    "structure": ("ingest", "beats_key"),
-}
 _LONGEST_TEXT: Final = 2000
 
 
 def statuses_of(outcomes: Outcomes, flow_run: str) -> Steps:
     """The status of every step. flow_run: id of the run; a result of another run came from the cache."""
-    missing = {step for step in NEEDS if not isinstance(outcomes.get(step), StepResult)}
+    missing = {step for step in FINDING if not isinstance(outcomes.get(step), StepResult)}
     status = {
-        step: classify(outcomes.get(step), flow_run, tuple(need for need in needs if need in missing)) for step, needs in NEEDS.items()
+        step: classify(outcomes.get(step), flow_run, tuple(need for need in STEPS[step].needs if need in missing)) for step in FINDING
     }
     return Steps.model_validate(status)
 

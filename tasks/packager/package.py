@@ -7,8 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from schemas.options import AnalysisOptions
-from schemas.results import StemSet, StepName
+from schemas.results import StemSet
 from schemas.song_map import SongMap
+from schemas.steps import StepName
 from tasks.common.errors import SongMapInvalid
 from tasks.common.step import StepContext
 from tasks.packager.join import join_song_map

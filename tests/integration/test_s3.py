@@ -18,6 +18,7 @@ from light_engines import AT_HAND
 from flows import analyze_song
 from flows.retention.prune import DAY_SEC, Retention
 from schemas.results import AudioRef
+from schemas.steps import FINDING
 from tasks.common.audio import WavWriter
 from tasks.common.errors import ArtifactMissing, StorageError
 from tasks.common.settings import get_settings, reset_settings
@@ -29,7 +30,7 @@ s3fs = pytest.importorskip("s3fs", reason="pip install 'performia[s3]'")
 
 pytestmark = [pytest.mark.scale_out, pytest.mark.usefixtures("prefect_api", "bucket")]
 
-STEPS = {"ingest", "separation", "asr", "beats_key", "chords", "melody", "bass", "structure"}
+STEPS = set(FINDING)
 SECRET = "the-secret-of-this-test"
 
 

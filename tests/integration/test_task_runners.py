@@ -32,7 +32,8 @@ from pathlib import Path
 if __name__ == "__main__":
     from flows import analyze_song
     from flows.folder_analysis.flow import analyze_folder
-    from schemas.options import AnalysisOptions, Step
+    from schemas.options import AnalysisOptions
+    from schemas.steps import Step
 
     engines = {Step.separation: "dsp", Step.asr: "faster-whisper:tiny.en", Step.beats_key: "librosa", Step.chords: "templates"}
     options = AnalysisOptions(engines=engines)

@@ -19,7 +19,8 @@ import numpy as np
 from at_hand import WHISPER
 
 from schemas import results as r
-from schemas.options import AnalysisOptions, Step
+from schemas.options import AnalysisOptions
+from schemas.steps import Step
 from tasks.common.audio import WavWriter, read_stereo
 
 #: No engine of this choice falls back to anything where only the packaged models are, so that nothing is degraded offline.
@@ -68,7 +69,7 @@ def beats(source: r.SongSource, stems: r.StemSet | None, plan: Any, ctx: Any) ->
     )
 
 
-def chords(source: r.SongSource, stems: Any, grid: r.BeatsKey | None, plan: Any, ctx: Any) -> r.Chords:
+def chords(source: r.SongSource, grid: r.BeatsKey | None, plan: Any, ctx: Any) -> r.Chords:
     chord = r.Chord(
         start=0.0,
         end=4.0,

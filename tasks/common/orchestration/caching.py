@@ -1,13 +1,12 @@
 """The step cache: its locks, and when a hit does not count. The only module with cache policies.
 
 Why not Prefect's own policies. Paths hash as text, so content is hashed (`tasks.common.orchestration.keys`). A stored result may name audio
-files that somebody deleted; Prefect does not notice, so a record whose files are gone is dropped before it is looked up. Prefect's file
+files that somebody deleted; Prefect does not notice, so a record whose files are gone is not found. Prefect's file
 lock never expires, so a killed run would block all later ones; the kernel frees these locks with the process.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -16,20 +15,16 @@ from typing import Any
 
 import anyio.to_thread
 from filelock import FileLock, Timeout
-from prefect import Task
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 from prefect.filesystems import WritableFileSystem
 from prefect.locking.protocol import LockManager
 from prefect.transactions import IsolationLevel
 
-from schemas.plan import StepPlan
 from tasks.common.orchestration.keys import step_key
 from tasks.common.settings import get_settings, is_remote, local_path
 from tasks.common.storage.artifacts import ArtifactStore, audio_refs
-from tasks.common.storage.result_records import RecordRefused, Records, result_of
-
-logger = logging.getLogger(__name__)
+from tasks.common.storage.result_records import Records, result_of
 
 #: Open locks of this process, by path: {path: (lock, holder)}. A lock must outlive copies of the manager, which Prefect makes.
 _held: dict[Path, tuple[FileLock, str]] = {}
@@ -130,10 +125,7 @@ class StepCache(CachePolicy):
         self.lock_manager = KernelLockManager()
 
     def compute_key(self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any) -> str:
-        key = step_key(self.step, self.version, inputs)
-        plan = next((value for value in inputs.values() if isinstance(value, StepPlan)), None)
-        drop_stale(Records(get_settings().results_url), key, plan)
-        return key
+        return step_key(self.step, self.version, inputs)
 
 
 class RecordStorage(WritableFileSystem):
@@ -151,7 +143,12 @@ class RecordStorage(WritableFileSystem):
         return f"{self.url.rstrip('/')}/{path}" if is_remote(self.url) else str(Path(local_path(self.url)) / path)
 
     def read_path(self, path: str, _sync: bool = True) -> bytes:  # type: ignore[override]
-        return Records(self.url).read(_key(path))
+        """A record that may be used; it counts as used. Raises RecordRefused, StorageError, FileNotFoundError: to Prefect, all say no."""
+        records = Records(self.url)
+        record = records.read(_key(path))
+        refuse_unusable(record)
+        records.use(_key(path))
+        return record
 
     async def aread_path(self, path: str) -> bytes:
         return await anyio.to_thread.run_sync(self.read_path, path)
@@ -168,65 +165,9 @@ def _key(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def drop_stale(records: Records, key: str, plan: StepPlan | None) -> None:
-    """Delete a stored result that must not be used: unreadable, naming audio that is gone, or made by a lesser engine than is at hand.
-
-    Any other is about to be used, and counts as such: what nobody uses is pruned.
-    """
-    try:
-        result = result_of(records.read(key))
-    except FileNotFoundError:
-        return
-    except (OSError, RecordRefused) as error:
-        reason = f"unreadable ({error})"
-    else:
-        reason = _why_stale(result, plan)
-    if reason:
-        logger.info("dropping the cached result %s: %s", key, reason)
-        records.drop(key)
-    else:
-        records.use(key)
-
-
-def _why_stale(result: Any, plan: StepPlan | None) -> str:
+def refuse_unusable(record: bytes) -> None:
+    """Raise FileNotFoundError where a record names audio that is gone: Prefect would not notice."""
     settings = get_settings()
     store = ArtifactStore(settings.artifacts_url, settings.scratch_dir)
-    if any(not store.exists(ref) for ref in audio_refs(result)):
-        return "its audio files are gone"
-    report = _find_report(result)
-    # Without a reason it is no lesser engine: a song without a voice needs none that reads lyrics.
-    if plan is None or plan.expected is None or not report.get("degraded_because"):
-        return ""
-    made_by = [report.get("engine"), *_names(report.get("models"))]
-    at_hand = [plan.expected.engine, *(model.name for model in plan.expected.models)]
-    return "" if made_by == at_hand else f"made by {made_by}, and {at_hand} is at hand"
-
-
-def _names(models: Any) -> list[Any]:
-    return [model.get("name") for model in models if isinstance(model, dict)] if isinstance(models, list) else []
-
-
-def _find_report(result: Any) -> dict[str, Any]:
-    data = result.get("data", result) if isinstance(result, dict) else {}
-    report = data.get("report", {}) if isinstance(data, dict) else {}
-    return report if isinstance(report, dict) else {}
-
-
-def cached(task: Task[..., Any]) -> Task[..., Any]:
-    """The task with its results in Performia's own cache. Bound at run time: nothing is read from the settings at import.
-
-    Its tags go out of Prefect's sight: for every tag of every task, Prefect asks the server for a slot before it looks into the cache,
-    and a server that is busy in that moment fails the whole run. See `tasks.common.orchestration.slots`, and `resource_tags` for where they
-    are now.
-    """
-    bound = task.with_options()
-    # Given as an option, Prefect wants a block that is saved at the server; it takes any.
-    bound.result_storage = RecordStorage(url=get_settings().results_url)
-    bound.resource_tags = frozenset(task.tags)  # type: ignore[attr-defined]
-    bound.tags = set()
-    return bound
-
-
-def resource_tags(task: Task[..., Any]) -> frozenset[str]:
-    """The tags that a task was declared with."""
-    return frozenset(getattr(task, "resource_tags", task.tags))
+    if gone := [ref.sha256 for ref in audio_refs(result_of(record)) if not store.exists(ref)]:
+        raise FileNotFoundError(f"The audio files {', '.join(gone)} of a cached result are gone")

@@ -25,7 +25,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType, WorkerStatus
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
@@ -141,19 +141,29 @@ def _reap_unmarked(client: SyncPrefectClient, states: list[StateType], limit_sec
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))),
     )
     for run in runs:
-        if run.state is not None and run.state.timestamp < long_ago and not _alive(str(run.id)):
+        if run.state is not None and run.state.timestamp < long_ago and not _alive(str(run.id)) and _is_ours(client, run):
             yield _end(client, run.id)
 
 
+def _is_ours(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether no worker may be about to start a run: to pull an image takes it minutes."""
+    if run.work_pool_name is None:
+        return True
+    return not any(worker.status is WorkerStatus.ONLINE for worker in client.read_workers_for_work_pool(run.work_pool_name))
+
+
 def _end(client: SyncPrefectClient, run: UUID) -> DeadRun:
-    """Crashed, or cancelled where that was asked for; and so are its tasks."""
+    """Crashed, or cancelled where that was asked for."""
     found = client.read_flow_run(run)
     was = found.state.name if found.state is not None and found.state.name else ""
     cancelling = found.state is not None and found.state.type is StateType.CANCELLING
-    ended: Any = Cancelled(message="Cancelled; the process is gone.") if cancelling else Crashed(message="The process died.")
-    tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
-    for task in tasks:
-        if task.state is None or not task.state.is_final():
-            client.set_task_run_state(task.id, ended, force=True)
-    client.set_flow_run_state(run, ended, force=True)
+    end_run(client, run, Cancelled(message="Cancelled; the process is gone.") if cancelling else Crashed(message="The process died."))
     return DeadRun(str(run), found.name, was)
+
+
+def end_run(client: SyncPrefectClient, run: UUID, state: State[Any]) -> None:
+    """Put a run, and those of its tasks that have not ended, into a state at the server."""
+    for task in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run]))):
+        if task.state is None or not task.state.is_final():
+            client.set_task_run_state(task.id, state, force=True)
+    client.set_flow_run_state(run, state, force=True)

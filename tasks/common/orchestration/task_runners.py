@@ -129,18 +129,8 @@ def _worker_settings(distributed: Any, environment: dict[str, str]) -> Any:
         def setup(self, worker: Any) -> None:
             os.environ.update(environment)
             reset_settings()
-            quiet_timeouts()
 
     return WorkerSettings()
-
-
-def quiet_timeouts() -> None:
-    """Prefect warns for every task in a thread that its timeout cannot interrupt it, eight times a song; not in this process any more."""
-    logging.getLogger("prefect.task_runs").addFilter(_is_no_timeout)
-
-
-def _is_no_timeout(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith("Timeout of ")
 
 
 def _ray(settings: Settings) -> TaskRunner[Any]:
@@ -158,7 +148,7 @@ def _ray(settings: Settings) -> TaskRunner[Any]:
                 ray.init(
                     address or "local",
                     namespace="performia",
-                    runtime_env={"env_vars": worker_environment(settings), "worker_process_setup_hook": f"{__name__}.quiet_timeouts"},
+                    runtime_env={"env_vars": worker_environment(settings)},
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     **({} if address else here),

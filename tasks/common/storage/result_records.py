@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 _KEPT: Final = ("storage_key", "prefect_version")
 
 
+#: A record that has expired is read by the run that wrote it, and found by no other.
+_LONG_AGO: Final = "1970-01-01T00:00:00Z"
+
+
 class RecordRefused(ValueError):
     """A record that is not what Performia writes."""
 
@@ -83,12 +87,20 @@ def checked(content: bytes) -> bytes:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RecordRefused(f"not a record of Performia: {error}") from error
     kept = {name: str(metadata[name]) for name in _KEPT if metadata.get(name)}
+    if _is_provisional(result):
+        kept["expiration"] = _LONG_AGO
     return json.dumps({"metadata": {**kept, "serializer": {"type": "json"}}, "result": result}).encode()
 
 
 def result_of(content: bytes) -> Any:
     """The result of a checked record, as plain JSON."""
     return json.loads(json.loads(content)["result"])
+
+
+def _is_provisional(result: str) -> bool:
+    """Whether a result was found by a lesser engine than another time may use: see `StepReport.provisional`."""
+    report = json.loads(result).get("data", {}).get("report", {})
+    return isinstance(report, dict) and report.get("provisional") is True
 
 
 def _refuse_foreign(value: dict[str, Any]) -> dict[str, Any]:

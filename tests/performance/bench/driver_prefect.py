@@ -16,29 +16,16 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
-from schemas.options import AnalysisOptions, Quality, Step
-from schemas.results import StepName
+from schemas.options import AnalysisOptions, Quality
+from schemas.steps import FINDING, Step
 from tasks.common.settings import get_settings, reset_settings
 from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.plain import call_steps
-
-#: The one function of each step, where its task finds it.
-_FUNCTIONS: Final = (
-    ("tasks.ingest.ingest", "ingest_song"),
-    ("tasks.separation.separate", "separate_song"),
-    ("tasks.asr.transcribe", "transcribe_lyrics"),
-    ("tasks.beats_key.track", "track_beats_and_key"),
-    ("tasks.chords.recognize", "recognize_chords"),
-    ("tasks.melody_bass.track", "track_melody"),
-    ("tasks.melody_bass.track", "track_bass"),
-    ("tasks.structure.detect", "detect_structure"),
-)
 
 
 class Recorder:
@@ -50,9 +37,10 @@ class Recorder:
         self._found: dict[str, Any] = {}
 
     def install(self) -> None:
-        for module_name, name in _FUNCTIONS:
-            module = import_module(module_name)
-            setattr(module, name, self._standing_for(name, getattr(module, name)))
+        from flows.song_analysis import STEP_TASKS
+
+        for name, task in STEP_TASKS.items():
+            task.body = self._standing_for(name, task.body)
 
     def _standing_for(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def stand_in(*inputs: Any) -> Any:
@@ -86,7 +74,7 @@ class Timing:
 
         def analyse() -> None:
             with local_context() as ctx:
-                found: dict[StepName, Any] = call_steps(self._song, self._options, ctx, lambda _, function, *inputs: function(*inputs))  # type: ignore[assignment]
+                found = call_steps(self._song, self._options, ctx, lambda _, function, *inputs: function(*inputs))
                 package(found, self._song.name, self._folder(), self._options, ctx)
 
         return self._timed(analyse)
@@ -133,7 +121,7 @@ def main() -> int:
 
 def measure(timing: Timing, recorder: Recorder, times: int) -> dict[str, Any]:
     """Medians. The ways take turns, so that what else the machine does meets all of them."""
-    every = [name for _, name in _FUNCTIONS]
+    every = FINDING
     first = timing.flow()
     timing.expect(*every)
     recorder.replay = True

@@ -15,17 +15,17 @@ from typing import Any
 
 from deployments.cli.main import main as performia
 from schemas.results import StemSet
-from tasks.separation import separate
+from tasks.separation import separate_stems
 
 
 def main() -> None:
     given = StemSet.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    separate_song = separate.separate_song
+    separate_song = separate_stems.body
 
     def separate_and_exchange(*inputs: Any) -> StemSet:
         return given.model_copy(update={"report": separate_song(*inputs).report})
 
-    setattr(separate, "separate_song", separate_and_exchange)  # noqa: B010 (a function of a module)
+    separate_stems.body = separate_and_exchange
     sys.argv[1:] = sys.argv[2:]
     performia()
 

@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.options import AnalysisOptions, Quality, Step
+from schemas.options import AnalysisOptions, Quality
 from schemas.results import BeatsKey, Chords, Lyrics, Part, SongSource, StemSet, StepResult, Structure
+from schemas.steps import FINDING, Step, StepName
 from tasks.common.step import local_context
-from tests.performance.bench.plain import STEPS, call_steps
+from tests.performance.bench.plain import call_steps
 from tests.performance.bench.processes import analyse, child, new_place, surroundings
 from tests.performance.bench.request import Request
 from tests.performance.bench.tables import table
@@ -78,7 +79,7 @@ def main() -> int:
     parser.add_argument("song", type=Path)
     parser.add_argument("--quality", type=Quality, default=Quality.balanced)
     parser.add_argument("--engine", action="append", default=[])
-    parser.add_argument("--steps", nargs="+", default=STEPS, help="only these, without what others would tell them")
+    parser.add_argument("--steps", nargs="+", default=FINDING, help="only these, without what others would tell them")
     parser.add_argument("--twice", action="store_true", help="everything once more, with the models loaded")
     parser.add_argument("--keep-stems", type=Path, help="write down the separated stems")
     parser.add_argument("--hear-stems", type=Path, help="let the later steps hear those instead of the separation's own")
@@ -128,7 +129,7 @@ def _stopwatch() -> tuple[dict[str, float], Callable[..., Any]]:
     return seconds, call
 
 
-def _keep(results: Mapping[str, Any], arguments: argparse.Namespace) -> None:
+def _keep(results: Mapping[StepName, Any], arguments: argparse.Namespace) -> None:
     if arguments.keep_stems:
         arguments.keep_stems.write_text(results["separation"].model_dump_json(), encoding="utf-8")
     if arguments.keep_results:

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from schemas.steps import FINDING
 from tasks.common.storage.artifacts import atomic_write
 from tests.performance.bench import samples
 from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.kernels import run_kernels
-from tests.performance.bench.plain import STEPS
 from tests.performance.bench.processes import end_of, new_place, run, surroundings
 from tests.performance.bench.request import Request
 from tests.performance.bench.tables import table
@@ -59,7 +59,7 @@ def measure(request: Request) -> dict[str, Any]:
         before = [*request.words, "--engine", "separation=spleeter", "--keep-results", results]
         run_kernels(request.song, before, environment)
         steps = {}
-        for step in STEPS:
+        for step in FINDING:
             request.tell(f"profile: {step}")
             stacks = sample(step, request.song, [*request.words, "--hear-results", results], place, environment)
             kept = _kept(request.profiles, step, stacks)

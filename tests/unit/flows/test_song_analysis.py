@@ -8,20 +8,9 @@ from pathlib import Path
 import pytest
 
 from flows import analyze_song
+from schemas.steps import STEPS
 
 ROOT = Path(__file__).parents[3]
-
-#: What each step waits for.
-EDGES = {
-    "ingest": set(),
-    "separate": {"ingest"},
-    "transcribe_lyrics": {"ingest", "separate"},
-    "track_beats_and_key": {"ingest", "separate"},
-    "recognize_chords": {"ingest", "separate", "track_beats_and_key"},
-    "track_melody": {"ingest", "separate"},
-    "track_bass": {"ingest", "separate"},
-    "detect_structure": {"ingest", "separate", "track_beats_and_key", "recognize_chords", "transcribe_lyrics"},
-}
 
 
 def mermaid(song: Path) -> str:
@@ -38,7 +27,7 @@ def test_a_step_waits_for_its_own_inputs_and_for_nothing_else(demo_song: Path) -
     edges: dict[str, set[str]] = {name: set() for name in names.values()}
     for source, target in re.findall(r"(\w+) --> (\w+)", graph):
         edges[names[target]].add(names[source])
-    assert edges == {**EDGES, "package": set(EDGES)}
+    assert edges == {name: set(facts.reads) for name, facts in STEPS.items()}
 
 
 def test_the_readme_of_the_flows_shows_this_graph(demo_song: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from schemas import results as r
 from schemas.options import AnalysisOptions
-from schemas.results import StepName
+from schemas.steps import StepName
 from tasks.packager.join import join_song_map
 from tasks.packager.outcomes import Outcome
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.results import Beat, StepName
+from schemas.results import Beat
+from schemas.steps import StepName
 from tasks.common.errors import AudioTooShort, EngineFailed, ModelUnavailable, RequiredStepFailed
 from tasks.packager.join import bars_of, title_from
 from tasks.packager.outcomes import Outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.results import StepName
+from schemas.steps import StepName
 from tasks.common.errors import ModelUnavailable
 from tasks.packager.outcomes import Outcome, classify, describe, statuses_of
 

@@ -11,8 +11,9 @@ import pytest
 import soundfile
 
 from schemas.options import AnalysisOptions
-from schemas.results import AudioRef, SongSource, StemSet, StepName
+from schemas.results import AudioRef, SongSource, StemSet
 from schemas.song_map import SongMap
+from schemas.steps import StepName
 from tasks.common.audio import WavWriter
 from tasks.common.errors import ArtifactMissing, AudioSilent, EngineFailed, RequiredStepFailed, SongMapInvalid, StorageError
 from tasks.common.step import StepContext

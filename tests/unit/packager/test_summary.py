@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from schemas.results import StepName
+from schemas.steps import StepName
 from tasks.common.errors import EngineFailed
 from tasks.packager.outcomes import Outcome
 from tasks.packager.summary import clock, escape, link, summary_lines, summary_markdown, uri_of

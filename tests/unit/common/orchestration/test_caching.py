@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prefect.results import ResultStore
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Loudness, ModelUse, SongSource, StepReport, Tags
-from tasks.common.orchestration.caching import KernelLockManager, drop_stale
+from tasks.common.orchestration.caching import KernelLockManager, RecordStorage, StepCache
 from tasks.common.orchestration.keys import is_kept, step_key
 from tasks.common.settings import get_settings
-from tasks.common.storage.result_records import Records
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -102,78 +102,68 @@ def test_fallbacks_and_paths_do_not_change_the_key_and_failed_inputs_count_as_ab
 # --- stale records -----------------------------------------------------------------------------------------------------------------------
 
 
-def write_record(result: dict[str, object]) -> Path:
+def write_record(result: dict[str, object], kind: str = "SongSource") -> Path:
     record = get_settings().results_dir / "chords-v1-abc"
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(
         json.dumps(
             {
                 "metadata": {"serializer": {"type": "json"}},
-                "result": json.dumps({"__class__": "schemas.results.SongSource", "data": result}),
+                "result": json.dumps({"__class__": f"schemas.results.{kind}", "data": result}),
             }
         )
     )
     return record
 
 
-def test_a_record_whose_audio_is_gone_is_dropped() -> None:
-    record = write_record(a_source().model_dump(mode="json"))
-    drop_stale(Records(str(record.parent)), record.name, None)
-    assert not record.exists()
+def found(record: Path) -> bool:
+    """Whether Prefect finds the record when it looks into the cache."""
+    return ResultStore(result_storage=RecordStorage(url=str(record.parent))).exists(record.name)
 
 
-def test_a_record_whose_audio_is_there_is_kept() -> None:
+def test_a_record_whose_audio_is_gone_is_not_found() -> None:
+    assert not found(write_record(a_source().model_dump(mode="json")))
+
+
+def test_a_record_whose_audio_is_there_is_found() -> None:
     ref = a_source().audio
     stored = Path(get_settings().artifacts_url) / f"audio/{ref.sha256[:2]}/{ref.sha256}.wav"
     stored.parent.mkdir(parents=True)
     stored.write_bytes(b"RIFF")
-    record = write_record(a_source().model_dump(mode="json"))
-    drop_stale(Records(str(record.parent)), record.name, None)
-    assert record.exists()
+    assert found(write_record(a_source().model_dump(mode="json")))
 
 
-def test_a_record_of_a_lesser_engine_is_dropped_once_the_better_one_is_at_hand() -> None:
-    model = {"name": "m", "digest": "d1", "licence": "MIT"}
-    record = write_record({"report": {"engine": "fallback", "models": [model], "degraded_because": ["good: out of memory"]}})
-    drop_stale(Records(str(record.parent)), record.name, a_plan(engine="fallback"))
-    assert record.exists()
-    drop_stale(Records(str(record.parent)), record.name, a_plan(engine="good"))
-    assert not record.exists()
+@pytest.mark.parametrize(("provisional", "again"), [(True, False), (False, True)])
+def test_a_lesser_result_is_found_again_where_the_better_engine_would_fail_again(provisional: bool, again: bool) -> None:
+    report = {"step": "chords", "engine": "fallback", "degraded_because": ["good: it fails"], "provisional": provisional}
+    assert found(write_record({"report": report, "chords": []}, "Chords")) is again
 
 
-def test_a_record_of_a_lesser_model_of_the_same_engine_is_dropped_too() -> None:
-    def plan(*sizes: str) -> StepPlan:
-        chain = tuple(EngineChoice(engine="good", models=(ModelUse(name=size, digest="0", licence="MIT"),)) for size in sizes)
-        return StepPlan(step="asr", chain=chain, degraded_because=("good: no large",))
-
-    reports = {"engine": "good", "models": [{"name": "tiny", "digest": "0", "licence": "MIT"}], "degraded_because": ["good: disk full"]}
-    record = write_record({"report": reports})
-    drop_stale(Records(str(record.parent)), record.name, plan("tiny"))
-    assert record.exists()
-    drop_stale(Records(str(record.parent)), record.name, plan("base", "tiny"))
-    assert not record.exists()
-
-
-def test_a_record_of_a_song_that_needed_no_engine_is_kept() -> None:
-    record = write_record({"report": {"engine": "voice-activity", "degraded_because": []}})
-    drop_stale(Records(str(record.parent)), record.name, a_plan(engine="whisper"))
-    assert record.exists()
+def test_a_run_reads_its_own_provisional_result() -> None:
+    record = write_record({"report": {"step": "chords", "engine": "fallback", "provisional": True}, "chords": []}, "Chords")
+    assert json.loads(RecordStorage(url=str(record.parent)).read_path(str(record)))["result"]
 
 
 def test_a_record_that_is_used_is_as_young_as_its_last_use() -> None:
-    record = write_record({"report": {"engine": "good"}})
+    record = write_record({"report": {"step": "chords", "engine": "good"}, "chords": []}, "Chords")
     os.utime(record, (1.0, 1.0))
-    drop_stale(Records(str(record.parent)), record.name, a_plan())
+    assert found(record)
     assert record.stat().st_mtime > time.time() - 60
 
 
+def test_to_ask_for_a_key_changes_nothing() -> None:
+    record = write_record(a_source().model_dump(mode="json"))
+    os.utime(record, (1.0, 1.0))
+    StepCache(step="chords", version=1).compute_key(None, {"plan": a_plan()}, {})  # type: ignore[arg-type]
+    assert record.stat().st_mtime == 1.0
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b'{"result": 3}', b"\xff\xfe", b"[]"])
-def test_an_unreadable_record_is_dropped(content: bytes) -> None:
+def test_an_unreadable_record_is_not_found(content: bytes) -> None:
     record = get_settings().results_dir / "chords-v1-abc"
     record.parent.mkdir(parents=True)
     record.write_bytes(content)
-    drop_stale(Records(str(record.parent)), record.name, None)
-    assert not record.exists()
+    assert not found(record)
 
 
 # --- locks -------------------------------------------------------------------------------------------------------------------------------

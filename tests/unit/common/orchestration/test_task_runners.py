@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.common.errors import TaskRunnerUnavailable
-from tasks.common.orchestration.running import _AllowFailure, submit
+from tasks.common.orchestration.step_task import _AllowFailure
 from tasks.common.orchestration.task_runners import ChosenTaskRunner, make_task_runner, worker_environment
 from tasks.common.settings import Settings, reset_settings
 
@@ -62,7 +62,7 @@ def test_a_run_without_its_task_runner_fails_with_that_error(monkeypatch: pytest
 
     @flow(task_runner=ChosenTaskRunner())
     def one_step() -> Any:
-        return submit(separate_stems, None, None)
+        return separate_stems.submit(None, None)
 
     state = one_step(return_state=True)
     assert state.is_failed()

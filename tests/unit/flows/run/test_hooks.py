@@ -7,7 +7,10 @@ import subprocess
 import sys
 
 import psutil
+import pytest
+from prefect import flow
 
+from flows.run import hooks
 from flows.run.hooks import failure_line
 
 _SERVICE = """
@@ -51,3 +54,19 @@ def test_a_run_of_a_worker_goes_on_without_it() -> None:
     run.kill()
     assert alive == [run]
     assert gone == []
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_song_shows_its_progress_where_somebody_can_look(watched: bool, prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(hooks, "is_watched", lambda: watched)
+    monkeypatch.setattr(hooks.LiveProgress, "start", lambda self: shown.append("start"))
+    monkeypatch.setattr(hooks.LiveProgress, "stop", lambda self: shown.append("stop"))
+
+    @flow(name="analyze-song", **hooks.LIFE)
+    def run() -> None:
+        shown.append("run")
+
+    run()
+    assert shown == (["start", "run", "stop"] if watched else ["run"])
+    assert not hooks._live_progress

@@ -9,7 +9,7 @@ from schemas.results import BeatsKey, Chords, SongSource, StemSet
 from tasks.chords import recognize as engine
 from tasks.common.orchestration.caching import StepCache
 from tasks.common.orchestration.running import announce, given, is_transient, running
-from tasks.common.resources import CPU_HEAVY
+from tasks.common.resources import CPU_HEAVY, GPU
 
 
 @task(
@@ -19,7 +19,7 @@ from tasks.common.resources import CPU_HEAVY
     retries=1,  # memory may be free again
     retry_delay_seconds=5,
     retry_condition_fn=is_transient,
-    tags=[CPU_HEAVY],
+    tags=[GPU, CPU_HEAVY],
     timeout_seconds=3600,
     on_completion=[announce],
     on_failure=[announce],

@@ -14,7 +14,7 @@ from schemas.options import AnalysisOptions, Quality, Step
 from schemas.plan import AnalysisPlan, EngineChoice, StepPlan
 from tasks.common import models
 from tasks.common.errors import EngineUnknown
-from tasks.common.resources import may_have_cuda
+from tasks.common.placement import may_have_cuda
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeVar
 from schemas.results import BeatsKey, SongSource, StepName, StepResult
 from schemas.song_map import Model, Steps, StepStatus
 from tasks.common.errors import OutOfMemory, PerformiaError, RequiredStepFailed
-from tasks.common.resources import is_out_of_memory
+from tasks.common.placement import is_out_of_memory
 
 R = TypeVar("R", bound=StepResult)
 

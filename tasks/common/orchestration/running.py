@@ -18,8 +18,9 @@ from schemas.results import StepName
 from tasks.common.errors import PerformiaError
 from tasks.common.orchestration.caching import cached, resource_tags
 from tasks.common.orchestration.slots import slots
+from tasks.common.placement import limits_of
 from tasks.common.progress import StepEvent, publish, reporter
-from tasks.common.resources import import_torch, limits_of
+from tasks.common.resources import RESOURCE_TAGS, import_torch
 from tasks.common.settings import get_settings
 from tasks.common.step import StepContext
 from tasks.common.storage.artifacts import ArtifactStore
@@ -38,18 +39,25 @@ def current_flow_run() -> str:
 
 @contextmanager
 def running(step: StepName) -> Iterator[StepContext]:
-    """The context of one execution of a step, whose progress goes to whoever listens. It holds the slots that the task's tags ask for."""
+    """The context of one execution of a step, whose progress goes to whoever listens. It holds the slots that the task's tags ask for, and
+    the step may use what they name.
+    """
     run = current_flow_run()
     settings = get_settings()
     task = TaskRunContext.get()
     progress = reporter(run, step)
-    limits = limits_of(resource_tags(task.task)) if task is not None else ()
+    tags = resource_tags(task.task) if task is not None else None
+    limits = limits_of(tags or ())
     publish(StepEvent(run, step, "started"))
     with slots(limits, waiting=lambda: progress(0.0, f"waiting for a slot ({', '.join(limits)})")):
         if step not in _ALONE:
             import_torch()
         yield StepContext(
-            store=ArtifactStore(settings.artifacts_url, settings.scratch_dir), settings=settings, progress=progress, flow_run=run
+            store=ArtifactStore(settings.artifacts_url, settings.scratch_dir),
+            settings=settings,
+            progress=progress,
+            flow_run=run,
+            may_use=RESOURCE_TAGS if tags is None else tags,
         )
 
 

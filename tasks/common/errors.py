@@ -231,7 +231,7 @@ class OutOfMemory(PerformiaError):
 
 
 class SlotNotAskedFor(PerformiaError):
-    """A step would use a device and takes no slot of it: a mistake in the program."""
+    """An engine can use a GPU, and its step does not ask for the slot of one: a mistake in the program."""
 
     code = "SLOT_NOT_ASKED_FOR"
     todo = "Add the resource's tag to the step's task"

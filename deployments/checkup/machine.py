@@ -21,8 +21,9 @@ from schemas.plan import StepPlan
 from schemas.steps import Step
 from tasks.common import models
 from tasks.common.memory import available_bytes
+from tasks.common.placement import best_device, may_have_cuda
 from tasks.common.planning import make_plan
-from tasks.common.resources import available_cores, best_device, cpu_has_bfloat16, may_have_cuda, threads
+from tasks.common.resources import available_cores, cpu_has_bfloat16, threads
 from tasks.common.settings import Settings
 
 Level = Literal["ok", "warning", "problem"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import Lyrics, SongSource, StemSet, StepReport, TimeSpan
@@ -20,8 +21,9 @@ from tasks.asr.timing import sharpened
 from tasks.asr.voice_activity import frame_levels, speech_probabilities, voice_in_mix, voice_in_stem
 from tasks.common import models
 from tasks.common.audio import read_mono
+from tasks.common.placement import Engine, Placement
 from tasks.common.progress import part_of
-from tasks.common.resources import best_device, is_out_of_memory, threads
+from tasks.common.resources import threads
 from tasks.common.step import StepContext, run_chain
 
 #: Where no voice is found, no model is asked; this is the report's engine then.
@@ -53,14 +55,7 @@ def transcribe_lyrics(source: SongSource, stems: StemSet | None, plan: StepPlan,
 
     language = plan.options.get("language")
     passages = passages_of(voice, source.duration_sec)
-
-    def run(choice: EngineChoice) -> Hearing:
-        heard = _hear(choice, sound, passages, str(language) if language else None, ctx)
-        if language is None and heard.language_confidence is None:
-            ctx.warn(f"{choice.models[0].name} knows only English, so the language was not detected: other languages come out as nonsense")
-        return heard
-
-    hearing, report = run_chain(plan, ctx, {"faster-whisper": run, "openai-whisper": run})
+    hearing, report = run_chain(plan, ctx, ENGINES, sound, passages, str(language) if language else None, ctx)
     phrases = trusted_phrases(hearing.segments, voice, source.duration_sec)
     lines = lines_of(sharpened(phrases, None if sound.vocals is None else frame_levels(sound.vocals)))
     return Lyrics(
@@ -88,26 +83,25 @@ def _voice_activity(sound: Sound, duration_sec: float) -> tuple[TimeSpan, ...]:
     return voice_in_stem(frame_levels(sound.vocals), frame_levels(sound.mix), speech_probabilities(sound.vocals), duration_sec)
 
 
-def _hear(choice: EngineChoice, sound: Sound, passages: Sequence[Passage], language: str | None, ctx: StepContext) -> Hearing:
-    """Transcribe with one engine: on the GPU where there is one, and on the CPU if the GPU's memory does not suffice."""
+def _hear(
+    choice: EngineChoice, at: Placement, sound: Sound, passages: Sequence[Passage], language: str | None, ctx: StepContext
+) -> Hearing:
+    """Transcribe with one engine."""
     name = choice.models[0].name
     folder = models.obtain(name, part_of(ctx.progress, 0.05, 0.1))
+    recognizer = models.load_once(("whisper", choice.engine, str(folder), at.device), lambda: _load(choice.engine, folder, at.device))
+    heard = hear(recognizer, sound, passages, language, part_of(ctx.progress, 0.1, 1.0))
+    if language is None and heard.language_confidence is None:
+        ctx.warn(f"{name} knows only English, so the language was not detected: other languages come out as nonsense")
+    return heard
 
-    def hear_on(device: str) -> Hearing:
-        recognizer = models.load_once(("whisper", choice.engine, str(folder), device), lambda: _load(choice.engine, folder, device))
-        ctx.device = device
-        return hear(recognizer, sound, passages, language, part_of(ctx.progress, 0.1, 1.0))
 
-    device = best_device()
-    if not device.startswith("cuda"):
-        return hear_on("cpu")  # both engines lack operations on mps
-    try:
-        return hear_on(device)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-    ctx.warn(f"The GPU has too little memory for {name}: it ran on the CPU")
-    return hear_on("cpu")
+#: Both lack operations on mps.
+_WHISPER: Final = Engine(_hear, devices=("cuda", "cpu"))
+ENGINES: Final[Mapping[str, Engine[[Sound, Sequence[Passage], str | None, StepContext], Hearing]]] = {
+    "faster-whisper": _WHISPER,
+    "openai-whisper": _WHISPER,
+}
 
 
 def _load(engine: str, folder: Path, device: str) -> Recognizer:

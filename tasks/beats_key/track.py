@@ -6,21 +6,23 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas.plan import EngineChoice, StepPlan
+from schemas.plan import StepPlan
 from schemas.results import STEMS, Beat, BeatsKey, SongSource, StemName, StemSet, StepReport
 from tasks.beats_key import activations, evidence, grid, key, key_network, librosa_engine, meter, phase, tempo
 from tasks.beats_key.grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
 from tasks.beats_key.tonic import TonicEvidence
+from tasks.common.placement import Engine
 from tasks.common.progress import Progress, part_of
 from tasks.common.spectra import FPS
 from tasks.common.step import StepContext, run_chain
 
-Engine = Callable[[Path, Mapping[StemName, Path] | None, float, float, Progress], "Found"]
+Stems = Mapping[StemName, Path]
 
 MIN_BPM = 40.0
 MAX_BPM = 240.0
@@ -46,18 +48,28 @@ def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPla
     path = ctx.store.path(source.audio)
     parts = {name: ctx.store.path(stems.stem(name)) for name in STEMS} if stems is not None else None
     slowest, fastest = tempo_range(plan)
-
-    def hear(engine: Engine) -> Callable[[EngineChoice], Found]:
-        def run(_: EngineChoice) -> Found:
-            found = engine(path, parts, slowest, fastest, ctx.progress)
-            if len(found.grid.times) == 0:
-                ctx.warn("No steady pulse was found: there are no beats and no tempo")
-            return found
-
-        return run
-
-    found, report = run_chain(plan, ctx, {"madmom": hear(hear_with_madmom), "librosa": hear(hear_with_librosa)})
+    found, report = run_chain(plan, ctx, ENGINES, path, parts, slowest, fastest, ctx)
     return build_result(found, source.duration_sec, report)
+
+
+def _hear(
+    engine: Callable[[Path, Stems | None, float, float, Progress], Found],
+    path: Path,
+    stems: Stems | None,
+    slowest: float,
+    fastest: float,
+    ctx: StepContext,
+) -> Found:
+    found = engine(path, stems, slowest, fastest, ctx.progress)
+    if len(found.grid.times) == 0:
+        ctx.warn("No steady pulse was found: there are no beats and no tempo")
+    return found
+
+
+ENGINES: Final[Mapping[str, Engine[[Path, Stems | None, float, float, StepContext], Found]]] = {
+    "madmom": Engine(lambda _, _at, *song: _hear(hear_with_madmom, *song)),
+    "librosa": Engine(lambda _, _at, *song: _hear(hear_with_librosa, *song)),
+}
 
 
 def hear_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:

@@ -22,8 +22,8 @@ from tasks.common import models
 from tasks.common.audio import read_mono
 from tasks.common.constant_q import CqtShape
 from tasks.common.networks.side_by_side import side_by_side
+from tasks.common.placement import autocast_dtype
 from tasks.common.progress import Progress, part_of, silent
-from tasks.common.resources import autocast_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -48,20 +48,22 @@ class Ensemble:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def hear(path: Path, device: str = "cpu", progress: Progress = silent) -> ChordPosteriors:
-    """Posteriors of a WAV file over some 470 chords. Raises ModelUnavailable."""
+def hear(path: Path, device: str = "cpu", size: float = 1.0, progress: Progress = silent) -> ChordPosteriors:
+    """Posteriors of a WAV file over some 470 chords. size: length of a block as a share of the usual one. Raises ModelUnavailable."""
     ensemble = load_ensemble(device)
     spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, part_of(progress, 0.0, 0.15))
-    return posteriors_of(spectrogram, ensemble, part_of(progress, 0.15, 1.0))
+    return posteriors_of(spectrogram, ensemble, part_of(progress, 0.15, 1.0), round(size * BLOCK_FRAMES))
 
 
-def posteriors_of(spectrogram: Spectrogram, ensemble: Ensemble, progress: Progress = silent) -> ChordPosteriors:
-    """Posteriors of a spectrogram (frames, 288) in `SHAPE`."""
+def posteriors_of(
+    spectrogram: Spectrogram, ensemble: Ensemble, progress: Progress = silent, block_frames: int = BLOCK_FRAMES
+) -> ChordPosteriors:
+    """Posteriors of a spectrogram (frames, 288) in `SHAPE`, heard in blocks of so many frames."""
     vocabulary = make_vocabulary()
     total = len(spectrogram)
     log_probs = np.empty((total, len(vocabulary.labels)), np.float32)
-    for start in range(0, total, BLOCK_FRAMES):
-        stop, first = min(start + BLOCK_FRAMES, total), max(0, start - CONTEXT_FRAMES)
+    for start in range(0, total, block_frames):
+        stop, first = min(start + block_frames, total), max(0, start - CONTEXT_FRAMES)
         block = spectrogram[first : stop + CONTEXT_FRAMES, _FIRST_BIN : _FIRST_BIN + _BINS]
         outputs = run_networks(block, ensemble, part_of(progress, start / total, stop / total))
         log_probs[start:stop] = chord_log_probs(outputs[start - first : stop - first], vocabulary)
@@ -85,10 +87,11 @@ def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = si
         def run(sound: Any) -> npt.NDArray[np.float32]:
             with torch.autocast(kind, lower, enabled=lower is not None):
                 if kind != "cpu":  # whole layers are what a GPU is good at
-                    return _probabilities(network(sound[None]))
-                with scratches.one() as scratch:
-                    seen = features(network.audio_feature_block, sound, scratch)
-                remembered, _ = network.lstm1(seen[None])
+                    seen = network.audio_feature_block(sound[None])
+                else:
+                    with scratches.one() as scratch:
+                        seen = features(network.audio_feature_block, sound, scratch)[None]
+                remembered, _ = network.lstm1(seen)
                 return _probabilities(network.final_fc1(remembered)[0].split(WIDTHS, dim=1))
 
         return run
@@ -114,7 +117,6 @@ def _load(folder: Path, device: str) -> tuple[Any, ...]:
     for file in sorted(folder.glob("*.best.sdict")):
         network = ChordNet(None)
         network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True)["net"])
-        network.use_gpu = device.startswith("cuda")  # where it makes the first state of its recurrent layer
         networks.append(network.eval().to(device))
     return tuple(networks)
 

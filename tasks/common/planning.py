@@ -15,7 +15,7 @@ from schemas.plan import AnalysisPlan, EngineChoice, StepPlan
 from schemas.steps import Step
 from tasks.common import models
 from tasks.common.errors import EngineUnknown
-from tasks.common.resources import may_have_cuda
+from tasks.common.placement import may_have_cuda
 
 
 @dataclass(frozen=True)

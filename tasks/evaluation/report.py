@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.common.resources import best_device, hardware
+from tasks.common.placement import best_device
+from tasks.common.resources import hardware
 from tasks.evaluation.scoring import SongScore, as_json
 from tasks.evaluation.summary import Bin, Change, Mean, calibration_error, means, reliability
 

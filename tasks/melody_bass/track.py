@@ -6,15 +6,16 @@ stem, or the recording if it is one line alone → pitch per frame (SwiftF0, els
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from schemas.plan import EngineChoice, StepPlan
+from schemas.plan import StepPlan
 from schemas.results import AudioRef, Note, Part, SongSource, StemSet
 from tasks.common import models
 from tasks.common.audio import read_mono
 from tasks.common.errors import OptionInvalid
+from tasks.common.placement import Engine
 from tasks.common.progress import part_of
 from tasks.common.step import StepContext, run_chain
 from tasks.melody_bass import envelope, pyin_engine, swift_engine
@@ -96,11 +97,7 @@ def _with_options(settings: PartSettings, plan: StepPlan) -> PartSettings:
 def _track(source: SongSource, stem: AudioRef, settings: PartSettings, plan: StepPlan, ctx: StepContext) -> Part:
     mix_level = envelope.level(read_mono(ctx.store.path(source.audio), envelope.SAMPLE_RATE))
     ctx.progress(0.05, "levels")
-    engines: dict[str, Callable[[EngineChoice], Line]] = {
-        "swift-f0": lambda choice: _line(source, stem, mix_level, settings, ctx, _swift(settings)),
-        "pyin": lambda choice: _line(source, stem, mix_level, settings, ctx, _pyin(settings)),
-    }
-    line, report = run_chain(plan, ctx, engines)
+    line, report = run_chain(plan, ctx, ENGINES, source, stem, mix_level, settings, ctx)
     polyphonic = line.polyphonic_share >= POLYPHONIC
     if polyphonic:
         share = f"{line.polyphonic_share:.0%}"
@@ -148,3 +145,9 @@ def _line(source: SongSource, stem: AudioRef, mix_level: FloatArray, settings: P
     ctx.progress(0.9, "voices")
     share = polyphonic_share(signal, track, settings.min_midi, settings.max_midi) if notes else 0.0
     return Line(notes, share)
+
+
+ENGINES: Final[Mapping[str, Engine[[SongSource, AudioRef, FloatArray, PartSettings, StepContext], Line]]] = {
+    "swift-f0": Engine(lambda _, _at, source, stem, level, part, ctx: _line(source, stem, level, part, ctx, _swift(part))),
+    "pyin": Engine(lambda _, _at, source, stem, level, part, ctx: _line(source, stem, level, part, ctx, _pyin(part))),
+}

@@ -10,7 +10,7 @@ from schemas.results import BeatsKey, SongSource, StepResult
 from schemas.song_map import Model, Steps, StepStatus
 from schemas.steps import FINDING, STEPS, StepName
 from tasks.common.errors import OutOfMemory, PerformiaError, RequiredStepFailed
-from tasks.common.resources import is_out_of_memory
+from tasks.common.placement import is_out_of_memory
 
 R = TypeVar("R", bound=StepResult)
 

@@ -22,7 +22,6 @@ from tasks.common.audio import Samples
 from tasks.common.errors import ModelCorrupt, ModelUnavailable
 from tasks.separation import openvino_network
 from tasks.separation.checkpoints import load_checkpoint, numpy_globals
-from tasks.separation.memory_ladder import Attempt
 from tasks.separation.stft import Reader
 
 if TYPE_CHECKING:
@@ -117,26 +116,26 @@ def measure_level(mix: Reader, samples: int) -> Level:
 
 
 def separate_blocks(
-    bag: Any, mix: Reader, samples: int, attempt: Attempt, overlap: float, autocast: torch.dtype | None
+    bag: Any, mix: Reader, samples: int, device: str, segment_sec: float, overlap: float, autocast: torch.dtype | None
 ) -> Iterator[dict[str, Samples]]:
     """Yield vocals, drums and bass in blocks (2, frames) that follow each other: the same samples as `demucs.apply` on the whole song.
 
-    overlap: share of a segment that it has in common with the next, in [0, 1).
+    device: where the bag is. overlap: share of a segment that it has in common with the next, in [0, 1).
     """
     import torch
 
-    bag = with_segment(bag, attempt.segment_sec)
+    bag = with_segment(bag, segment_sec)
     level = measure_level(mix, samples)
     length = int(bag.samplerate * bag.max_allowed_segment)
     stride = int((1 - overlap) * length)
     weight = _triangle(length)
-    device = torch.device(attempt.device)
+    kind = torch.device(device).type
     sources = [bag.sources.index(stem) for stem in STEMS]
     pending, pending_weight = np.zeros((len(STEMS), 2, length), np.float32), np.zeros(length, np.float32)
 
     def separate(start: int) -> Samples:
-        with torch.inference_mode(), torch.autocast(device.type, autocast, enabled=autocast is not None):
-            return _separate_segment(bag, mix, samples, start, length, level, attempt.device)
+        with torch.inference_mode(), torch.autocast(kind, autocast, enabled=autocast is not None):
+            return _separate_segment(bag, mix, samples, start, length, level, device)
 
     at_once = openvino_network.AT_ONCE if all(map(openvino_network.accelerated, bag.models)) else 1
     starts = range(0, samples, stride)

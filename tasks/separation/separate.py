@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import SongSource, StemSet
@@ -14,12 +14,11 @@ from tasks.common import models
 from tasks.common.audio import Samples, WavWriter
 from tasks.common.errors import PerformiaError
 from tasks.common.memory import return_free_memory
+from tasks.common.placement import Engine, Placement, autocast_dtype, placements
 from tasks.common.progress import part_of
-from tasks.common.resources import autocast_dtype, best_device
 from tasks.common.settings import get_settings
 from tasks.common.step import StepContext, run_chain
 from tasks.separation import centre, demucs_engine, dsp, openvino_network, spleeter
-from tasks.separation.memory_ladder import Attempt, climb_down, ladder
 from tasks.separation.stem_files import StoredStems, difference, reader_of, stem_files
 from tasks.separation.stft import Reader
 
@@ -37,69 +36,45 @@ def separate_song(source: SongSource, plan: StepPlan, ctx: StepContext) -> StemS
     plan.options: `overlap` (share of a demucs segment that it has in common with the next, 0.25) and `segment_sec` (length of demucs's
     segments; None: as long as the networks were trained on). Raises what `run_chain` raises.
     """
-
-    def demucs(choice: EngineChoice) -> StoredStems:
-        return by_demucs(source, choice.engine, plan, ctx)
-
-    stored, report = run_chain(
-        plan,
-        ctx,
-        {
-            "htdemucs": demucs,
-            "htdemucs_ft": demucs,
-            "htdemucs_6s": demucs,
-            "spleeter": lambda _: by_spleeter(source, ctx),
-            "dsp": lambda _: by_signal_processing(source, ctx),
-        },
-    )
+    stored, report = run_chain(plan, ctx, ENGINES, source, plan, ctx)
     return StemSet(report=report, residual_db=stored.residual_db, **stored.refs)
 
 
-def by_demucs(source: SongSource, name: str, plan: StepPlan, ctx: StepContext) -> StoredStems:
+def by_demucs(choice: EngineChoice, at: Placement, source: SongSource, plan: StepPlan, ctx: StepContext) -> StoredStems:
     """Four stems by one of the Hybrid Transformer Demucs models."""
+    name = choice.engine
     folder = models.obtain(name, part_of(ctx.progress, 0.0, 0.05))
     mix, samples = reader_of(ctx.store.path(source.audio)), source.audio.frames
     overlap, wanted = _demucs_options(plan)
 
-    def bag_on(device: str) -> Any:
-        return _loaded_demucs(name, folder, device)
-
     ctx.progress(0.05, f"{name}: loading")
-    device = best_device()
-    longest = demucs_engine.longest_segment_sec(bag_on("cpu"))
-    with ctx.store.temporary_dir() as folder_of_run:
-        stored: list[StoredStems] = []
-
-        def run(attempt: Attempt) -> None:
-            ctx.device = attempt.device
-            with stem_files(folder_of_run, source.audio.sample_rate) as files:
-                estimates = demucs_engine.separate_blocks(
-                    bag_on(attempt.device), mix, samples, attempt, overlap, autocast_dtype(attempt.device)
-                )
-                done = 0
-                for estimate in estimates:
-                    frames = estimate["vocals"].shape[-1]
-                    files.write(mix(done, frames), estimate["vocals"], estimate["drums"], estimate["bass"])
-                    done += frames
-                    ctx.progress(0.05 + 0.95 * done / samples, f"{name}: {_clock(done, source)} of {_clock(samples, source)}")
-                stored.append(files.store_in(ctx.store))
-
-        climb_down(ladder(device, min(wanted or longest, longest)), run, ctx.warn)
-    # Before the next steps need it.
-    for network in bag_on("cpu").models:
-        openvino_network.release_memory(network)
-    return_free_memory()
-    return stored[-1]
+    bag = _loaded_demucs(name, folder, at.device)
+    longest = demucs_engine.longest_segment_sec(bag)
+    segment_sec = at.size * min(wanted or longest, longest)
+    try:
+        with ctx.store.temporary_dir() as folder_of_run, stem_files(folder_of_run, source.audio.sample_rate) as files:
+            done = 0
+            for estimate in demucs_engine.separate_blocks(bag, mix, samples, at.device, segment_sec, overlap, autocast_dtype(at.device)):
+                frames = estimate["vocals"].shape[-1]
+                files.write(mix(done, frames), estimate["vocals"], estimate["drums"], estimate["bass"])
+                done += frames
+                ctx.progress(0.05 + 0.95 * done / samples, f"{name}: {_clock(done, source)} of {_clock(samples, source)}")
+            return files.store_in(ctx.store)
+    finally:
+        # Before the next steps, or another try, need it.
+        for network in bag.models:
+            openvino_network.release_memory(network)
+        return_free_memory()
 
 
 def load_ahead(plan: StepPlan) -> None:
-    """Load the engine that is expected to separate, where its weights are at hand, before there is a song for it. Raises nothing: what is
-    wrong is told when the step runs.
+    """Load the engine that is expected to separate, where its weights are at hand and it will work, before there is a song for it. Raises
+    nothing: what is wrong is told when the step runs.
     """
     if plan.expected is None or not plan.expected.models:
         return
     with suppress(Exception):
-        name, device = plan.expected.models[0].name, best_device()
+        name, device = plan.expected.models[0].name, placements(ENGINES[plan.expected.engine])[0].device
         found = models.find(name)
         if found is not None:
             (_loaded_spleeter if plan.expected.engine == "spleeter" else _loaded_demucs)(name, found.folder, device)
@@ -124,32 +99,36 @@ def _load_demucs(name: str, folder: Path, device: str) -> Any:
     return demucs_engine.load_bag(name, folder).to(device)
 
 
-def by_spleeter(source: SongSource, ctx: StepContext) -> StoredStems:
+def by_spleeter(_choice: EngineChoice, at: Placement, source: SongSource, _plan: StepPlan, ctx: StepContext) -> StoredStems:
     """Vocals by Spleeter, drums and bass out of the rest by signal processing."""
     name = "spleeter-2stems"
     folder = models.obtain(name)
     mix, samples, rate = reader_of(ctx.store.path(source.audio)), source.audio.frames, source.audio.sample_rate
-
+    window = spleeter.window_frames(at.size * spleeter.WINDOW_SEC, rate)
     with ctx.store.temporary_dir() as scratch:
-
-        def run(attempt: Attempt) -> None:
-            ctx.device = attempt.device
-            window = spleeter.window_frames(attempt.segment_sec, rate)
-            voice = spleeter.separate_vocals(_loaded_spleeter(name, folder, attempt.device), mix, samples, window)
-            _write_voice(voice, scratch, source, ctx, "spleeter: vocals")
-
-        climb_down(ladder(best_device(), spleeter.WINDOW_SEC), run, ctx.warn)
+        voice = spleeter.separate_vocals(_loaded_spleeter(name, folder, at.device), mix, samples, window)
+        _write_voice(voice, scratch, source, ctx, "spleeter: vocals")
         return _split_rest(mix, scratch, source, ctx)
 
 
-def by_signal_processing(source: SongSource, ctx: StepContext) -> StoredStems:
+def by_signal_processing(_choice: EngineChoice, _at: Placement, source: SongSource, _plan: StepPlan, ctx: StepContext) -> StoredStems:
     """Everything by signal processing, without a model: rough."""
-    ctx.device = "cpu"
     ctx.warn("The stems were separated without a model: expect much of the other instruments in each")
     mix, samples, rate = reader_of(ctx.store.path(source.audio)), source.audio.frames, source.audio.sample_rate
     with ctx.store.temporary_dir() as scratch:
         _write_voice(centre.extract_voice(mix, samples, rate, scratch), scratch, source, ctx, "voice in the centre")
         return _split_rest(mix, scratch, source, ctx)
+
+
+#: A network hears little in less than half of its segment.
+_DEMUCS: Final = Engine(by_demucs, devices=("cuda", "mps", "cpu"), sizes=(1.0, 0.5))
+ENGINES: Final[Mapping[str, Engine[[SongSource, StepPlan, StepContext], StoredStems]]] = {
+    "htdemucs": _DEMUCS,
+    "htdemucs_ft": _DEMUCS,
+    "htdemucs_6s": _DEMUCS,
+    "spleeter": Engine(by_spleeter, devices=("cuda", "mps", "cpu"), sizes=(1.0, 0.5)),
+    "dsp": Engine(by_signal_processing),
+}
 
 
 def _write_voice(blocks: Iterator[Samples], scratch: Path, source: SongSource, ctx: StepContext, message: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Section, SectionLabel, SongSource, StemSet, Structure, Word
 from tasks.common.errors import EngineFailed
+from tasks.common.placement import Engine, Placement
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.spectra import FPS
 from tasks.common.step import StepContext, run_chain
@@ -49,25 +51,52 @@ def detect_structure(
 
     Engines: `all-in-one` (needs the stems), `spectral`. Raises EngineFailed.
     """
-
-    def all_in_one(_: EngineChoice) -> Levels:
-        if stems is None:
-            raise EngineFailed("All-In-One hears the four stems, and there are none")
-        # The features are computed on one core, beside the networks.
-        with ThreadPoolExecutor(1, "bar features") as pool:
-            measured = pool.submit(_measure, source, beats, stems, chords, lyrics, ctx, silent)
-            heard = hear({name: ctx.store.path(stems.stem(name)) for name in STEMS}, ctx.progress)
-            bars = measured.result()
-        return levels_of_functions(bars, heard, _words(lyrics))
-
-    def spectral(_: EngineChoice) -> Levels:
-        bars = _measure(source, beats, stems, chords, lyrics, ctx, part_of(ctx.progress, 0.0, 0.8))
-        ctx.progress(0.8, "repetitions")
-        words = _words(lyrics)
-        return levels_of_functions(bars, None, words) if words else levels_of_repetition(bars, words)
-
-    (sections, coarse, fine), report = run_chain(plan, ctx, {"all-in-one": all_in_one, "spectral": spectral})
+    (sections, coarse, fine), report = run_chain(plan, ctx, ENGINES, source, beats, stems, chords, lyrics, ctx)
     return Structure(report=report, sections=sections, coarse=coarse, fine=fine)
+
+
+def by_functions(
+    _choice: EngineChoice,
+    at: Placement,
+    source: SongSource,
+    beats: BeatsKey,
+    stems: StemSet | None,
+    chords: Chords | None,
+    lyrics: Lyrics | None,
+    ctx: StepContext,
+) -> Levels:
+    """Sections by what All-In-One hears in the stems. Raises EngineFailed where there are none."""
+    if stems is None:
+        raise EngineFailed("All-In-One hears the four stems, and there are none")
+    # The features are computed on one core, beside the networks.
+    with ThreadPoolExecutor(1, "bar features") as pool:
+        measured = pool.submit(_measure, source, beats, stems, chords, lyrics, ctx, silent)
+        heard = hear({name: ctx.store.path(stems.stem(name)) for name in STEMS}, at.device, at.size, ctx.progress)
+        bars = measured.result()
+    return levels_of_functions(bars, heard, _words(lyrics))
+
+
+def by_change(
+    _choice: EngineChoice,
+    _at: Placement,
+    source: SongSource,
+    beats: BeatsKey,
+    stems: StemSet | None,
+    chords: Chords | None,
+    lyrics: Lyrics | None,
+    ctx: StepContext,
+) -> Levels:
+    """Sections without a network."""
+    bars = _measure(source, beats, stems, chords, lyrics, ctx, part_of(ctx.progress, 0.0, 0.8))
+    ctx.progress(0.8, "repetitions")
+    words = _words(lyrics)
+    return levels_of_functions(bars, None, words) if words else levels_of_repetition(bars, words)
+
+
+ENGINES: Final[Mapping[str, Engine[[SongSource, BeatsKey, StemSet | None, Chords | None, Lyrics | None, StepContext], Levels]]] = {
+    "all-in-one": Engine(by_functions, devices=("cuda", "mps", "cpu"), sizes=(1.0, 0.5)),
+    "spectral": Engine(by_change),
+}
 
 
 def _words(lyrics: Lyrics | None) -> list[Word]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from schemas.plan import StepPlan
 from schemas.results import BeatsKey, Chords, Lyrics, SongSource, StemSet, Structure
 from tasks.common.orchestration.step_task import step
-from tasks.common.resources import CPU_HEAVY
+from tasks.common.resources import CPU_HEAVY, GPU
 from tasks.common.step import StepContext
 from tasks.structure import detect as engine
 
@@ -13,7 +13,7 @@ from tasks.structure import detect as engine
 @step(
     "structure",
     version=2,
-    needs=[CPU_HEAVY],
+    needs=[GPU, CPU_HEAVY],
     retries=1,  # memory may be free again
     retry_delay_sec=5,
     time_limit_sec=3600,

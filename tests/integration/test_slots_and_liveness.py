@@ -24,7 +24,8 @@ from deployments.limits import free_lost_slots, suggested_limits
 from tasks.common.orchestration import slots as module
 from tasks.common.orchestration.liveness import mark_ended, mark_running, reap_dead_runs
 from tasks.common.orchestration.slots import slots, slots_dir
-from tasks.common.resources import CPU_HEAVY, GPU, MEMORY_HEAVY, RESOURCE_TAGS, limits_of
+from tasks.common.placement import limits_of
+from tasks.common.resources import CPU_HEAVY, GPU, MEMORY_HEAVY, RESOURCE_TAGS
 from tasks.common.settings import get_settings, reset_settings
 
 pytestmark = pytest.mark.usefixtures("prefect_api")

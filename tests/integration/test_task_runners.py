@@ -63,10 +63,10 @@ class Witness:
             execute(module)
             run_chain = module.run_chain
 
-            def seen(plan, ctx, engines):
+            def seen(plan, *inputs):
                 with open(os.environ["STEP_LOG"], "a") as log:
                     log.write(f"{plan.step} {os.getpid()}\\n")
-                return run_chain(plan, ctx, engines)
+                return run_chain(plan, *inputs)
 
             module.run_chain = seen
 

@@ -10,6 +10,7 @@ this folder's `sitecustomize` that does, where PYTHONPATH names this folder. The
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections.abc import Callable
@@ -115,6 +116,16 @@ ENGINES: dict[str, Callable[..., Any]] = {
     "tasks.melody_bass.track.track_bass": part("bass"),
     "tasks.structure.detect.detect_structure": structure,
 }
+
+
+def using_gpu() -> tuple[str, ...]:
+    """The names of the steps' functions of which a real engine can use a GPU."""
+    found = []
+    for target in ENGINES:
+        module, _, function = target.rpartition(".")
+        if any(engine.uses_gpu for engine in importlib.import_module(module).ENGINES.values()):
+            found.append(function)
+    return tuple(found)
 
 
 def logged(target: str, *inputs: Any) -> Any:

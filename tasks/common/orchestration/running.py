@@ -13,8 +13,9 @@ from prefect.context import FlowRunContext, TaskRunContext
 from schemas.steps import StepName, runs_alone
 from tasks.common.orchestration.slots import slots
 from tasks.common.orchestration.time_limit import time_limit
+from tasks.common.placement import limits_of
 from tasks.common.progress import StepEvent, publish, reporter
-from tasks.common.resources import import_torch, limits_of
+from tasks.common.resources import RESOURCE_TAGS, import_torch
 from tasks.common.settings import get_settings
 from tasks.common.step import StepContext
 from tasks.common.storage.artifacts import ArtifactStore
@@ -30,18 +31,23 @@ def current_flow_run() -> str:
 def running(step: StepName, needs: Collection[str] = (), limit_sec: float | None = None) -> Iterator[StepContext]:
     """The context of one execution of a step, whose progress goes to whoever listens.
 
-    needs: it holds a slot of each, in a run of Prefect's. limit_sec: how long it may work, once it has them: see `time_limit`.
+    needs: it holds a slot of each, in a run of Prefect's, and may use what they name. limit_sec: how long it may work, once it has them: see `time_limit`.
     """
     run = current_flow_run()
     settings = get_settings()
     progress = reporter(run, step)
-    limits = limits_of(needs) if TaskRunContext.get() is not None else ()
+    task = TaskRunContext.get()
+    limits = limits_of(needs) if task is not None else ()
     publish(StepEvent(run, step, "started"))
     with slots(limits, waiting=lambda: progress(0.0, f"waiting for a slot ({', '.join(limits)})")), time_limit(step, limit_sec, run):
         if not runs_alone(step):  # separation imports torch itself; were it in the cache, the others would do so side by side
             import_torch()
         yield StepContext(
-            store=ArtifactStore(settings.artifacts_url, settings.scratch_dir), settings=settings, progress=progress, flow_run=run
+            store=ArtifactStore(settings.artifacts_url, settings.scratch_dir),
+            settings=settings,
+            progress=progress,
+            flow_run=run,
+            may_use=RESOURCE_TAGS if task is None else frozenset(needs),
         )
 
 

@@ -18,7 +18,7 @@ from tasks.common.errors import ModelCorrupt
 from tasks.common.networks.madmom_support import SHORTEST_FRAMES
 from tasks.common.networks.side_by_side import side_by_side
 from tasks.common.progress import Progress, part_of, silent
-from tasks.common.resources import best_device, threads
+from tasks.common.resources import threads
 from tasks.common.spectra import FPS, HOP, Shape, log_spectra
 from tasks.structure.allinone.contract import BANDS, FUNCTIONS, INSTRUMENTS
 
@@ -30,7 +30,7 @@ MODEL = "all-in-one"
 #: The published front end (Kim and Nam 2023, section 4.2).
 SPECTRUM = Shape(frame_size=2048, bands=12)
 
-#: A longer song is heard in windows of so many frames, of which the outer ones only give context: the farthest a block attends is 41 s.
+#: A longer song is heard in windows of so many seconds, of which the outer ones only give context: the farthest a block attends is 41 s.
 _WINDOW_SEC = 600
 _CONTEXT_SEC = 60
 
@@ -45,17 +45,16 @@ class Heard:
     function: Floats  # (functions, frames), in the order of network.FUNCTIONS
 
 
-def hear(stems: Mapping[StemName, Path], progress: Progress = silent) -> Heard:
-    """Hear a song's four stems (44.1 kHz WAV files). Raises ModelUnavailable, ModelCorrupt."""
+def hear(stems: Mapping[StemName, Path], device: str = "cpu", size: float = 1.0, progress: Progress = silent) -> Heard:
+    """Hear a song's four stems (44.1 kHz WAV files). size: see `window_frames`. Raises ModelUnavailable, ModelCorrupt."""
     import torch
 
     torch.set_num_threads(threads())
-    device = best_device()
     networks = load(device, part_of(progress, 0.0, 0.05))
     spectra = stem_spectra(stems, part_of(progress, 0.05, 0.3))
     frames = spectra.shape[1]
     heard = np.zeros((3 + len(FUNCTIONS), frames), np.float32)
-    spans = list(windows(frames, _WINDOW_SEC * FPS, _CONTEXT_SEC * FPS))
+    spans = list(windows(frames, window_frames(frames, size), _CONTEXT_SEC * FPS))
     done = 0
     with torch.inference_mode():
         for first, start, stop, last in spans:
@@ -86,6 +85,11 @@ def _in_turn(networks: Sequence[Any], spectra: Any) -> list[Callable[[Any], Any]
         return run
 
     return [with_scratch(network) for network in networks]
+
+
+def window_frames(frames: int, size: float) -> int:
+    """Length of the windows over a song of so many frames: `size` of the usual one, and not so short that it is mostly context."""
+    return max(round(size * min(frames, _WINDOW_SEC * FPS)), 3 * _CONTEXT_SEC * FPS) if size < 1.0 else _WINDOW_SEC * FPS
 
 
 def windows(frames: int, length: int, context: int) -> Iterator[tuple[int, int, int, int]]:

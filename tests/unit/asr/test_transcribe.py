@@ -141,7 +141,7 @@ def test_too_little_memory_on_the_gpu_means_the_cpu(
     found = transcribe.transcribe_lyrics(*song(tone, 0.1 * tone), plan("whisper-tiny.en", language="en"), ctx)
     assert devices == ["cuda", "cpu"]
     assert found.report.device == "cpu"
-    assert any("too little memory" in warning for warning in found.report.warnings)
+    assert any("out of memory on cuda; tried again on cpu" in warning for warning in found.report.warnings)
 
 
 def test_another_failure_on_the_gpu_is_the_engines(

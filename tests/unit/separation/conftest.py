@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import small_weights
 import soundfile
 import torch
-from demucs import states
-from demucs.htdemucs import HTDemucs
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, SongSource
@@ -20,8 +18,6 @@ from tasks.common.settings import get_settings, reset_settings
 from tasks.common.step import StepContext
 from tasks.common.storage.artifacts import ArtifactStore
 from tasks.separation.stft import Reader
-
-SOURCES = ["drums", "bass", "other", "vocals"]
 
 
 @pytest.fixture(autouse=True)
@@ -98,19 +94,10 @@ def noise() -> Callable[[float], Samples]:
 def demucs_folder(tmp_path: Path) -> Callable[..., Path]:
     """A folder with a very small, randomly initialised HTDemucs in demucs's own file format, under the signature given."""
 
-    def make(signature: str = "955717e8", sources: tuple[str, ...] = tuple(SOURCES), seed: int = 0) -> Path:
+    def make(signature: str = "955717e8", sources: tuple[str, ...] = small_weights.SOURCES, seed: int = 0) -> Path:
         folder = tmp_path / "weights"
         folder.mkdir(exist_ok=True)
-        torch.manual_seed(seed)
-        net = HTDemucs(list(sources), channels=8, depth=3, nfft=1024, t_layers=1, t_heads=2, segment=Fraction(3, 4))
-        package = {
-            "klass": HTDemucs,
-            "args": net._init_args_kwargs[0],
-            "kwargs": net._init_args_kwargs[1],
-            "state": states.get_state(net, None, half=True),
-            "training_args": {"seed": 42, "best": np.float64(7.5)},  # numpy numbers, as in the published files
-        }
-        torch.save(package, folder / f"{signature}-00000000.th")
+        small_weights.write_htdemucs(folder / f"{signature}-00000000.th", sources, seed)
         return folder
 
     return make

@@ -8,13 +8,12 @@ from demucs.htdemucs import HTDemucs
 
 from tasks.common.errors import ModelCorrupt, ModelUnavailable
 from tasks.separation import demucs_engine as engine
-from tasks.separation.memory_ladder import Attempt
 
 TRAINED = 0.75
 
 
 def separate(bag, read, samples, segment_sec=TRAINED, overlap=0.25, autocast=None):
-    blocks = list(engine.separate_blocks(bag, read, samples, Attempt("cpu", segment_sec), overlap, autocast))
+    blocks = list(engine.separate_blocks(bag, read, samples, "cpu", segment_sec, overlap, autocast))
     return {stem: np.concatenate([block[stem] for block in blocks], axis=1) for stem in engine.STEMS}
 
 

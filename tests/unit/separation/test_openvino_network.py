@@ -8,7 +8,6 @@ import torch
 
 from tasks.separation import demucs_engine as engine
 from tasks.separation import openvino_network, separate
-from tasks.separation.memory_ladder import Attempt
 
 pytest.importorskip("openvino", reason="the optional package: pip install 'performia[fast]'")
 
@@ -16,7 +15,7 @@ TRAINED = 0.75
 
 
 def stems(bag, read, samples, segment_sec=TRAINED):
-    blocks = list(engine.separate_blocks(bag, read, samples, Attempt("cpu", segment_sec), 0.1, None))
+    blocks = list(engine.separate_blocks(bag, read, samples, "cpu", segment_sec, 0.1, None))
     return {stem: np.concatenate([block[stem] for block in blocks], axis=1) for stem in engine.STEMS}
 
 

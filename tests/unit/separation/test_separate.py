@@ -56,9 +56,9 @@ def test_the_options_of_the_plan_reach_demucs(ctx, song, plan, noise, demucs_fol
     seen = []
     real = demucs_engine.separate_blocks
 
-    def spy(bag, mix, samples, attempt, overlap, autocast):
-        seen.append((attempt.segment_sec, overlap))
-        return real(bag, mix, samples, attempt, overlap, autocast)
+    def spy(bag, mix, samples, device, segment_sec, overlap, autocast):
+        seen.append((segment_sec, overlap))
+        return real(bag, mix, samples, device, segment_sec, overlap, autocast)
 
     monkeypatch.setattr(demucs_engine, "separate_blocks", spy)
     source = song(noise(0.5))
@@ -73,16 +73,15 @@ def out_of_memory_until(monkeypatch, attempts):
     real = demucs_engine.separate_blocks
     tried = []
 
-    def fake(bag, mix, samples, attempt, overlap, autocast):
-        tried.append(attempt)
-        blocks = real(bag, mix, samples, attempt, overlap, autocast)
+    def fake(bag, mix, samples, device, segment_sec, overlap, autocast):
+        tried.append(segment_sec)
+        blocks = real(bag, mix, samples, device, segment_sec, overlap, autocast)
         yield next(blocks)
         if len(tried) <= attempts:
             raise torch.OutOfMemoryError("CUDA out of memory")
         yield from blocks
 
     monkeypatch.setattr(demucs_engine, "separate_blocks", fake)
-    monkeypatch.setattr("tasks.separation.memory_ladder.SHORTEST_SEGMENT_SEC", 0.25)
     return tried
 
 
@@ -92,7 +91,7 @@ def test_out_of_memory_is_tried_again_with_shorter_segments_and_told(ctx, song, 
     mix = noise(2.0)
     stems = separate.separate_song(song(mix), plan("htdemucs", "dsp"), ctx)
     check_sum(stems, mix, load)
-    assert [attempt.segment_sec for attempt in tried] == [0.75, 0.375]
+    assert tried == [0.75, 0.375]
     assert stems.report.engine == "htdemucs"
     assert stems.report.status == "ok"
     assert "ran out of memory" in stems.report.warnings[0]
@@ -162,3 +161,19 @@ def test_what_cannot_be_loaded_ahead_is_not_told_yet(plan, monkeypatch):
     chosen = plan("htdemucs")
     separate.load_ahead(chosen.model_copy(update={"chain": (chosen.chain[0].model_copy(update={"models": (MODEL,)}),)}))
     separate.load_ahead(plan("dsp"))
+
+
+def test_spleeter_hears_half_of_its_window_when_memory_runs_out(ctx, song, plan, noise, weights, monkeypatch, tmp_path):
+    weights(tmp_path)
+    windows = []
+
+    def full(model, mix, samples, window):
+        windows.append(window)
+        raise MemoryError
+        yield
+
+    monkeypatch.setattr(separate, "_loaded_spleeter", lambda *_: None)
+    monkeypatch.setattr(separate.spleeter, "separate_vocals", full)
+    assert separate.separate_song(song(noise(0.5)), plan("spleeter", "dsp"), ctx).report.engine == "dsp"
+    assert windows == [512, 256]
+    assert list(ctx.store.scratch.iterdir()) == []

@@ -143,9 +143,20 @@ def test_a_long_song_in_windows_is_heard_as_in_one(seeded_weights: None, tmp_pat
         soundfile.write(stems[name], 0.1 * random.normal(size=(24 * 44100, 2)), 44100, subtype="FLOAT")
     one_fold = engine.load("cpu")[:1]
     monkeypatch.setattr(engine, "load", lambda device, progress: one_fold)
-    monkeypatch.setattr(engine, "best_device", lambda: "cpu")
     whole = hear(stems)
     monkeypatch.setattr(engine, "_WINDOW_SEC", 20)
     monkeypatch.setattr(engine, "_CONTEXT_SEC", 6)
     # The outermost layers look farther than the context; what they see there weighs little.
     assert np.abs(hear(stems).section - whole.section).max() < 0.1
+    assert np.abs(hear(stems, size=0.5).section - whole.section).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("song_sec", "size", "window_sec"), [(200, 1.0, 600), (2000, 1.0, 600), (2000, 0.5, 300), (500, 0.5, 250), (200, 0.5, 180)]
+)
+def test_smaller_windows_are_shorter_than_the_song_and_more_than_context(song_sec: int, size: float, window_sec: int) -> None:
+    assert engine.window_frames(song_sec * FPS, size) == window_sec * FPS
+    spans = list(windows(song_sec * FPS, window_sec * FPS, 60 * FPS))
+    assert (spans[0][1], spans[-1][2]) == (0, song_sec * FPS)
+    assert all(before[2] == after[1] for before, after in itertools.pairwise(spans))
+    assert max(last - first for first, _, _, last in spans) <= window_sec * FPS

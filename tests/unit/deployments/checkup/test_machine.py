@@ -15,7 +15,7 @@ import pytest
 
 from deployments.checkup import machine as checkup
 from deployments.checkup.machine import Finding
-from tasks.common import resources
+from tasks.common import placement
 from tasks.common.settings import Settings, get_settings, reset_settings
 
 
@@ -114,7 +114,7 @@ def test_a_driver_without_a_torch_that_uses_it_is_a_warning(settings: Settings, 
 
 def test_a_chosen_cpu_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checkup.check_device(with_environment(monkeypatch, DEVICE="cpu")).level == "ok"
-    assert resources.best_device() == "cpu"
+    assert placement.best_device() == "cpu"
 
 
 @pytest.mark.parametrize(("gib", "level"), [(20, "ok"), (3.1, "ok"), (2.9, "warning")])

@@ -34,8 +34,7 @@ _VOICE_SHARE = 0.6
 def separate_song(source: SongSource, plan: StepPlan, ctx: StepContext) -> StemSet:
     """Split a song into vocals, drums, bass and other, which sum to the mix, and make the mix without the voice.
 
-    plan.options: `overlap` (share of a demucs segment that it has in common with the next, 0.25) and `segment_sec` (length of demucs's
-    segments; None: as long as the networks were trained on). Raises what `run_chain` raises.
+    plan.options: `overlap` (share of a demucs segment that it has in common with the next, 0.25). Raises what `run_chain` raises.
     """
 
     def demucs(choice: EngineChoice) -> StoredStems:
@@ -59,7 +58,8 @@ def by_demucs(source: SongSource, name: str, plan: StepPlan, ctx: StepContext) -
     """Four stems by one of the Hybrid Transformer Demucs models."""
     folder = models.obtain(name, part_of(ctx.progress, 0.0, 0.05))
     mix, samples = reader_of(ctx.store.path(source.audio)), source.audio.frames
-    overlap, wanted = _demucs_options(plan)
+    chosen = plan.options.get("overlap")
+    overlap = DEFAULT_OVERLAP if chosen is None else float(chosen)
 
     def bag_on(device: str) -> Any:
         return _loaded_demucs(name, folder, device)
@@ -84,7 +84,7 @@ def by_demucs(source: SongSource, name: str, plan: StepPlan, ctx: StepContext) -
                     ctx.progress(0.05 + 0.95 * done / samples, f"{name}: {_clock(done, source)} of {_clock(samples, source)}")
                 stored.append(files.store_in(ctx.store))
 
-        climb_down(ladder(device, min(wanted or longest, longest)), run, ctx.warn)
+        climb_down(ladder(device, longest), run, ctx.warn)
     # Before the next steps need it.
     for network in bag_on("cpu").models:
         openvino_network.release_memory(network)
@@ -171,11 +171,6 @@ def _split_rest(mix: Reader, scratch: Path, source: SongSource, ctx: StepContext
             done += frames
             ctx.progress(_VOICE_SHARE + (1 - _VOICE_SHARE) * done / samples, "drums and bass")
         return files.store_in(ctx.store)
-
-
-def _demucs_options(plan: StepPlan) -> tuple[float, float | None]:
-    overlap, segment = plan.options.get("overlap"), plan.options.get("segment_sec")
-    return DEFAULT_OVERLAP if overlap is None else float(overlap), None if segment is None else float(segment)
 
 
 def _clock(samples: int, source: SongSource) -> str:

@@ -377,7 +377,7 @@ class SongMap(Frozen):
     def written_to(self, folder: Path) -> SongMap:
         """The same map, knowing its folder."""
         copy = self.model_copy()
-        copy._folder = folder
+        copy._folder = folder  # noqa: SLF001 (of this class)
         return copy
 
     def to_json(self) -> str:

@@ -84,7 +84,7 @@ def hear_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm:
     return Found(beats, heard.sum(axis=1).astype(np.float64), FPS, keys)
 
 
-def hear_with_librosa(path: Path, stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+def hear_with_librosa(path: Path, _stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
     """librosa's onset strength and beat tracking, and key profiles."""
     onsets = librosa_engine.onset_strength(path, part_of(progress, 0.0, 0.5))
     likeness = librosa_engine.onset_likeness(onsets)

@@ -101,8 +101,8 @@ def _track(source: SongSource, stem: AudioRef, settings: PartSettings, plan: Ste
     mix_level = envelope.level(read_mono(ctx.store.path(source.audio), envelope.SAMPLE_RATE))
     ctx.progress(0.05, "levels")
     engines: dict[str, Callable[[EngineChoice], Line]] = {
-        "swift-f0": lambda choice: _line(source, stem, mix_level, settings, ctx, _swift(settings)),
-        "pyin": lambda choice: _line(source, stem, mix_level, settings, ctx, _pyin(settings)),
+        "swift-f0": lambda _: _line(source, stem, mix_level, settings, ctx, _swift(settings)),
+        "pyin": lambda _: _line(source, stem, mix_level, settings, ctx, _pyin(settings)),
     }
     line, report = run_chain(plan, ctx, engines)
     polyphonic = line.polyphonic_share >= POLYPHONIC

@@ -119,7 +119,7 @@ def _load_demucs(name: str, folder: Path, device: str) -> Any:
             return demucs_engine.load_bag(name, folder, get_settings().models_cache_dir / "openvino")
         except PerformiaError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever OpenVINO raises, torch takes over)
             logger.warning("%s: OpenVINO cannot run it, torch does: %s: %s", name, type(error).__name__, error)
     return demucs_engine.load_bag(name, folder).to(device)
 

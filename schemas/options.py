@@ -1,14 +1,30 @@
-"""What a person chooses for a run. The models render as a form in the Prefect UI, and their values are part of the step cache's keys."""
+"""What a person chooses for a run. The models render as a form in the Prefect UI, and their values are part of the step cache's keys.
+
+Tempi are beats a minute, pitches MIDI note numbers (C4 is 60). A range is (lowest, highest), both included.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import Field
 
 from schemas.results import Frozen
 from schemas.steps import Step
+
+#: Where the beats and the notes are sought if nothing is chosen: E2 to E6, and B0 (the low string of a five-string bass) to C4.
+TEMPO_RANGE: Final = (40.0, 240.0)
+MELODY_RANGE: Final = (40, 88)
+BASS_RANGE: Final = (23, 60)
+#: What can be chosen at all. SwiftF0 hears up to C7, and in a bass, which is played to it an octave higher, up to C6.
+TEMPO_BOUNDS: Final = (20.0, 400.0)
+MELODY_BOUNDS: Final = (23, 96)
+BASS_BOUNDS: Final = (23, 84)
+
+Bpm = Annotated[float, Field(ge=TEMPO_BOUNDS[0], le=TEMPO_BOUNDS[1])]
+MelodyNote = Annotated[int, Field(ge=MELODY_BOUNDS[0], le=MELODY_BOUNDS[1])]
+BassNote = Annotated[int, Field(ge=BASS_BOUNDS[0], le=BASS_BOUNDS[1])]
 
 
 class Quality(StrEnum):
@@ -52,3 +68,75 @@ class AnalysisOptions(Frozen):
         description="Write the stems and the karaoke mix beside the Song Map.",
         json_schema_extra={"position": 5},
     )
+    min_bpm: Bpm | None = Field(
+        default=None,
+        title="Slowest tempo",
+        description="Beats a minute (20 to 400). A song that is slower is counted at twice its tempo. Empty: 40.",
+        json_schema_extra={"position": 6},
+    )
+    max_bpm: Bpm | None = Field(
+        default=None,
+        title="Fastest tempo",
+        description="Beats a minute (20 to 400). A song that is faster is counted at half its tempo. Empty: 240.",
+        json_schema_extra={"position": 7},
+    )
+    melody_min_midi: MelodyNote | None = Field(
+        default=None,
+        title="Lowest note of the melody",
+        description="MIDI note number (23 to 96; C4 is 60). Empty: 40, which is E2.",
+        json_schema_extra={"position": 8},
+    )
+    melody_max_midi: MelodyNote | None = Field(
+        default=None,
+        title="Highest note of the melody",
+        description="MIDI note number (23 to 96; C4 is 60). Empty: 88, which is E6.",
+        json_schema_extra={"position": 9},
+    )
+    bass_min_midi: BassNote | None = Field(
+        default=None,
+        title="Lowest note of the bass",
+        description="MIDI note number (23 to 84; C4 is 60). Empty: 23, which is B0.",
+        json_schema_extra={"position": 10},
+    )
+    bass_max_midi: BassNote | None = Field(
+        default=None,
+        title="Highest note of the bass",
+        description="MIDI note number (23 to 84; C4 is 60). Empty: 60, which is C4.",
+        json_schema_extra={"position": 11},
+    )
+
+    @property
+    def tempo_range(self) -> tuple[float, float]:
+        """The tempi in which beats are sought."""
+        return _completed(self.min_bpm, self.max_bpm, TEMPO_RANGE)
+
+    @property
+    def melody_range(self) -> tuple[int, int]:
+        """The pitches in which the melody is sought."""
+        return _completed(self.melody_min_midi, self.melody_max_midi, MELODY_RANGE)
+
+    @property
+    def bass_range(self) -> tuple[int, int]:
+        """The pitches in which the bass is sought."""
+        return _completed(self.bass_min_midi, self.bass_max_midi, BASS_RANGE)
+
+    def chosen_ranges(self) -> dict[str, tuple[float, float]]:
+        """The ranges that differ from the usual ones, by name."""
+        ranges = {
+            "tempo_range": (self.tempo_range, TEMPO_RANGE),
+            "melody_range": (self.melody_range, MELODY_RANGE),
+            "bass_range": (self.bass_range, BASS_RANGE),
+        }
+        return {name: chosen for name, (chosen, usual) in ranges.items() if chosen != usual}
+
+    def chosen(self) -> dict[str, Any]:
+        """The options for JSON. A range is there only where it is not the usual one: keys of before there were ranges stay as they were."""
+        sides = {"min_bpm", "max_bpm", "melody_min_midi", "melody_max_midi", "bass_min_midi", "bass_max_midi"}
+        return self.model_dump(mode="json", exclude=sides) | self.chosen_ranges()
+
+
+_T = TypeVar("_T", float, int)
+
+
+def _completed(lowest: _T | None, highest: _T | None, usual: tuple[_T, _T]) -> tuple[_T, _T]:
+    return usual[0] if lowest is None else lowest, usual[1] if highest is None else highest

@@ -317,6 +317,15 @@ class Options(Frozen):
     strict: bool = Field(description="Whether the run was to fail if any step failed or fell back.")
     engines: dict[str, str] = Field(description="Engines chosen for steps, by step.")
     stems: bool = Field(description="Whether stems were to be written.")
+    tempo_range: tuple[Bpm, Bpm] | None = Field(
+        default=None, description="The slowest and the fastest tempo (bpm) in which beats were sought; left out: 40 to 240."
+    )
+    melody_range: tuple[Midi, Midi] | None = Field(
+        default=None, description="The lowest and the highest note in which the melody was sought; left out: 40 to 88."
+    )
+    bass_range: tuple[Midi, Midi] | None = Field(
+        default=None, description="The lowest and the highest note in which the bass was sought; left out: 23 to 60."
+    )
 
 
 class Provenance(Frozen):
@@ -368,12 +377,12 @@ class SongMap(Frozen):
     def written_to(self, folder: Path) -> SongMap:
         """The same map, knowing its folder."""
         copy = self.model_copy()
-        copy._folder = folder
+        copy._folder = folder  # noqa: SLF001 (of this class)
         return copy
 
     def to_json(self) -> str:
-        """The document, as it is written to disk."""
-        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+        """The document, as it is written to disk: without what was left out of the options."""
+        return json.dumps(self.model_dump(mode="json", exclude_unset=True), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> SongMap:

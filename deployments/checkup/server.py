@@ -240,7 +240,7 @@ def _inside(url: str) -> list[Finding]:
             except httpx.TransportError as error:
                 todo = "Look into the server's log"
                 return [*findings, Finding(name, "problem", f"the server does not answer any more ({type(error).__name__})", todo)]
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (one check that fails must not hide the others)
                 found = Finding(name, "warning", f"could not be told ({type(error).__name__})", "Look into the server's log")
             findings += found if isinstance(found, list) else [found]
     return findings

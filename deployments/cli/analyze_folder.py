@@ -64,7 +64,7 @@ def analyze_folder_command(
     return 1 if summary.failed else 0
 
 
-def _stop(number: int, frame: object) -> None:
+def _stop(number: int, frame: object) -> None:  # noqa: ARG001 (the signature of a signal handler)
     """Told to end: as by Ctrl-C."""
     raise KeyboardInterrupt
 

@@ -59,7 +59,7 @@ def in_time(checks: Iterable[tuple[str, Any]], patience_sec: float) -> list[Find
     def run(name: str, check: Callable[[], Finding | list[Finding]]) -> None:
         try:
             found = check()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (one check that fails must not hide the others)
             found = Finding(name, "problem", f"the check failed: {type(error).__name__}: {str(error)[:200]}", "Please report this")
         answers[name] = found if isinstance(found, list) else [found]
 

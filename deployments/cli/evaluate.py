@@ -108,7 +108,7 @@ def _score_all(
     )
     with bar if console.is_terminal else nullcontext():
         total = bar.add_task("", total=len(songs))
-        for song, score in in_parallel(songs, work, lambda song: song_bytes(None), pool, lambda: None):
+        for song, score in in_parallel(songs, work, lambda _: song_bytes(None), pool, lambda: None):
             bar.update(total, advance=1, description=escape(song.id))
             if not console.is_terminal:
                 console.print(f"{len(scores) + len(unusable) + (score is not None)} of {len(songs)}: {escape(song.id)}", soft_wrap=True)

@@ -63,7 +63,7 @@ class BatchProgress(BatchWatcher):
         if self._live:
             self._all.stop()
 
-    def began(self, songs: list[SongFile], kept: list[SongEntry], found: SongFolder, at_once: int) -> None:
+    def began(self, kept: list[SongEntry], found: SongFolder, at_once: int) -> None:
         with self._lock:
             self.total, self.finished = len(found.songs), len(kept)
             self._started = time.monotonic()

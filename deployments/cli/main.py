@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from deployments.server.interpreter import end_soon
-from schemas.options import AnalysisOptions, Quality
+from schemas.options import TEMPO_BOUNDS, AnalysisOptions, Quality
 from schemas.steps import WITH_ENGINES, Step
 from tasks.common.errors import EngineUnknown, OptionInvalid, PerformiaError
 
@@ -24,6 +24,15 @@ app = typer.Typer(
 models_app = typer.Typer(help="The models: which there are, where they come from, under which licence.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
+#: Options of every command that analyses songs.
+_Bpm = {"min": TEMPO_BOUNDS[0], "max": TEMPO_BOUNDS[1], "metavar": "BPM"}
+MinBpm = Annotated[float | None, typer.Option(help="Slowest tempo; a slower song is counted twice as fast. Default: 40.", **_Bpm)]
+MaxBpm = Annotated[float | None, typer.Option(help="Fastest tempo; a faster song is counted half as fast. Default: 240.", **_Bpm)]
+MelodyRange = Annotated[
+    str | None, typer.Option(metavar="LOW-HIGH", help="Notes of the melody, as names or MIDI numbers, such as E2-C6. Default: E2-E6.")
+]
+BassRange = Annotated[str | None, typer.Option(metavar="LOW-HIGH", help="Notes of the bass, such as E1-G3. Default: B0-C4.")]
+
 
 @app.command()
 def analyze(
@@ -34,12 +43,26 @@ def analyze(
     strict: Annotated[bool, typer.Option("--strict", help="Fail if any step failed or fell back to a lesser engine.")] = False,
     engine: Annotated[list[str] | None, typer.Option(metavar="STEP=NAME", help="Engine for a step, such as separation=spleeter.")] = None,
     stems: Annotated[bool, typer.Option(help="Write the stems and the karaoke mix.")] = True,
+    min_bpm: MinBpm = None,
+    max_bpm: MaxBpm = None,
+    melody_range: MelodyRange = None,
+    bass_range: BassRange = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and logs.")] = False,
 ) -> None:
     """Analyse songs: write a Song Map and the stems of each."""
     _set_up_logging(debug)
-    options = _options(quality=quality, language=language, strict=strict, engines=_engines(engine or []), stems=stems)
+    options = _options(
+        quality=quality,
+        language=language,
+        strict=strict,
+        engines=_engines(engine or []),
+        stems=stems,
+        min_bpm=min_bpm,
+        max_bpm=max_bpm,
+        melody_range=melody_range,
+        bass_range=bass_range,
+    )
     from deployments.cli.analyze import analyze_songs
 
     raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug))
@@ -56,6 +79,10 @@ def analyze_folder(
     strict: Annotated[bool, typer.Option("--strict", help="A song fails if any step failed or fell back to a lesser engine.")] = False,
     engine: Annotated[list[str] | None, typer.Option(metavar="STEP=NAME", help="Engine for a step, such as separation=spleeter.")] = None,
     stems: Annotated[bool, typer.Option(help="Write the stems and the karaoke mix.")] = True,
+    min_bpm: MinBpm = None,
+    max_bpm: MaxBpm = None,
+    melody_range: MelodyRange = None,
+    bass_range: BassRange = None,
     at_once: Annotated[int | None, typer.Option(min=1, help="Songs at a time. Default: what the cores and the memory allow.")] = None,
     memory: Annotated[float | None, typer.Option(min=0.1, metavar="GIB", help="Memory that the songs may take together.")] = None,
     pattern: Annotated[list[str] | None, typer.Option(help="Names of the files to take, such as *.flac. May be repeated.")] = None,
@@ -65,7 +92,17 @@ def analyze_folder(
 ) -> None:
     """Analyse every song of a folder in one process. Started again, it goes on where it was stopped."""
     _set_up_logging(debug)
-    options = _options(quality=quality, language=language, strict=strict, engines=_engines(engine or []), stems=stems)
+    options = _options(
+        quality=quality,
+        language=language,
+        strict=strict,
+        engines=_engines(engine or []),
+        stems=stems,
+        min_bpm=min_bpm,
+        max_bpm=max_bpm,
+        melody_range=melody_range,
+        bass_range=bass_range,
+    )
     from deployments.cli.analyze_folder import analyze_folder_command
 
     raise typer.Exit(
@@ -237,13 +274,29 @@ def vars_of(problem: Any) -> dict[str, str]:
 
 
 def _options(**chosen: Any) -> AnalysisOptions:
+    """The options of a run. The ranges of notes come as text."""
     from pydantic import ValidationError
 
+    from tasks.common.note_names import note_range
+    from tasks.common.planning import refuse_empty_ranges
+
+    for part in ("melody", "bass"):
+        text = chosen.pop(f"{part}_range", None)
+        if text is not None:
+            chosen[f"{part}_min_midi"], chosen[f"{part}_max_midi"] = note_range(text)
     try:
-        return AnalysisOptions(**chosen)
+        options = AnalysisOptions(**chosen)
     except ValidationError as error:
         first = error.errors()[0]
-        raise OptionInvalid(f"--{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+        raise OptionInvalid(f"{_flag(str(first['loc'][0]))}: {first['msg']}") from None
+    refuse_empty_ranges(options)
+    return options
+
+
+def _flag(field: str) -> str:
+    """The command's option that sets a field of the options."""
+    part, _, side = field.partition("_")
+    return f"--{part}-range" if side in ("min_midi", "max_midi") else f"--{field.replace('_', '-')}"
 
 
 def _engines(chosen: list[str]) -> dict[Step, str]:

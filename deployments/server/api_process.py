@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from typing import Final
+from typing import Any, Final
 
 from deployments.server.busy_database import App, waiting_for_database
 from deployments.server.interpreter import end_soon
@@ -36,7 +36,21 @@ def api() -> App:
         hosts=frozenset(name_of(host) for host in get_settings().allowed_hosts),
         origins=frozenset(origin.strip() for origin in PREFECT_SERVER_CORS_ALLOWED_ORIGINS.value().split(",")),
     )
-    return guarded(waiting_for_database(create_app()), door)
+    return telling_why(guarded(waiting_for_database(create_app()), door))
+
+
+def telling_why(app: App) -> App:
+    """The app, which says on standard error why it does not start: Prefect's own settings of the logs, once read, keep uvicorn quiet."""
+
+    async def told(scope: Any, receive: Any, send: Any) -> None:
+        async def tell(message: Any) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                print(message.get("message", ""), file=sys.stderr, flush=True)
+            await send(message)
+
+        await app(scope, receive, tell if scope["type"] == "lifespan" else send)
+
+    return told
 
 
 def serve(listener: int) -> None:
@@ -57,7 +71,10 @@ def serve(listener: int) -> None:
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
     _collect_garbage_apart()
-    server.run(sockets=[socket.socket(fileno=listener)])
+    try:
+        server.run(sockets=[socket.socket(fileno=listener)])
+    except SystemExit:  # it did not start; an end in order would be a fatal error of Python, for a thread reads standard input
+        os._exit(1)
     end_soon()
 
 

@@ -10,13 +10,15 @@ running use it.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets
 import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -27,12 +29,16 @@ from deployments.server.discovery import refuse_without_password, serving_url
 from deployments.server.prefect_environment import LASTING, own_pages_only, quiet_prefect
 from flows.run.unreachable import refuse_unreachable
 from flows.run.watching import unwatched
+from tasks.common.errors import ApiNotStarted, PortTaken
 
 #: A first start migrates a new database: 14 s here, 75 s seen on slow machines.
 _START_SEC = 120.0
 _STOP_SEC = 10.0
 _BACKLOG = 2048  # uvicorn's
 
+#: So much of a line of the log stands in an error, and how a line begins that ends a traceback.
+_SHOWN = 300
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception): ")
 #: In Prefect's home. Two commands that start at once must not both migrate a new database.
 _START_LOCK = ".performia-start.lock"
 
@@ -72,14 +78,18 @@ class EmbeddedApi:
         database = home / "prefect.db"
         if elsewhere or serving_url() or ((home / "profiles.toml").exists() and not database.exists()):
             return
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # as Prefect makes it
-        lock = FileLock(home / _START_LOCK)
-        with suppress(Timeout):  # another command is starting: wait for it in turn
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)  # as Prefect makes it
+            lock = FileLock(home / _START_LOCK)
             lock.acquire(timeout=0)
             self._start_lock = lock
-            self._started_early_in = home
             self._new_database = None if database.exists() else database
             self._launch()
+            self._started_early_in = home
+        except Timeout:  # another command is starting: wait for it in turn
+            return
+        except (OSError, ApiNotStarted, PortTaken):  # told when the server is needed
+            self._let_others_start()
 
     def abandon(self) -> None:
         """Let a server that was begun end by itself, as soon as it has started, and leave no log of it."""
@@ -100,8 +110,8 @@ class EmbeddedApi:
             self._new_database.with_name(self._new_database.name + ending).unlink(missing_ok=True)
 
     def __enter__(self) -> EmbeddedApi:
+        """Raises ApiUnreachable where a configured server does not answer, and ApiNotStarted or PortTaken where our own does not start."""
         quiet_prefect()
-        from filelock import FileLock
         from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
         self.url = PREFECT_API_URL.value() or ""
@@ -119,14 +129,12 @@ class EmbeddedApi:
             self.url = serving
             self._configure(heartbeat=False)
             return self
-        if self._server is None:
-            home.mkdir(parents=True, exist_ok=True)
-            self._start_lock = FileLock(home / _START_LOCK)
-            self._start_lock.acquire()
-            self._launch()
         try:
+            if self._server is None:
+                self._start_lock = _start_lock_in(home)
+                self._launch()
             self.url = self._until_ready()
-        except BaseException:  # interrupted: a block that was not entered is never left
+        except BaseException:  # interrupted, too: a block that was not entered is never left
             self._stop()
             raise
         finally:
@@ -166,7 +174,8 @@ class EmbeddedApi:
         self._settings.close()
 
     def _stop(self) -> None:
-        assert self._server is not None
+        if self._server is None:
+            return
         assert self._server.stdin is not None
         self._server.stdin.close()
         try:
@@ -182,10 +191,19 @@ class EmbeddedApi:
             self._start_lock = None
 
     def _launch(self) -> None:
+        """Start the server's process. Raises ApiNotStarted, PortTaken."""
+        try:
+            self._launch_process()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(f"Something listens on port {self.port} of this machine already") from error
+            raise ApiNotStarted(f"Prefect's API could not be started ({error})") from error
+
+    def _launch_process(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         # Listened on from here on, so that no other user of the machine takes the port before the server does, and hears the password.
         listener = socket.create_server(("127.0.0.1", self.port or 0), backlog=_BACKLOG)
         self.port = port = int(listener.getsockname()[1])
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         private = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
         # In the environment, which other users of the machine cannot read; a command line they can.
         password = {"PREFECT_SERVER_API_AUTH_STRING": self._password} if self._password else {}
@@ -207,11 +225,34 @@ class EmbeddedApi:
         deadline = time.monotonic() + _START_SEC
         while time.monotonic() < deadline:
             if self._server.poll() is not None:
-                raise RuntimeError(f"Prefect's API stopped at its start; {self.log} says why")
+                raise ApiNotStarted(f"Prefect's API ended at its start{self._last_words()}; its log is {self.log}")
             if _is_healthy(self.port):
                 return f"http://127.0.0.1:{self.port}/api"
             time.sleep(0.05)
-        raise RuntimeError(f"Prefect's API did not start within {_START_SEC:.0f} s; {self.log} says why")
+        raise ApiNotStarted(f"Prefect's API did not start within {_START_SEC:g} s{self._last_words()}; its log is {self.log}")
+
+    def _last_words(self) -> str:
+        """The last exception in the server's log, or else its last line, in brackets."""
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError:
+            return ""
+        said = [line.strip() for line in lines if line.strip()]
+        raised = [line for line in said if _EXCEPTION.match(line)]
+        return f" ({(raised or said)[-1][:_SHOWN]})" if said else ""
+
+
+def _start_lock_in(home: Path) -> Any:
+    """The lock of who starts a server on the database in Prefect's home. Raises ApiNotStarted."""
+    from filelock import FileLock
+
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(home / _START_LOCK)
+        lock.acquire()
+    except OSError as error:
+        raise ApiNotStarted(f"Prefect's API cannot keep its database in {home} ({error})") from error
+    return lock
 
 
 def _is_healthy(port: int) -> bool:

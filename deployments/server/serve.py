@@ -194,7 +194,7 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
             try:
                 anyio.run(_serve_once, runner, deployments(options.at_once))
                 return
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (whatever ended the runner, it is started again)
                 console.print(f"[yellow]the runner stopped and is started again: {escape(repr(error)[:300])}")
                 time.sleep(_RESTART_SEC)
     finally:
@@ -239,7 +239,7 @@ def _look_after(console: Console, api: EmbeddedApi, stopping: threading.Event) -
                 if not died:  # then the next time: an automation of the server may start the watch again too
                     keeper.keep(client)
             ask_at = time.monotonic() + (_ASK_SEC if keeper.found and not died else _SOON_SEC)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (looked after again in a moment, whatever happened)
             console.print(f"[yellow]could not look after the runs: {escape(repr(error)[:300])}")
 
 

@@ -46,8 +46,8 @@ logger = logging.getLogger(__name__)
 class BatchWatcher:
     """Whoever wants to see how a batch goes overrides these. They are called from the threads of the songs too."""
 
-    def began(self, songs: list[SongFile], kept: list[SongEntry], found: SongFolder, at_once: int) -> None:
-        """songs: to be analysed; kept: finished by an earlier start."""
+    def began(self, kept: list[SongEntry], found: SongFolder, at_once: int) -> None:
+        """kept: finished by an earlier start."""
 
     def song_started(self, song: SongFile, run: str) -> None:
         """run: id of its flow run, by which the events of its steps are known."""
@@ -76,7 +76,7 @@ def watched_by(watcher: BatchWatcher) -> Iterator[None]:
     cache_policy=NO_CACHE,  # what is worth caching is cached inside
     persist_result=False,
 )
-def one_song(name: str, analyse: Callable[[], SongEntry]) -> SongEntry:
+def one_song(name: str, analyse: Callable[[], SongEntry]) -> SongEntry:  # noqa: ARG001 (Prefect: the template of the run's name reads it)
     """One song of a batch, as a task of the folder's run.
 
     Within a task, the song's own run gets an identity of its own. Prefect else knows it by its place in the order of starting, and would
@@ -147,7 +147,7 @@ class BatchRun:
         started = time.monotonic()
         artifacts = FolderArtifacts(self.folder)
         waiting = self._sort_out()
-        self.watcher.began(waiting, self.kept, self.found, self.at_once)
+        self.watcher.began(self.kept, self.found, self.at_once)
         total = len(self.found.songs)
         artifacts.show_progress(len(self.kept), total)
         try:
@@ -202,7 +202,7 @@ class BatchRun:
         return entry
 
     def _map(self, song: SongFile, started: float) -> SongEntry:
-        def tell(flow: Any, flow_run: Any, state: Any) -> None:
+        def tell(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (Prefect: the signature of a hook)
             with self._guard:
                 self._under_way[str(flow_run.id)] = song
             self.watcher.song_started(song, str(flow_run.id))

@@ -33,7 +33,7 @@ def in_parallel(
     def run(item: Item, bytes_needed: int) -> None:
         try:
             ended.put((bytes_needed, work(item), None))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (raised again where the answers are read)
             ended.put((bytes_needed, None, error))
 
     waiting = iter(items)

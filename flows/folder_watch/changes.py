@@ -76,7 +76,7 @@ class Changes:
                 ignore_permission_denied=True,
             ):
                 self._changed.set()
-        except Exception as error:  # too many folders for the kernel's limit, or the inbox was taken away
+        except Exception as error:  # noqa: BLE001 (too many folders for the kernel's limit, or the inbox was taken away)
             logger.warning("%s says no longer what changes in it and is looked into every %.0f s: %s", self._folder, UNTOLD_SEC, error)
         if not self._done.is_set():
             self.told = False

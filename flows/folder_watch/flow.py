@@ -34,6 +34,7 @@ from flows.run.server_runs import deployment_id, ends_of, start_run
 from schemas.options import AnalysisOptions
 from schemas.results import digest_of
 from tasks.common.orchestration.liveness import DeadRun, reap_dead_runs
+from tasks.common.planning import refuse_empty_ranges
 from tasks.common.settings import get_settings
 
 logger = logging.getLogger(__name__)
@@ -66,8 +67,9 @@ def watch_folder(
         rules: How the folder is watched.
         stay_sec: For how many seconds, or until shortly before the next scheduled run. 0: look once.
 
-    Raises FolderNotFound, FolderIsFile, FolderUnreadable, DeploymentMissing, StorageError.
+    Raises FolderNotFound, FolderIsFile, FolderUnreadable, DeploymentMissing, OptionInvalid, StorageError.
     """
+    refuse_empty_ranges(options)
     confine(inbox, outbox)
     inbox, outbox = (inbox or get_settings().inbox).absolute(), (outbox or get_settings().songs_dir).absolute()
     if inbox == get_settings().inbox.absolute():

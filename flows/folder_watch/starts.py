@@ -14,7 +14,7 @@ from schemas.results import digest_of
 
 def options_digest(options: AnalysisOptions) -> str:
     """What stands for the options in the ledger and in idempotency keys."""
-    return str(digest_of(options.model_dump(mode="json")))[:16]
+    return str(digest_of(options.chosen()))[:16]
 
 
 def idempotency_key(song: SongRecord) -> str:

@@ -89,7 +89,7 @@ class RecordFolder(Folder):
 class LockFolder(Folder):
     """The locks of the step cache. One goes while it is held here; who waits for it then notices and makes a new one (filelock does)."""
 
-    def remove(self, name: str, before: float) -> bool:
+    def remove(self, name: str, before: float) -> bool:  # noqa: ARG002 (as in Folder; a lock has no age)
         lock = try_lock(self.root / name)
         if lock is None:
             return False

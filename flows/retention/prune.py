@@ -142,16 +142,16 @@ class Retention:
     def _kept_maps(self) -> KeptMaps:
         return KeptMaps((self.settings.songs_dir, *self.outputs), self.all_audio_of_maps)
 
-    def _copies(self, progress: Progress) -> Iterator[Pruned]:
+    def _copies(self, _: Progress) -> Iterator[Pruned]:
         return self._old_files("copy", Folder(self.settings.scratch_dir / "copies"), self.cutoff)
 
-    def _logs(self, progress: Progress) -> Iterator[Pruned]:
+    def _logs(self, _: Progress) -> Iterator[Pruned]:
         if _is_held(self.settings.data_dir / "serve.lock"):
             return iter(())  # `performia serve` writes to its log, though maybe not for days
         # The log of this very command is young.
         return self._old_files("log", Folder(self.settings.data_dir / "logs"), min(self.cutoff, time.time() - _QUIET_SEC))
 
-    def _locks(self, progress: Progress) -> Iterator[Pruned]:
+    def _locks(self, _: Progress) -> Iterator[Pruned]:
         place = LockFolder(self.settings.locks_dir)
         for file in place.files():
             lock = _LOCK.match(file.name)
@@ -163,7 +163,7 @@ class Retention:
             if file.older_than(cutoff) and self._remove(place, file):
                 yield _item(kind, file)
 
-    def _scratch(self, progress: Progress) -> Iterator[Pruned]:
+    def _scratch(self, _: Progress) -> Iterator[Pruned]:
         now = time.time()
         for path in sorted(self.settings.scratch_dir.glob("*-*")):
             owner = path.name.split("-")[0]

@@ -65,7 +65,7 @@ def ended(flow: Any, flow_run: Any, state: Any) -> None:
     liveness.mark_ended(flow, flow_run, state)
 
 
-def failed(flow: Any, flow_run: Any, state: Any) -> None:
+def failed(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (Prefect: the signature of a hook)
     """Flow hook: a person at the terminal of the service gets one line. The traceback is in the log on the run's page."""
     if is_served():
         print(failure_line(flow_run.name, state.message or ""), file=sys.stderr, flush=True)
@@ -107,7 +107,7 @@ def _end_process() -> None:
     os._exit(1)
 
 
-def _end_now(number: int, frame: Any) -> None:
+def _end_now(number: int, frame: Any) -> None:  # noqa: ARG001 (the signature of a signal handler)
     """Cancelled. Native code in worker threads cannot be interrupted, and Python would wait for it; nothing of ours is left behind.
 
     The kernel frees the locks; the runner, which sent the signal, tells the server. Slots are given back by the next to wait for one.

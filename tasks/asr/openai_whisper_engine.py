@@ -28,7 +28,7 @@ class OpenAIWhisper:
             raise FileNotFoundError(f"{folder} holds no checkpoint (.pt)")
         # load_model reads with weights_only: nothing in the file can run.
         self._model = whisper.load_model(str(checkpoint), device=device)
-        heads = whisper._ALIGNMENT_HEADS.get(checkpoint.stem)
+        heads = whisper._ALIGNMENT_HEADS.get(checkpoint.stem)  # noqa: SLF001 (whisper tells them by its own models' names only)
         if heads is not None:  # known by name only; without them, word times come from half of all heads and are coarser
             self._model.set_alignment_heads(heads)
         # Word times come through hooks on the model, which two songs at once would mix up.

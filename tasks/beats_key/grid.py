@@ -6,11 +6,13 @@ Pure: arrays in, arrays out. Times are seconds from the first frame.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from schemas.options import TEMPO_RANGE
 from tasks.beats_key.decode import BarModel, BarPath, decode_bars, log_densities
 from tasks.common.calibration import logistic
 from tasks.common.progress import Progress, part_of, silent
@@ -36,6 +38,10 @@ METER_SWITCH_PROBABILITY = 1e-5
 MIN_METER_BARS = 4
 #: How far outside the tempi of a first look a second one searches, as a ratio.
 _TEMPO_MARGIN = 1.35
+#: Tempi this far outside a range, as a ratio, are still in it: half a frame of the beat period at 240 bpm.
+TEMPO_SLACK = 1.02
+#: Beats so many times the usual interval apart have a pause between them.
+_PAUSE = 1.5
 #: So many beats in a row without any activation are a pause, not a quiet bar.
 MAX_UNSUPPORTED_BEATS = 32
 #: Slope and offset of the curve from a beat's activation to the probability that it is right: of the log activation, in nats.
@@ -62,6 +68,38 @@ class BeatGrid:
     @staticmethod
     def empty() -> BeatGrid:
         return BeatGrid(np.zeros(0), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), 0.0)
+
+
+def in_range(find: Callable[[float, float], BeatGrid], min_bpm: float, max_bpm: float) -> BeatGrid:
+    """The beat grid that `find` (slowest, fastest) gives for a range of tempi (bpm); where it is empty, a slower one at twice its tempo.
+
+    Whoever raises the slowest tempo wants a slower song counted twice as fast. No engine finds that by itself: it wants an onset on more
+    than every other beat. The slower pulse is the best of all usual tempi, so that no pulse is made of every third onset.
+    """
+    found = find(min_bpm, max_bpm)
+    if len(found.times) or min_bpm <= TEMPO_RANGE[0]:
+        return found
+    slower = find(*TEMPO_RANGE)
+    while len(slower.times) > 1 and (bpm := 60 / float(np.median(np.diff(slower.times)))) < min_bpm / TEMPO_SLACK:
+        slower = doubled(slower)
+        if min_bpm / TEMPO_SLACK <= 2 * bpm <= max_bpm * TEMPO_SLACK:
+            return slower
+    return found
+
+
+def doubled(grid: BeatGrid) -> BeatGrid:
+    """The grid at twice its tempo, in bars of as many beats: a beat between each two, as sure as the less sure of them.
+
+    Beats with a pause between them get none.
+    """
+    gaps = np.diff(grid.times)
+    first = np.flatnonzero(gaps < _PAUSE * np.median(gaps))
+    times = np.concatenate([grid.times, grid.times[first] + gaps[first] / 2])
+    confidences = np.concatenate([grid.confidences, np.minimum(grid.confidences[first], grid.confidences[first + 1])])
+    lengths = np.concatenate([grid.bar_lengths, grid.bar_lengths[first]])
+    eighths = np.concatenate([2 * (grid.positions - 1), 2 * (grid.positions[first] - 1) + 1])
+    order = np.argsort(times)
+    return BeatGrid(times[order], (eighths % lengths + 1)[order], confidences[order], lengths[order], grid.meter_confidence)
 
 
 def find_grid(

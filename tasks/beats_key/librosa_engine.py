@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from schemas.options import TEMPO_RANGE
 from tasks.beats_key.accents import bar_positions
-from tasks.beats_key.grid import BeatGrid, drop_unsupported, refine_peaks
+from tasks.beats_key.grid import TEMPO_SLACK, BeatGrid, drop_unsupported, refine_peaks
 from tasks.beats_key.key import KeyPosteriors, window_starts
 from tasks.beats_key.key_profiles import profile_posteriors
 from tasks.common.audio import SAMPLE_RATE, read_stereo
@@ -58,21 +59,29 @@ def onset_strength(path: Path, progress: Progress = silent) -> Onsets:
     return Onsets(_join(full), _join(low))
 
 
-def find_grid(onsets: Onsets, min_bpm: float, max_bpm: float) -> tuple[BeatGrid, Floats]:
-    """The beat grid, and the onset strength scaled to [0, 1] that its confidences come from. Empty where there is no steady pulse."""
+def onset_likeness(onsets: Onsets) -> Floats:
+    """The onset strength scaled to [0, 1], which the beats' confidences come from."""
+    scale = float(np.quantile(onsets.strength, 0.98)) if len(onsets.strength) else 0.0
+    return np.clip(onsets.strength / scale, 0.0, 1.0) if scale > 0 else np.zeros(len(onsets.strength))
+
+
+def find_grid(onsets: Onsets, likeness: Floats, min_bpm: float, max_bpm: float) -> BeatGrid:
+    """The beat grid. likeness: as of `onset_likeness`. Empty where there is no steady pulse at a tempo in the range."""
     import librosa
 
-    scale = float(np.quantile(onsets.strength, 0.98)) if len(onsets.strength) else 0.0
-    likeness = np.clip(onsets.strength / scale, 0.0, 1.0) if scale > 0 else np.zeros(len(onsets.strength))
     bpm, pulse = pulse_tempo(onsets.strength, min_bpm, max_bpm)
     if bpm is None or pulse < _MIN_PULSE:
-        return BeatGrid.empty(), likeness
+        return BeatGrid.empty()
     _, frames = librosa.beat.beat_track(
         onset_envelope=onsets.strength.astype(np.float32), sr=SAMPLE_RATE, hop_length=_HOP, bpm=bpm, trim=True, units="frames"
     )
     if len(frames) < 4:
-        return BeatGrid.empty(), likeness
+        return BeatGrid.empty()
     frames = np.asarray(frames, dtype=np.int64)
+    # The beat tracker is drawn to a strong pulse nearby, and the best lag at the edge of a narrow range may lie on the slope of such a one.
+    tracked = 60 * FPS / float(np.median(np.diff(frames)))
+    if (min_bpm, max_bpm) != TEMPO_RANGE and not min_bpm / TEMPO_SLACK <= tracked <= max_bpm * TEMPO_SLACK:
+        return BeatGrid.empty()
     near = np.clip(frames[:, None] + np.arange(-3, 4), 0, len(likeness) - 1)
     accents = onsets.low[near].max(axis=1)
     positions, length, clarity = bar_positions(accents)
@@ -83,7 +92,7 @@ def find_grid(onsets: Onsets, min_bpm: float, max_bpm: float) -> tuple[BeatGrid,
         bar_lengths=np.full(len(frames), length),
         meter_confidence=clarity,
     )
-    return drop_unsupported(grid), likeness
+    return drop_unsupported(grid)
 
 
 def pulse_tempo(strength: Floats, min_bpm: float, max_bpm: float) -> tuple[float | None, float]:

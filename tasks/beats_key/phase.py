@@ -41,20 +41,24 @@ _DOUBLED_SHARE = 0.9
 _HALF_BEAT = 0.25
 
 
-def settle(grid: BeatGrid, activations: npt.NDArray[np.floating], evidence: Evidence) -> BeatGrid:
-    """The grid on one pulse throughout, and its bars where the witnesses see them. activations: of the mix, as of `beat_activations`."""
+def settle(grid: BeatGrid, activations: npt.NDArray[np.floating], evidence: Evidence, min_bpm: float) -> BeatGrid:
+    """The grid on one pulse throughout, and its bars where the witnesses see them.
+
+    activations: of the mix, as of `beat_activations`. min_bpm: no tempo is halved to below it.
+    """
     held = hold_pulse(grid, activations, evidence)
-    return align_bars(every_other(held, activations), activations, evidence)
+    return align_bars(every_other(held, activations, min_bpm), activations, evidence)
 
 
-def every_other(grid: BeatGrid, activations: npt.NDArray[np.floating]) -> BeatGrid:
-    """The grid at half the tempo, where the networks are sure of every other beat only.
+def every_other(grid: BeatGrid, activations: npt.NDArray[np.floating], min_bpm: float) -> BeatGrid:
+    """The grid at half the tempo, where the networks are sure of every other beat only, and half the tempo is not below `min_bpm`.
 
     A tracker that may double the tempo of a ballad finds the eighths between its beats as good a path. The activations tell: songs whose
     beats are beats have nearly equal ones on the odd and the even (a log ratio of at most 0.54 in 37 songs), doubled ones have not (0.61 to
     1.41 in the four there were).
     """
-    if len(grid.times) < 2 * _RUN_BEATS or 60.0 / float(np.median(np.diff(grid.times))) < _DOUBLED_BPM:
+    bpm = 60.0 / float(np.median(np.diff(grid.times))) if len(grid.times) >= 2 * _RUN_BEATS else 0.0
+    if bpm < _DOUBLED_BPM or bpm / 2 < min_bpm:
         return grid
     logs = np.log(strongest_near(activations.sum(axis=1), grid.times) + _CLIP)
     pairs = logs[: len(logs) // 2 * 2].reshape(-1, 2)

@@ -11,21 +11,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from schemas.options import TEMPO_RANGE
 from schemas.plan import StepPlan
 from schemas.results import STEMS, Beat, BeatsKey, SongSource, StemName, StemSet, StepReport
 from tasks.beats_key import activations, evidence, grid, key, key_network, librosa_engine, meter, phase, tempo
 from tasks.beats_key.grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
 from tasks.beats_key.tonic import TonicEvidence
+from tasks.common.errors import OptionInvalid
 from tasks.common.placement import Engine
-from tasks.common.progress import Progress, part_of
+from tasks.common.progress import Progress, part_of, silent
 from tasks.common.spectra import FPS
 from tasks.common.step import StepContext, run_chain
 
 Stems = Mapping[StemName, Path]
-
-MIN_BPM = 40.0
-MAX_BPM = 240.0
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,9 @@ def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPla
     """Track beats, downbeats, tempo, meter and key of the mix.
 
     stems: bass, other and drums tell where bars begin and which pulse is the beat; without them, the harmony of the mix tells the former.
-    plan.options: `min_bpm`, `max_bpm` (beats a minute; default 40 and 240), the range in which beats are sought.
-    A song without a steady pulse has no beats and no tempo; one without pitch has no key. Raises what `run_chain` raises.
+    plan.options: `min_bpm`, `max_bpm` (beats a minute; default 40 and 240), the range in which beats are sought. It decides the octave of
+    the tempo: see `grid.in_range`.
+    A song without a steady pulse has no beats and no tempo; one without pitch has no key. Raises OptionInvalid and what `run_chain` does.
     """
     path = ctx.store.path(source.audio)
     parts = {name: ctx.store.path(stems.stem(name)) for name in STEMS} if stems is not None else None
@@ -62,7 +62,8 @@ def _hear(
 ) -> Found:
     found = engine(path, stems, slowest, fastest, ctx.progress)
     if len(found.grid.times) == 0:
-        ctx.warn("No steady pulse was found: there are no beats and no tempo")
+        where = "" if (slowest, fastest) == TEMPO_RANGE else f" between {slowest:g} and {fastest:g} bpm"
+        ctx.warn(f"No steady pulse was found{where}: there are no beats and no tempo")
     return found
 
 
@@ -79,10 +80,15 @@ def hear_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm:
         # The bar model leaves all but one core free.
         gathering = aside.submit(evidence.gather, path, stems)
         hearing_keys = aside.submit(key_network.key_posteriors, path)
-        beats = grid.find_grid(heard, min_bpm, max_bpm, FPS, part_of(progress, 0.55, 0.85))
+        told = {(min_bpm, max_bpm): part_of(progress, 0.55, 0.85)}  # a second search in other tempi says nothing
+
+        def find(slowest: float, fastest: float) -> BeatGrid:
+            return grid.find_grid(heard, slowest, fastest, FPS, told.get((slowest, fastest), silent))
+
+        beats = grid.in_range(find, min_bpm, max_bpm)
         witnesses = gathering.result()
         if len(beats.times):
-            beats = phase.settle(beats, heard, witnesses)
+            beats = phase.settle(beats, heard, witnesses, min_bpm)
         beats = grid.calibrated(beats)
         tonics = TonicEvidence(witnesses.chroma, witnesses.chroma_fps)
         keys = replace(hearing_keys.result(), tonics=tonics)
@@ -90,10 +96,11 @@ def hear_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm:
     return Found(beats, heard.sum(axis=1).astype(np.float64), FPS, keys)
 
 
-def hear_with_librosa(path: Path, stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+def hear_with_librosa(path: Path, _stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
     """librosa's onset strength and beat tracking, and key profiles."""
     onsets = librosa_engine.onset_strength(path, part_of(progress, 0.0, 0.5))
-    beats, likeness = librosa_engine.find_grid(onsets, min_bpm, max_bpm)
+    likeness = librosa_engine.onset_likeness(onsets)
+    beats = grid.in_range(lambda slowest, fastest: librosa_engine.find_grid(onsets, likeness, slowest, fastest), min_bpm, max_bpm)
     keys = librosa_engine.key_posteriors(path, part_of(progress, 0.5, 1.0))
     return Found(beats, likeness, librosa_engine.FPS, keys)
 
@@ -125,8 +132,9 @@ def within(beats: BeatGrid, duration: float) -> BeatGrid:
 
 
 def tempo_range(plan: StepPlan) -> tuple[float, float]:
-    """The range of tempi (bpm) to look in. Raises ValueError if the options make none."""
-    slowest, fastest = float(plan.options.get("min_bpm") or MIN_BPM), float(plan.options.get("max_bpm") or MAX_BPM)
+    """The range of tempi (bpm) to look in. Raises OptionInvalid if the options make none."""
+    chosen = (plan.options.get("min_bpm"), plan.options.get("max_bpm"))
+    slowest, fastest = (usual if value is None else float(value) for value, usual in zip(chosen, TEMPO_RANGE, strict=True))
     if not 0 < slowest < fastest:
-        raise ValueError(f"min_bpm ({slowest:g}) must be positive and below max_bpm ({fastest:g})")
+        raise OptionInvalid(f"min_bpm ({slowest:g}) must be positive and below max_bpm ({fastest:g})", "Give the slowest tempo first")
     return slowest, fastest

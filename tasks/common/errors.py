@@ -313,6 +313,16 @@ class ApiUnreachable(PerformiaError):
     transient = True
 
 
+class ApiNotStarted(PerformiaError):
+    """The Prefect server that a command or `performia serve` starts for itself does not start.
+
+    Its log's last words stand in the text.
+    """
+
+    code = "API_NOT_STARTED"
+    todo = "Check that PREFECT_HOME and PERFORMIA_DATA_DIR can be written, or set PREFECT_API_URL to a server that runs"
+
+
 class DeploymentMissing(PerformiaError):
     """The Prefect server does not know the deployment that a run was to be started of."""
 

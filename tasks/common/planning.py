@@ -10,11 +10,12 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.options import AnalysisOptions, Quality
+from schemas.options import BASS_RANGE, MELODY_RANGE, TEMPO_RANGE, AnalysisOptions, Quality
 from schemas.plan import AnalysisPlan, EngineChoice, StepPlan
 from schemas.steps import Step
 from tasks.common import models
-from tasks.common.errors import EngineUnknown
+from tasks.common.errors import EngineUnknown, OptionInvalid
+from tasks.common.note_names import note_name
 from tasks.common.placement import may_have_cuda
 
 
@@ -71,14 +72,47 @@ def engine_names(step: Step) -> tuple[str, ...]:
 
 
 def make_plan(options: AnalysisOptions) -> AnalysisPlan:
-    """The plan of a run. Raises EngineUnknown. Asks the network at most once per hub, for at most `hub_timeout_sec`."""
+    """The plan of a run. Raises EngineUnknown, OptionInvalid. Asks the network at most once per hub, for at most `hub_timeout_sec`."""
+    refuse_empty_ranges(options)
     step_options: dict[Step, dict[str, str | int | float | bool | None]] = {
         # 0.25 is demucs's own; its authors say that 0.1 does too.
         Step.separation: {"overlap": 0.25 if options.quality is Quality.best else 0.1},
         Step.asr: {"language": options.language},
+        **_range_options(options),
     }
     plans = {step.value: _plan_step(step, options, step_options.get(step, {})) for step in Step}
     return AnalysisPlan(**plans)
+
+
+def refuse_empty_ranges(options: AnalysisOptions) -> None:
+    """Raise OptionInvalid where a range's lowest is not below its highest, the usual one counting where a side was left out."""
+    slowest, fastest = options.tempo_range
+    if slowest >= fastest:
+        usual = f"{TEMPO_RANGE[0]:g} and {TEMPO_RANGE[1]:g}"
+        raise OptionInvalid(
+            f"The slowest tempo ({slowest:g} bpm) is not below the fastest ({fastest:g} bpm)", f"Change one; left out, they are {usual} bpm"
+        )
+    for part, (lowest, highest), usual_notes in (("melody", options.melody_range, MELODY_RANGE), ("bass", options.bass_range, BASS_RANGE)):
+        if lowest >= highest:
+            raise OptionInvalid(
+                f"The lowest note of the {part} ({_note(lowest)}) is not below its highest ({_note(highest)})",
+                f"Change one; left out, they are {_note(usual_notes[0])} and {_note(usual_notes[1])}",
+            )
+
+
+def _note(midi: int) -> str:
+    return f"{note_name(midi)}, MIDI {midi}"
+
+
+def _range_options(options: AnalysisOptions) -> dict[Step, dict[str, str | int | float | bool | None]]:
+    """The chosen ranges, for the steps that read them. A usual range is left out: results of before there was a choice still hit."""
+    steps = {
+        "tempo_range": (Step.beats_key, "min_bpm", "max_bpm"),
+        "melody_range": (Step.melody, "min_midi", "max_midi"),
+        "bass_range": (Step.bass, "min_midi", "max_midi"),
+    }
+    chosen = options.chosen_ranges()
+    return {step: {low: chosen[name][0], high: chosen[name][1]} for name, (step, low, high) in steps.items() if name in chosen}
 
 
 def candidates(step: Step, quality: Quality, chosen: str | None) -> tuple[Candidate, ...]:

@@ -66,9 +66,8 @@ def run_chain(
     """Run the plan's engines, best first, until one answers; return its answer and the report. Placement says where each works.
 
     An engine that fails, for whatever reason, gives way to the next, and the report says which and why, and whether it may work another
-    time. Bad input is not an engine's
-    failure and is raised at once. Raises ModelUnavailable if the chain is empty, OutOfMemory if the last engine ran out of memory,
-    EngineFailed if it failed otherwise, SlotNotAskedFor if the step may not use what its engines can.
+    time. Bad input is not an engine's failure and is raised at once. Raises ModelUnavailable if the chain is empty, OutOfMemory if the
+    last engine ran out of memory, EngineFailed if it failed otherwise, SlotNotAskedFor if the step may not use what its engines can.
     """
     check_slots(plan.step, engines.values(), ctx.may_use)
     if not plan.chain:
@@ -113,5 +112,5 @@ def run_chain(
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether an engine that failed may work another time on the same song: with more memory, a whole disk, the model or package at hand."""
+    """Whether an engine that failed may work another time on the same song: with more memory, disk, the model or the package at hand."""
     return isinstance(error, ModelError | OSError | ImportError) or getattr(error, "transient", False) or is_out_of_memory(error)

@@ -25,7 +25,7 @@ class LoudnessMeter:
         from scipy.signal import tf2sos
 
         meter = pyloudnorm.Meter(SAMPLE_RATE)
-        self._weighting = np.concatenate([tf2sos(f.b * f.passband_gain, f.a) for f in meter._filters.values()])
+        self._weighting = np.concatenate([tf2sos(f.b * f.passband_gain, f.a) for f in meter._filters.values()])  # noqa: SLF001 (no public name)
         self._state = np.zeros((len(self._weighting), 2, 2))
         self._sub = int(_SUB_SEC * SAMPLE_RATE)
         self._rest = np.zeros((2, 0))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from schemas.options import BASS_RANGE, MELODY_BOUNDS, MELODY_RANGE
 from schemas.plan import StepPlan
 from schemas.results import AudioRef, Note, Part, SongSource, StemSet
 from tasks.common import models
@@ -52,11 +53,12 @@ class PartSettings:
         return NoteModel(self.min_midi, self.max_midi, register_spread=self.register_spread, octave_share=self.octave_share)
 
 
-#: E2 to E6, and B0 (the low string of a five-string bass) to C4.
 MELODY: Final = PartSettings(
-    "melody", 40, 88, octave_trick=False, aim=0.6, register_spread=7.0, octave_share=0.4, attack=envelope.VOICE_ATTACK, solo=True
+    "melody", *MELODY_RANGE, octave_trick=False, aim=0.6, register_spread=7.0, octave_share=0.4, attack=envelope.VOICE_ATTACK, solo=True
 )
-BASS: Final = PartSettings("bass", 23, 60, octave_trick=True, aim=0.5, register_spread=12.0, octave_share=1.0, attack=envelope.BASS_ATTACK)
+BASS: Final = PartSettings(
+    "bass", *BASS_RANGE, octave_trick=True, aim=0.5, register_spread=12.0, octave_share=1.0, attack=envelope.BASS_ATTACK
+)
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,11 @@ def track_bass(source: SongSource, stems: StemSet, plan: StepPlan, ctx: StepCont
 def _with_options(settings: PartSettings, plan: StepPlan) -> PartSettings:
     chosen = [plan.options.get("min_midi"), plan.options.get("max_midi")]
     low, high = (default if value is None else value for value, default in zip(chosen, (settings.min_midi, settings.max_midi), strict=True))
-    if not isinstance(low, int) or not isinstance(high, int) or not 23 <= low < high <= 96:
+    lowest, highest = MELODY_BOUNDS  # for both: what the engines can hear
+    if not isinstance(low, int) or not isinstance(high, int) or not lowest <= low < high <= highest:
         raise OptionInvalid(
-            f"The range of the {settings.part} is {low} to {high}", "Give whole MIDI note numbers from 23 to 96, lowest first"
+            f"The range of the {settings.part} is {low} to {high}",
+            f"Give whole MIDI note numbers from {lowest} to {highest}, lowest first",
         )
     trick = settings.octave_trick or low < 31  # SwiftF0's lowest pitch, 46.9 Hz, is 30.2
     return replace(settings, min_midi=low, max_midi=high, octave_trick=trick)

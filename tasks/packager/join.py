@@ -62,7 +62,7 @@ def join_song_map(
             performia=performia,
             created=created,
             flow_run=flow_run or None,
-            options=m.Options.model_construct(**options.model_dump(mode="json")),
+            options=m.Options.model_construct(**options.chosen()),
         ),
         beat_conf=tuple(_conf(beat.confidence) for beat in beats.beats),
         bars=bars_of(beats.beats, times),

@@ -32,7 +32,7 @@ def package(outcomes: Outcomes, file_name: str, out_dir: Path, options: Analysis
     joined = join_song_map(
         outcomes, file_name, options, ctx.flow_run, STEMS_FOLDER if stems else None, performia=_own_version(), created=_now()
     )
-    document = joined.model_dump(mode="json", warnings=False)
+    document = joined.model_dump(mode="json", exclude_unset=True, warnings=False)
     problems = validate(document)
     if problems:
         raise _refused(problems, write_report(document["id"], file_name, outcomes, problems, out_dir))

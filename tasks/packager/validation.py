@@ -75,7 +75,7 @@ def validate(document: Any) -> list[Problem]:
 # --- the schema ------------------------------------------------------------------------------------------------------------------------
 
 
-def _missing(validator: Any, required: list[str], instance: Any, schema: Any) -> Iterator[ValidationError]:
+def _missing(validator: Any, required: list[str], instance: Any, _schema: Any) -> Iterator[ValidationError]:
     """`required`, naming what is missing by its path."""
     if validator.is_type(instance, "object"):
         yield from (ValidationError("is missing", path=[name]) for name in required if name not in instance)
@@ -94,7 +94,7 @@ def _unknown(validator: Any, allowed: Any, instance: Any, schema: dict[str, Any]
             yield from validator.descend(value, allowed, path=name)
 
 
-def _unmatched(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+def _unmatched(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
     """`pattern`, where `$` is the end of the text, as in ECMA 262; Python's also matches before a last line feed."""
     if validator.is_type(instance, "string") and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
         yield ValidationError(f"is {shown(instance)}, which does not match {pattern}")

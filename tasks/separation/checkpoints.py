@@ -55,6 +55,6 @@ def _reason(path: Path, safe: Sequence[SafeGlobal], error: Exception) -> str:
     named = {entry[1] if isinstance(entry, tuple) else f"{entry.__module__}.{entry.__qualname__}" for entry in safe}
     try:
         refused = sorted(set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - named)
-    except Exception:
+    except Exception:  # noqa: BLE001 (what is wrong with the file is told in other words)
         refused = []
     return f"it names {', '.join(refused)}, which no model needs" if refused else f"it is not a checkpoint ({type(error).__name__})"

@@ -135,7 +135,7 @@ def _body(network: torch.nn.Module) -> torch.nn.Module:
             """demucs's own forward, with its transforms taken out."""
             estimated: list[torch.Tensor] = []
             exchanged: dict[str, Callable[..., Any]] = {
-                "_spec": lambda mix: spectrum,
+                "_spec": lambda _: spectrum,
                 "_magnitude": lambda spectrum: spectrum,
                 "_mask": lambda _, estimate: estimated.append(estimate),
                 "_ispec": lambda *_: torch.zeros(()),
@@ -202,7 +202,7 @@ def inverse_transform(spectra: torch.Tensor, samples: int) -> torch.Tensor:
 
 
 def _spectrum(network: Any, mix: torch.Tensor) -> torch.Tensor:
-    spectrum: torch.Tensor = network._magnitude(network._spec(mix))
+    spectrum: torch.Tensor = network._magnitude(network._spec(mix))  # noqa: SLF001 (demucs's own transforms have no public name)
     return spectrum
 
 

@@ -33,8 +33,7 @@ _VOICE_SHARE = 0.6
 def separate_song(source: SongSource, plan: StepPlan, ctx: StepContext) -> StemSet:
     """Split a song into vocals, drums, bass and other, which sum to the mix, and make the mix without the voice.
 
-    plan.options: `overlap` (share of a demucs segment that it has in common with the next, 0.25) and `segment_sec` (length of demucs's
-    segments; None: as long as the networks were trained on). Raises what `run_chain` raises.
+    plan.options: `overlap` (share of a demucs segment that it has in common with the next, 0.25). Raises what `run_chain` raises.
     """
     stored, report = run_chain(plan, ctx, ENGINES, source, plan, ctx)
     return StemSet(report=report, residual_db=stored.residual_db, **stored.refs)
@@ -45,12 +44,13 @@ def by_demucs(choice: EngineChoice, at: Placement, source: SongSource, plan: Ste
     name = choice.engine
     folder = models.obtain(name, part_of(ctx.progress, 0.0, 0.05))
     mix, samples = reader_of(ctx.store.path(source.audio)), source.audio.frames
-    overlap, wanted = _demucs_options(plan)
+    chosen = plan.options.get("overlap")
+    overlap = DEFAULT_OVERLAP if chosen is None else float(chosen)
 
     ctx.progress(0.05, f"{name}: loading")
     bag = _loaded_demucs(name, folder, at.device)
     longest = demucs_engine.longest_segment_sec(bag)
-    segment_sec = at.size * min(wanted or longest, longest)
+    segment_sec = at.size * longest
     try:
         with ctx.store.temporary_dir() as folder_of_run, stem_files(folder_of_run, source.audio.sample_rate) as files:
             done = 0
@@ -94,7 +94,7 @@ def _load_demucs(name: str, folder: Path, device: str) -> Any:
             return demucs_engine.load_bag(name, folder, get_settings().models_cache_dir / "openvino")
         except PerformiaError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever OpenVINO raises, torch takes over)
             logger.warning("%s: OpenVINO cannot run it, torch does: %s: %s", name, type(error).__name__, error)
     return demucs_engine.load_bag(name, folder).to(device)
 
@@ -150,11 +150,6 @@ def _split_rest(mix: Reader, scratch: Path, source: SongSource, ctx: StepContext
             done += frames
             ctx.progress(_VOICE_SHARE + (1 - _VOICE_SHARE) * done / samples, "drums and bass")
         return files.store_in(ctx.store)
-
-
-def _demucs_options(plan: StepPlan) -> tuple[float, float | None]:
-    overlap, segment = plan.options.get("overlap"), plan.options.get("segment_sec")
-    return DEFAULT_OVERLAP if overlap is None else float(overlap), None if segment is None else float(segment)
 
 
 def _clock(samples: int, source: SongSource) -> str:

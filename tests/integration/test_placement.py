@@ -22,8 +22,9 @@ from prefect import Task
 from pretended_gpu import PretendedGpu, pretended_gpu
 
 from schemas import results as r
-from schemas.options import Quality, Step
+from schemas.options import Quality
 from schemas.plan import EngineChoice, StepPlan
+from schemas.steps import Step
 from tasks import asr, beats_key, chords, melody_bass, separation, structure
 from tasks.asr.transcribe import transcribe_lyrics
 from tasks.beats_key.track import track_beats_and_key

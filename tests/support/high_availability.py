@@ -113,7 +113,7 @@ class Postgres:
 
         try:
             asyncio.run(create())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (it may be there already, or the server not yet)
             return "already exists" in str(error)
         return True
 

@@ -23,6 +23,6 @@ def quieten(processor: Any) -> None:
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
         # Options count when a session is made.
-        runtime.session = onnxruntime.InferenceSession(runtime._model_source, sess_options=options, providers=runtime.providers)
+        runtime.session = onnxruntime.InferenceSession(runtime._model_source, sess_options=options, providers=runtime.providers)  # noqa: SLF001
     for part in getattr(processor, "processors", ()):
         quieten(part)

@@ -43,7 +43,7 @@ class KernelLockManager(LockManager):
     def _path(key: str) -> Path:
         return get_settings().locks_dir / f"{Path(key).name}.lock"
 
-    def acquire_lock(self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None) -> bool:
+    def acquire_lock(self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None) -> bool:  # noqa: ARG002 (Prefect's)
         """See `LockManager`. `hold_timeout` is not needed: a lock ends with its process."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ class StepCache(CachePolicy):
         self.isolation_level = IsolationLevel.SERIALIZABLE
         self.lock_manager = KernelLockManager()
 
-    def compute_key(self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any) -> str:
+    def compute_key(self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any) -> str:  # noqa: ARG002
         return step_key(self.step, self.version, inputs)
 
 

@@ -49,7 +49,7 @@ class DeadRun:
     was: str
 
 
-def mark_running(flow: Any, flow_run: Any, state: Any) -> None:
+def mark_running(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (Prefect: the signature of a hook)
     """Flow hook: the run lives as long as this process."""
     path = _file(str(flow_run.id))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def mark_running(flow: Any, flow_run: Any, state: Any) -> None:
             _held[path.name] = lock
 
 
-def mark_ended(flow: Any, flow_run: Any, state: Any) -> None:
+def mark_ended(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (Prefect: the signature of a hook)
     """Flow hook: the run has ended in order."""
     path = _file(str(flow_run.id))
     with _guard:

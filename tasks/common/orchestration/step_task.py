@@ -148,7 +148,7 @@ def step(
     )
 
 
-def is_transient(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+def is_transient(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 (Prefect's signature)
     """Retry condition: whether the failure may pass on a second try. Memory, disk and network may; bad input and bugs do not."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, PerformiaError):

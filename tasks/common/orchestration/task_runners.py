@@ -48,7 +48,7 @@ class ChosenTaskRunner(TaskRunner[Any]):
             # An error here would leave the run pending for ever; its first step raises it, and the run fails as any other.
             return ChosenTaskRunner(error)
 
-    def submit(self, *inputs: Any, **options: Any) -> Any:
+    def submit(self, *_inputs: Any, **_options: Any) -> Any:
         raise self.unavailable or RuntimeError("Only a run has a task runner")
 
     map = submit
@@ -126,7 +126,7 @@ def _worker_settings(distributed: Any, environment: dict[str, str]) -> Any:
     """A Dask plugin that gives every worker, also later ones, the settings of this run."""
 
     class WorkerSettings(distributed.WorkerPlugin):  # type: ignore[misc]
-        def setup(self, worker: Any) -> None:
+        def setup(self, worker: Any) -> None:  # noqa: ARG002 (Dask names it)
             os.environ.update(environment)
             reset_settings()
 

@@ -17,7 +17,7 @@ from tasks.evaluation.datasets.reading import as_it_is
 _CODES = {"English": "en", "French": "fr", "German": "de", "Spanish": "es"}
 
 
-def load(folder: Path, rendered: Path) -> list[AnnotatedSong]:
+def load(folder: Path, _rendered: Path) -> list[AnnotatedSong]:
     return [_song(folder, row) for row in sorted(_rows(folder / "JamendoLyrics.csv"), key=lambda row: row["Filepath"])]
 
 

@@ -14,7 +14,7 @@ from tasks.evaluation.annotations import AnnotatedSong, Annotations, PitchTrack
 from tasks.evaluation.datasets.reading import as_it_is, beats_and_positions, columns, tempo_of
 
 
-def load(folder: Path, rendered: Path) -> list[AnnotatedSong]:
+def load(folder: Path, _rendered: Path) -> list[AnnotatedSong]:
     return [_song(folder, piece) for piece in sorted((folder / "multitrack").iterdir())]
 
 

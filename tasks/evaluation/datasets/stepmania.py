@@ -12,7 +12,7 @@ from tasks.evaluation.annotations import AnnotatedSong, Annotations
 from tasks.evaluation.datasets.reading import as_it_is, beats_and_positions, tempo_of
 
 
-def load(folder: Path, rendered: Path) -> list[AnnotatedSong]:
+def load(folder: Path, _rendered: Path) -> list[AnnotatedSong]:
     songs = []
     for file in sorted(folder.glob("*/derived_beats.txt")):
         beats, positions = beats_and_positions(file)

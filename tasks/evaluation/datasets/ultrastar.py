@@ -21,7 +21,7 @@ TRANSPOSED = ("Pornophonique - Space Invaders",)
 _PITCHED = (":", "*")
 
 
-def load(folder: Path, rendered: Path) -> list[AnnotatedSong]:
+def load(folder: Path, _rendered: Path) -> list[AnnotatedSong]:
     songs = []
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
         songs.append(_song(place))

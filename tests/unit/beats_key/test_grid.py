@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.beats_key.grid import BeatGrid, drop_unsupported, find_grid, meter_confidence, peak_confidences, refine_peaks
+from tasks.beats_key.grid import BeatGrid, doubled, drop_unsupported, find_grid, in_range, meter_confidence, peak_confidences, refine_peaks
 
 
 def counted(lengths: list[int]) -> np.ndarray:
@@ -80,3 +80,47 @@ def test_peaks_at_the_edges_stay_where_they_are():
 def test_meter_confidence_grows_with_the_lead_per_beat():
     assert meter_confidence(0.0, 100) == 0.5
     assert 0.5 < meter_confidence(5.0, 100) < meter_confidence(50.0, 100) < meter_confidence(500.0, 100) <= 1.0
+
+
+def a_grid(times: np.ndarray, lengths: list[int]) -> BeatGrid:
+    positions = counted(lengths)[: len(times)]
+    confidences = 0.5 + 0.01 * np.arange(len(times))
+    return BeatGrid(times, positions, confidences, np.repeat(lengths, lengths)[: len(times)], 0.9)
+
+
+@pytest.mark.parametrize(("lengths", "expected"), [([4, 4], [1, 2, 3, 4, 1, 2, 3, 4] * 2), ([3, 3], [1, 2, 3, 1, 2, 3] * 2)])
+def test_a_doubled_grid_has_a_beat_between_each_two_in_bars_of_as_many(lengths, expected):
+    slow = a_grid(0.5 * np.arange(sum(lengths)), lengths)
+    grid = doubled(slow)
+    np.testing.assert_allclose(grid.times, 0.25 * np.arange(2 * sum(lengths) - 1))
+    np.testing.assert_array_equal(grid.positions, expected[:-1])
+    np.testing.assert_allclose(grid.confidences[1::2], slow.confidences[:-1])
+    assert set(grid.bar_lengths) == {lengths[0]}
+
+
+def test_a_pause_is_not_filled():
+    grid = doubled(a_grid(np.array([0.0, 0.5, 1.0, 1.5, 9.5, 10.0, 10.5, 11.0]), [4, 4]))
+    assert not ((grid.times > 1.5) & (grid.times < 9.5)).any()
+    assert len(grid.times) == 14
+    assert grid.positions[grid.times == 9.5] == 1
+
+
+def test_a_range_above_the_tempo_gets_the_tempo_that_is_an_octave_higher():
+    asked = []
+
+    def find(slowest, fastest):
+        asked.append((slowest, fastest))
+        return a_grid(0.75 * np.arange(16), [4] * 4) if slowest <= 80 <= fastest else BeatGrid.empty()
+
+    assert len(in_range(find, 60, 90).times) == 16
+    assert len(in_range(find, 100, 240).times) == 31
+    assert len(in_range(find, 160, 170).times) == 31, "the ends belong to the range"
+    assert len(in_range(find, 300, 330).times) == 61
+    assert len(in_range(find, 90, 110).times) == 0, "two thirds, or four, are no octave"
+    asked.clear()
+    assert len(in_range(find, 40, 60).times) == 0
+    assert asked == [(40, 60)]
+
+
+def test_a_song_without_pulse_has_none_in_any_range():
+    assert len(in_range(lambda *_: BeatGrid.empty(), 100, 240).times) == 0

@@ -78,7 +78,7 @@ def test_short_songs_and_changing_meters_are_left_as_they_are() -> None:
     mixed = grid(BEATS, 0)
     mixed.bar_lengths[40:] = 3
     assert phase.align_bars(mixed, heard, evidence) is mixed
-    assert phase.settle(BeatGrid.empty(), heard, evidence).times.size == 0
+    assert phase.settle(BeatGrid.empty(), heard, evidence, 40).times.size == 0
 
 
 WAVERING = np.concatenate([BEATS[BEATS < 12], np.arange(12.25, 25, 0.5), BEATS[BEATS > 26]])
@@ -115,25 +115,31 @@ def alternating(strong: float, weak: float) -> np.ndarray:
 
 
 def test_every_other_beat_that_the_networks_hardly_hear_is_none() -> None:
-    found = phase.every_other(grid(BEATS, 0), alternating(0.6, 0.2))
+    found = phase.every_other(grid(BEATS, 0), alternating(0.6, 0.2), 40)
     np.testing.assert_array_equal(found.times, BEATS[::2])
     assert set(found.bar_lengths) == {4}
     assert len(found.positions) == len(found.confidences) == len(found.times)
 
 
 def test_the_stronger_beats_are_kept_where_they_are_the_even_ones() -> None:
-    found = phase.every_other(grid(BEATS[1:], 0), alternating(0.6, 0.2))
+    found = phase.every_other(grid(BEATS[1:], 0), alternating(0.6, 0.2), 40)
     np.testing.assert_array_equal(found.times, BEATS[2::2])
 
 
 def test_backbeats_that_are_somewhat_stronger_leave_the_tempo_alone() -> None:
     given = grid(BEATS, 0)
-    assert phase.every_other(given, alternating(0.6, 0.4)) is given
+    assert phase.every_other(given, alternating(0.6, 0.4), 40) is given
 
 
 def test_a_slow_song_is_not_made_slower() -> None:
     slow = grid(BEATS[::2], 0)
-    assert phase.every_other(slow, alternating(0.6, 0.1)) is slow
+    assert phase.every_other(slow, alternating(0.6, 0.1), 40) is slow
+
+
+def test_no_tempo_is_halved_to_below_the_slowest_there_may_be() -> None:
+    given = grid(BEATS, 0)  # 120 bpm
+    assert phase.every_other(given, alternating(0.6, 0.2), 61) is given
+    np.testing.assert_array_equal(phase.every_other(given, alternating(0.6, 0.2), 60).times, BEATS[::2])
 
 
 def test_harmonic_change_is_high_where_chords_change_and_nan_in_silence() -> None:

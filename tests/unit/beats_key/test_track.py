@@ -15,7 +15,7 @@ from tasks.beats_key import track
 from tasks.beats_key.grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
 from tasks.common.audio import WavWriter
-from tasks.common.errors import EngineFailed, PerformiaError
+from tasks.common.errors import EngineFailed, OptionInvalid, PerformiaError
 from tasks.common.settings import Settings
 from tasks.common.step import StepContext
 from tasks.common.storage.artifacts import ArtifactStore
@@ -117,5 +117,42 @@ def test_no_pulse_is_worth_a_warning(ctx, make_source, monkeypatch):
 def test_the_tempo_range_comes_from_the_options():
     assert track.tempo_range(plan("madmom")) == (40.0, 240.0)
     assert track.tempo_range(plan("madmom", min_bpm=70, max_bpm=140)) == (70.0, 140.0)
-    with pytest.raises(ValueError, match="min_bpm"):
+    assert track.tempo_range(plan("madmom", min_bpm=70)) == (70.0, 240.0)
+    with pytest.raises(OptionInvalid, match="min_bpm"):
         track.tempo_range(plan("madmom", min_bpm=140, max_bpm=70))
+
+
+def clicks(bpm: float, seconds: float = 20.0) -> np.ndarray:
+    """A metronome in 4/4."""
+    samples = 1e-4 * np.random.default_rng(0).standard_normal(round(seconds * 44100))
+    time = np.arange(2205) / 44100
+    for beat, at in enumerate(np.arange(0.5, seconds - 0.2, 60 / bpm)):
+        click = 0.6 * np.sin(2 * np.pi * (1000 if beat % 4 else 1500) * time) * np.exp(-time / 0.01)
+        samples[round(at * 44100) :][: len(click)] += click
+    return samples
+
+
+@pytest.mark.parametrize("engine", ["madmom", "librosa"])
+@pytest.mark.parametrize(
+    ("bpm", "options", "expected"),
+    [
+        (80, {}, 80),
+        (80, {"min_bpm": 100}, 160),
+        (80, {"min_bpm": 159, "max_bpm": 161}, 160),
+        (160, {"max_bpm": 100}, 80),
+        (120, {"max_bpm": 70}, 60),
+        (80, {"min_bpm": 100, "max_bpm": 150}, None),  # no octave of it is there
+        (120, {"min_bpm": 70, "max_bpm": 110}, None),
+    ],
+)
+def test_the_tempo_of_a_metronome_is_its_octave_in_the_range(ctx, make_source, engine, bpm, options, expected):
+    found = track.track_beats_and_key(make_source(clicks(bpm)), None, plan(engine, **options), ctx)
+    assert found.report.engine == engine
+    if expected is None:
+        assert found.tempo.bpm_global is None
+        assert found.beats == ()
+        assert f"between {options['min_bpm']} and {options['max_bpm']} bpm" in found.report.warnings[0]
+    else:
+        assert found.tempo.bpm_global == pytest.approx(expected, rel=0.005)
+        np.testing.assert_allclose(np.diff([beat.time for beat in found.beats]), 60 / expected, atol=0.03)
+        assert {beat.position for beat in found.beats} >= {1, 2, 3}

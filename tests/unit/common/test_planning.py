@@ -2,10 +2,13 @@
 
 import pytest
 
+from flows.folder_analysis.entries import recipe_of
+from flows.folder_watch.starts import options_digest
 from schemas.options import AnalysisOptions, Quality
+from schemas.results import digest_of
 from schemas.steps import Step
 from tasks.common import models, planning
-from tasks.common.errors import EngineUnknown
+from tasks.common.errors import EngineUnknown, OptionInvalid
 from tasks.common.planning import candidates, engine_names, make_plan
 
 
@@ -96,3 +99,48 @@ def test_every_candidate_can_be_chosen_by_name() -> None:
     for step in Step:
         for quality in Quality:
             assert {candidate.engine for candidate in candidates(step, quality, None)} <= set(engine_names(step))
+
+
+def test_without_a_range_the_keys_are_those_of_before_there_were_ranges(at_hand: set[str]) -> None:
+    """Written down from the version that had none: results in users' caches, their batches and their watches go by them."""
+    usual, other = AnalysisOptions(), AnalysisOptions(quality=Quality.best, language="fr", engines={Step.chords: "madmom"})
+    found = []
+    for options in (usual, other):
+        plan = make_plan(options)
+        identities = digest_of({name: step.cache_identity() for name, step in plan})[:16]
+        found.append((identities, options_digest(options), recipe_of(options, plan, {"x": 1})))
+    assert found == [
+        ("9f36d66d1c5ed9f1", "47a3c587b2a14351", "abc2ce7c8c0d9aa7"),
+        ("6f05fe98359e40ae", "b291ef99574f8b85", "1a1101d0a3aef17a"),
+    ]
+
+
+def test_a_range_is_an_option_of_its_step_alone(at_hand: set[str]) -> None:
+    ranges: list[tuple[dict[str, float], str, dict[str, float]]] = [
+        ({"min_bpm": 60.0}, "beats_key", {"min_bpm": 60.0, "max_bpm": 240.0}),
+        ({"melody_min_midi": 48, "melody_max_midi": 72}, "melody", {"min_midi": 48, "max_midi": 72}),
+        ({"bass_max_midi": 50}, "bass", {"min_midi": 23, "max_midi": 50}),
+    ]
+    usual = {name: step.cache_identity() for name, step in make_plan(AnalysisOptions())}
+    for chosen, reader, read in ranges:
+        options = AnalysisOptions.model_validate(chosen)
+        plan = make_plan(options)
+        assert {name for name, step in plan if step.cache_identity() != usual[name]} == {reader}
+        assert getattr(plan, reader).options == read
+        assert options_digest(options) != options_digest(AnalysisOptions())
+        assert recipe_of(options, plan, {}) != recipe_of(AnalysisOptions(), plan, {})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"min_bpm": 200.0, "max_bpm": 100.0}, r"slowest tempo \(200 bpm\) is not below the fastest \(100 bpm\)"),
+        ({"min_bpm": 250.0}, r"slowest tempo \(250 bpm\) is not below the fastest \(240 bpm\)"),
+        ({"max_bpm": 40.0}, r"left out, they are 40 and 240 bpm"),
+        ({"melody_min_midi": 90}, r"lowest note of the melody \(F#6, MIDI 90\) is not below its highest \(E6, MIDI 88\)"),
+        ({"bass_min_midi": 40, "bass_max_midi": 40}, r"lowest note of the bass \(E2, MIDI 40\) is not below its highest"),
+    ],
+)
+def test_an_empty_range_is_refused_also_where_one_side_is_the_usual_one(chosen: dict[str, float], told: str, at_hand: set[str]) -> None:
+    with pytest.raises(OptionInvalid, match=told):
+        make_plan(AnalysisOptions.model_validate(chosen))

@@ -67,9 +67,34 @@ def test_two_voices_are_flagged_and_said(track, play):
     assert any("several pitches at once" in warning for warning in part.report.warnings)
 
 
-def test_the_range_is_an_option(track, play):
-    part = track("melody", play(TUNE), min_midi=61, max_midi=72)
-    assert {note.midi for note in part.notes} == {62, 64, 65, 67}
+def heard(part, line):
+    """The pitches found, less what pYIN hears an octave lower where a pitch lies above the range."""
+    found = {note.midi for note in part.notes}
+    octaves_below = {midi - 12 for midi in line} - set(line)
+    return found - octaves_below if part.report.engine == "pyin" else found
+
+
+@pytest.mark.parametrize("engine", ["swift-f0", "pyin"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {59, 60, 62, 64, 65, 67}),
+        ({"min_midi": 61, "max_midi": 72}, {62, 64, 65, 67}),
+        ({"max_midi": 63}, {59, 60, 62}),
+        ({"min_midi": 66}, {67}),
+    ],
+)
+def test_the_range_of_the_melody_is_an_option(track, play, engine, options, expected):
+    part = track("melody", play(TUNE), [engine], **options)
+    assert heard(part, TUNE) == expected
+
+
+@pytest.mark.parametrize("engine", ["swift-f0", "pyin"])
+@pytest.mark.parametrize(("options", "expected"), [({}, {28, 33, 40, 43}), ({"min_midi": 30, "max_midi": 41}, {33, 40})])
+def test_the_range_of_the_bass_is_an_option(track, play, engine, options, expected):
+    line = [28, 33, 40, 43, 33]
+    part = track("bass", play(line, note_sec=0.5), [engine], **options)
+    assert heard(part, line) == expected
 
 
 @pytest.mark.parametrize("options", [{"min_midi": 70, "max_midi": 60}, {"min_midi": 5}, {"max_midi": 70.5}])

@@ -73,6 +73,16 @@ def test_the_map_says_when_by_what_and_with_which_options(run: Any) -> None:
     assert made.flow_run is not None
 
 
+def test_a_range_stands_in_the_map_where_it_was_chosen(run: Any) -> None:
+    usual = json.loads((run().folder / "song_map.json").read_text())["provenance"]["options"]
+    assert set(usual) == {"quality", "language", "strict", "engines", "stems"}
+    folder = run(options=AnalysisOptions(min_bpm=60.5, melody_max_midi=84)).folder
+    written = json.loads((folder / "song_map.json").read_text())["provenance"]["options"]
+    assert written == usual | {"tempo_range": [60.5, 240.0], "melody_range": [40, 84]}
+    assert validate_file(folder / "song_map.json") == []
+    assert SongMap.from_json((folder / "song_map.json").read_bytes()).provenance.options.tempo_range == (60.5, 240.0)
+
+
 def test_stems_that_are_there_already_are_not_written_again(run: Any) -> None:
     folder = run().folder
     before = {path.name: path.stat().st_ino for path in (folder / "stems").iterdir()}

@@ -75,10 +75,14 @@ def test_the_schema_is_a_valid_schema_of_the_2020_draft() -> None:
     Draft202012Validator.check_schema(schema)
 
 
+#: Younger than the first maps of this version, and left out where the usual range was taken.
+LATER = {"Options": {"tempo_range", "melody_range", "bass_range"}}
+
+
 def test_every_object_is_closed_and_all_its_fields_are_required() -> None:
     for name, found in objects_of(load_schema()).items():
         assert found["additionalProperties"] is False, name
-        assert set(found["required"]) == set(found["properties"]), name
+        assert set(found["required"]) == set(found["properties"]) - LATER.get(name, set()), name
 
 
 def test_everything_has_a_title_and_a_description() -> None:

@@ -62,10 +62,10 @@ def test_the_options_of_the_plan_reach_demucs(ctx, song, plan, noise, demucs_fol
 
     monkeypatch.setattr(demucs_engine, "separate_blocks", spy)
     source = song(noise(0.5))
-    separate.separate_song(source, plan("htdemucs", overlap=0.5, segment_sec=0.5), ctx)
-    separate.separate_song(source, plan("htdemucs", overlap=None, segment_sec=None), ctx)
-    separate.separate_song(source, plan("htdemucs", segment_sec=99.0), ctx)
-    assert seen == [(0.5, 0.5), (0.75, 0.25), (0.75, 0.25)]
+    separate.separate_song(source, plan("htdemucs", overlap=0.5), ctx)
+    separate.separate_song(source, plan("htdemucs", overlap=None), ctx)
+    separate.separate_song(source, plan("htdemucs"), ctx)
+    assert seen == [(0.75, 0.5), (0.75, 0.25), (0.75, 0.25)]
 
 
 def out_of_memory_until(monkeypatch, attempts):

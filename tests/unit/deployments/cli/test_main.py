@@ -118,3 +118,39 @@ def test_validate_reads_files(tmp_path: Path) -> None:
     result = RUNNER.invoke(cli.app, ["validate", str(tmp_path / "bad.json"), "--json"])
     assert result.exit_code == 1
     assert json.loads(result.output)[str(tmp_path / "bad.json")]
+
+
+RANGES = ["--min-bpm", "60", "--max-bpm", "200", "--melody-range", "E2-C6", "--bass-range", "28-"]
+
+
+@pytest.mark.parametrize("command", [["analyze", "song.mp3"], ["analyze-folder", "songs"]])
+def test_ranges_reach_the_options(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def analyse(_songs: Any, _output: Path, options: Any, **_: Any) -> int:
+        seen.append(options)
+        return 0
+
+    monkeypatch.setattr("deployments.cli.analyze.analyze_songs", analyse)
+    monkeypatch.setattr("deployments.cli.analyze_folder.analyze_folder_command", analyse)
+    assert RUNNER.invoke(cli.app, [*command, *RANGES]).exit_code == 0
+    assert (seen[0].tempo_range, seen[0].melody_range, seen[0].bass_range) == ((60, 200), (40, 84), (28, 60))
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        (["--min-bpm", "200", "--max-bpm", "100"], "slowest tempo"),
+        (["--min-bpm", "250"], "slowest tempo"),
+        (["--melody-range", "C6-E2"], "lowest note of the melody"),
+        (["--melody-range", "E2-C9"], "--melody-range: Input should be less than or equal to 96"),
+        (["--bass-range", "tuba"], "is no range of notes"),
+        (["--language", "english"], "--language: "),
+    ],
+)
+def test_a_bad_range_is_refused_before_anything_starts(bad: list[str], told: str) -> None:
+    from tasks.common.errors import OptionInvalid
+
+    result = RUNNER.invoke(cli.app, ["analyze", "song.mp3", *bad])
+    assert isinstance(result.exception, OptionInvalid)
+    assert told in str(result.exception)

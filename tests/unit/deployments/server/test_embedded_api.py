@@ -2,19 +2,24 @@ from __future__ import annotations
 
 import http.server
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 from service import free_port
 
+from deployments.server import embedded_api
 from deployments.server.discovery import refuse_without_password
 from deployments.server.embedded_api import EmbeddedApi
-from tasks.common.errors import ApiUnreachable
+from tasks.common.errors import ApiNotStarted, ApiUnreachable, PortTaken
 
 _PROGRAM = """
 import threading, time
@@ -192,3 +197,118 @@ def test_the_server_is_started_before_prefect_is_imported_where_that_is_safe(tmp
         [sys.executable, "-c", _EARLY], capture_output=True, text=True, timeout=180, check=False, cwd=tmp_path, env=environment
     )
     assert done.stdout == "http://127.0.0.1:1/api True\n", done.stderr
+
+
+# --- a server that does not start --------------------------------------------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture
+def own_home(tmp_path: Path) -> Iterator[Path]:
+    """A home of Prefect's that is not there yet, and no server configured."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+    home = tmp_path / "home"
+    with temporary_settings({PREFECT_HOME: home}, restore_defaults={PREFECT_API_URL}):
+        yield home
+
+
+def is_free(home: Path) -> bool:
+    """Whether other commands may start their server."""
+    try:
+        FileLock(home / embedded_api._START_LOCK).acquire(timeout=0).lock.release()
+    except Timeout:
+        return False
+    return True
+
+
+def start_by(monkeypatch: pytest.MonkeyPatch, popen: Callable[..., subprocess.Popen[bytes]]) -> None:
+    fake = SimpleNamespace(Popen=popen, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr("deployments.server.embedded_api.subprocess", fake)
+
+
+def dying(message: str) -> Callable[..., subprocess.Popen[bytes]]:
+    def popen(_command: list[str], stderr: Any, **_: object) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", f"import sys; sys.exit({message!r})"], stdin=subprocess.PIPE, stderr=stderr)
+
+    return popen
+
+
+def test_a_server_that_dies_at_once_is_a_named_error(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_by(monkeypatch, dying("disk I/O [error]"))
+    log = tmp_path / "api.log"
+    with pytest.raises(ApiNotStarted, match=r"ended at its start \(disk I/O \[error\]\)") as caught, EmbeddedApi(log):
+        pass
+    assert str(log) in str(caught.value)
+    assert is_free(own_home)
+
+
+def test_a_server_that_takes_too_long_is_a_named_error(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def popen(*_: object, **__: object) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE))
+        return started[0]
+
+    start_by(monkeypatch, popen)
+    monkeypatch.setattr(embedded_api, "_START_SEC", 0.2)
+    with pytest.raises(ApiNotStarted, match="did not start within"), EmbeddedApi(tmp_path / "api.log"):
+        pass
+    assert started[0].poll() is not None, "it is left behind"
+    assert is_free(own_home)
+
+
+def test_a_port_that_is_taken_is_a_named_error(tmp_path: Path, own_home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTaken, match=str(port)), EmbeddedApi(tmp_path / "api.log", port=port, lasting=True):
+            pass
+    assert is_free(own_home)
+
+
+def test_a_log_that_cannot_be_written_is_a_named_error(tmp_path: Path, own_home: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ApiNotStarted, match="could not be started"), EmbeddedApi(tmp_path / "file" / "api.log"):
+        pass
+    assert is_free(own_home)
+
+
+def test_starting_early_leaves_what_is_wrong_to_the_start_proper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    (tmp_path / "file").touch()
+    for home, log in ((tmp_path / "file", tmp_path / "api.log"), (tmp_path / "home", tmp_path / "file" / "api.log")):
+        monkeypatch.setenv("PREFECT_HOME", str(home))
+        api = EmbeddedApi(log)
+        api.begin()
+        api.abandon()
+    assert is_free(tmp_path / "home")
+
+
+@pytest.mark.parametrize("trouble", ["the home is a file", "the database is none"])
+@pytest.mark.parametrize("command", ["analyze", "analyze-folder"])
+def test_a_command_says_in_one_line_that_the_server_did_not_start(command: str, trouble: str, tmp_path: Path, demo_song: Path) -> None:
+    home = tmp_path / "prefect"
+    if trouble == "the home is a file":
+        home.touch()
+    else:
+        home.mkdir()
+        (home / "prefect.db").write_bytes(b"no database " * 1000)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "PERFORMIA_"))}
+    environment |= {"PREFECT_HOME": str(home), "PERFORMIA_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
+    (tmp_path / "songs").mkdir()
+    song = Path(shutil.copy(demo_song, tmp_path / "songs"))
+    done = subprocess.run(
+        [sys.executable, "-m", "deployments.cli.main", command, str(song if command == "analyze" else song.parent)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert done.returncode == 1
+    lines = done.stderr.strip().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["API_NOT_STARTED"], done.stderr
+    assert ("is not a database" if home.is_dir() else str(home)) in lines[0]
+    assert "PREFECT_HOME" in lines[0]

@@ -15,7 +15,7 @@ from flows.folder_watch.rules import WatchRules
 from flows.folder_watch.scan import Looked, look
 from flows.folder_watch.starts import idempotency_key, options_digest, place_in, songs_to_start
 from schemas.options import AnalysisOptions, Quality
-from tasks.common.errors import FolderNotFound, StorageError
+from tasks.common.errors import FolderNotFound, OptionInvalid, StorageError
 
 RULES = WatchRules(settle_sec=5, attempts=3, pause_sec=60, crashes=2)
 OPTIONS = "options"
@@ -407,3 +407,10 @@ def test_a_quiet_look_at_many_files_reads_and_writes_nothing(
     before = os.stat(inbox.parent / "ledger.sqlite-wal").st_size
     assert look_once().files == 300
     assert os.stat(inbox.parent / "ledger.sqlite-wal").st_size == before
+
+
+def test_a_watch_that_could_only_start_runs_that_fail_is_refused(tmp_path: Path) -> None:
+    from flows.folder_watch.flow import watch_folder
+
+    with pytest.raises(OptionInvalid, match="slowest tempo"):
+        watch_folder.fn(inbox=tmp_path, outbox=tmp_path / "out", options=AnalysisOptions(min_bpm=300))

@@ -31,8 +31,8 @@ def current_flow_run() -> str:
 def running(step: StepName, needs: Collection[str] = (), limit_sec: float | None = None) -> Iterator[StepContext]:
     """The context of one execution of a step, whose progress goes to whoever listens.
 
-    needs: it holds a slot of each, in a run of Prefect's, and may use what they name. limit_sec: how long it may work, once it has them: see
-    `time_limit`.
+    needs: it holds a slot of each, in a run of Prefect's, and may use what they name. limit_sec: how long it may work, once it has them:
+    see `time_limit`.
     """
     run = current_flow_run()
     settings = get_settings()

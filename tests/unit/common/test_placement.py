@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from prefect import flow, task
+from prefect import flow
 
 from schemas.plan import EngineChoice, StepPlan
 from tasks.common import placement
 from tasks.common.errors import OutOfMemory, SlotNotAskedFor
-from tasks.common.orchestration.running import running
+from tasks.common.orchestration.step_task import step
 from tasks.common.placement import Engine, Placement, is_out_of_memory, placements
 from tasks.common.resources import CPU_HEAVY, GPU
 from tasks.common.settings import reset_settings
@@ -140,14 +140,13 @@ def test_a_step_whose_task_does_not_ask_for_a_gpu_has_no_engine_that_uses_one(
 def test_a_step_may_use_what_its_task_asks_for(prefect_api: None) -> None:
     found: list[Any] = []
 
-    @task(tags=[CPU_HEAVY], persist_result=False)
-    def step() -> None:
-        with running("structure") as ctx:
-            found.append(ctx.may_use)
+    @step("structure", version=None, needs=[CPU_HEAVY])
+    def look(ctx: StepContext) -> None:
+        found.append(ctx.may_use)
 
     @flow(persist_result=False)
     def analyse() -> None:
-        step()
+        look.submit().result()
 
     analyse()
     assert found == [{CPU_HEAVY}]

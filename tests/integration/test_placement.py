@@ -127,9 +127,7 @@ def song(tmp_path_factory: pytest.TempPathFactory, source_from: Callable[[r.Audi
         report=r.StepReport(step="separation"), vocals=mix, drums=mix, bass=mix, other=mix, instrumental=mix, residual_db=-120.0
     )
     beats = light_engines.beats(source, stems, plan, ctx)
-    found = Song(
-        source, stems, beats, light_engines.chords(source, stems, beats, plan, ctx), light_engines.transcribe(source, stems, plan, ctx)
-    )
+    found = Song(source, stems, beats, light_engines.chords(source, beats, plan, ctx), light_engines.transcribe(source, stems, plan, ctx))
     return found, folder
 
 

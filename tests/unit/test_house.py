@@ -113,6 +113,19 @@ def test_no_circle() -> None:
         visit(name, ())
 
 
+def test_every_module_of_flows_and_common_has_a_unit_test() -> None:
+    tested: set[str] = set()
+    for path in (ROOT / "tests" / "unit").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                tested.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                tested.update({node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)})
+    packages = {name.rpartition(".")[0] for name in modules()}
+    wanted = [name for name in modules() if name.startswith(("flows.", "tasks.common.")) and name not in packages]
+    assert [name for name in wanted if name not in tested] == []
+
+
 def test_the_rules_see_what_they_forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         modules(), "tasks.chords.made_up", ast.parse("def f():\n    from flows import song_analysis\n    import prefect.states")

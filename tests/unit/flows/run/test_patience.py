@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from flows.run.patience import PatientFlow
+
 _PROGRAM = """
 from prefect import Flow
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_CLIENT_RETRY_EXTRA_CODES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY
@@ -37,3 +39,11 @@ def test_a_persons_own_code_waits_for_a_busy_server_as_our_commands_do_unless_it
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_CLIENT_", "PREFECT_FLOWS_"))} | person
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert done.stdout == f"{said}\n", done.stderr
+
+
+def test_every_flow_that_a_person_may_call_is_patient() -> None:
+    from flows.evaluation import evaluate_song
+    from flows.folder_analysis.flow import analyze_folder
+    from flows.song_analysis import analyze_song
+
+    assert all(isinstance(flow, PatientFlow) for flow in (analyze_song, analyze_folder, evaluate_song))

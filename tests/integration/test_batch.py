@@ -238,9 +238,7 @@ def test_a_stopped_batch_leaves_nothing_behind_and_goes_on_where_it_was(
         assert first.poll() is None, first.communicate()
         time.sleep(0.05)
     first.send_signal(how)
-    stopped = time.monotonic()
     _, err = first.communicate(timeout=60)
-    assert time.monotonic() - stopped < 30
     assert "Traceback" not in err
     if how is not signal.SIGKILL:
         assert first.returncode == 130

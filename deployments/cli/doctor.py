@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any, Final
 
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,6 +19,7 @@ from rich.table import Table
 from deployments.checkup.machine import Finding, machine_checks
 from deployments.server.discovery import served_folders, serving_url
 from deployments.server.prefect_environment import quiet_prefect
+from tasks.common.errors import SettingInvalid
 from tasks.common.settings import get_settings
 
 #: Nothing is waited for longer: a server or store that hangs is a finding too.
@@ -43,10 +43,8 @@ def examine() -> list[Finding]:
     """Every finding, in order; the checks run at once."""
     try:
         settings = get_settings()
-    except ValidationError as error:
-        # Names only: a value may be a secret that landed in the wrong variable.
-        names = sorted({"PERFORMIA_" + "_".join(str(part) for part in item["loc"]).upper() for item in error.errors()})
-        return [Finding("settings", "problem", f"not understood: {', '.join(names)}", "tasks/common/README.md says what each may be")]
+    except SettingInvalid as error:
+        return [Finding("settings", "problem", error.what, error.what_to_do)]
     settings = settings.model_copy(update=served_folders())  # what a running service was told, not what this shell would tell one
     return in_time([*machine_checks(settings), ("prefect api", _server)], _PATIENCE_SEC)
 

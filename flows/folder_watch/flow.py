@@ -3,7 +3,7 @@
     dead runs ended ──► ended runs: done, again later, or failed/ ──► look: what is new and has settled ──► start what is due
 
 Scheduled: a run stays for about an hour and looks when something has changed or is due; the next run goes on where it was. With
-`stay_sec=0` it looks once. `tasks.folder_watch` decides; this wires it to the server.
+`stay_sec=0` it looks once. The other modules of this room decide; this one wires them to the server.
 """
 
 # No postponed annotations here: Prefect resolves the parameters' types from a copy of the function that does not know this module's names.

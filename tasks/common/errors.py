@@ -365,6 +365,13 @@ class OptionInvalid(PerformiaError):
     todo = "`performia analyze --help` shows what is allowed"
 
 
+class SettingInvalid(PerformiaError):
+    """A setting has a value that it cannot have."""
+
+    code = "SETTING_INVALID"
+    todo = "tasks/common/README.md says what each setting may be"
+
+
 class EvaluationDataNotFound(PerformiaError):
     """The folder of annotated songs is not named, or holds none of the data sets."""
 

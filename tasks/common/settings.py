@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tasks.common.errors import SettingInvalid
 
 
 def is_remote(url: str) -> bool:
@@ -68,7 +70,9 @@ class Settings(BaseSettings):
     )
     offline: bool = Field(default=False, description="Never ask the network for anything.")
     hub_timeout_sec: float = Field(default=3.0, gt=0, description="After how long an unreachable model hub is given up, once a run.")
-    device: str | None = Field(default=None, description="`cuda`, `cuda:1`, `mps` or `cpu`. Default: the best there is.")
+    device: str | None = Field(
+        default=None, pattern=r"^(cpu|mps|cuda(:\d+)?)$", description="`cuda`, `cuda:1`, `mps` or `cpu`. Default: the best there is."
+    )
     threads: int | None = Field(default=None, ge=1, description="Threads per heavy step. Default: the cores the process may use.")
     min_duration_sec: float = Field(default=1.0, gt=0, description="A shorter song is refused.")
     max_duration_sec: float = Field(default=1800.0, gt=0, description="A longer song is refused.")
@@ -132,8 +136,13 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process, read from the environment on first use."""
-    return Settings()
+    """The settings of this process, read from the environment on first use. Raises SettingInvalid."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        # Names only: a value may be a secret that landed in the wrong variable.
+        names = sorted({"PERFORMIA_" + "_".join(str(part) for part in item["loc"]).upper() for item in error.errors()})
+        raise SettingInvalid(f"Not understood: {', '.join(names)}") from None
 
 
 def reset_settings() -> None:

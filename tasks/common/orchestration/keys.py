@@ -30,7 +30,7 @@ def step_key(step: str, version: int, inputs: dict[str, Any]) -> str:
 
 def is_kept(step: str, version: int, **inputs: Any) -> bool:
     """Whether the step cache holds a result of the step for these inputs. It may be stale: see
-    `tasks.common.orchestration.caching.drop_stale`."""
+    `tasks.common.orchestration.caching.refuse_unusable`."""
     try:
         Records(get_settings().results_url).read(step_key(step, version, inputs))
     except (OSError, PerformiaError, RecordRefused):

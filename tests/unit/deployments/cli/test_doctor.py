@@ -323,7 +323,7 @@ def test_wrong_settings_are_named_without_their_values(monkeypatch: pytest.Monke
     monkeypatch.setenv("PERFORMIA_THREADS", "hunter2")
     reset_settings()
     (finding,) = examine()
-    assert (finding.level, finding.found) == ("problem", "not understood: PERFORMIA_THREADS")
+    assert (finding.level, finding.found) == ("problem", "Not understood: PERFORMIA_THREADS")
     assert "hunter2" not in str(finding)
 
 

@@ -31,7 +31,8 @@ from tasks.common.orchestration.task_runners import ChosenTaskRunner
 from tasks.common.planning import make_plan
 from tasks.common.storage.artifacts import sweep_scratch
 from tasks.ingest import ingest_song
-from tasks.ingest.checks import file_identity, refuse_changed
+from tasks.ingest.checks import refuse_changed
+from tasks.ingest.head_start import identity_of
 from tasks.melody_bass import track_bass, track_melody
 from tasks.packager import package_song
 from tasks.separation import separate_stems
@@ -77,7 +78,7 @@ def analyze_song(
     Raises a PerformiaError where a required step fails, or any step with `options.strict`.
     """
     confine(song, output_dir)
-    identity = file_identity(song)
+    identity = identity_of(song)
     refuse_changed(song, identity, expected_sha256)
     sweep_scratch()
     plan = make_plan(options)

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -21,8 +21,7 @@ from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import sweep_scratch
 from tasks.ingest.checks import refuse_early
-
-_IMPORTING = "import of the flow"
+from tasks.ingest.head_start import HeadStart, look_at
 
 
 @dataclass(frozen=True)
@@ -42,15 +41,18 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
     console = error_console()
     quiet_prefect()
     outcomes: list[Outcome] = []
-    good: list[Path] = []
+    good: list[Path | HeadStart] = []
+    flow = FlowLoader(options)
     api = EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log")
     for song in songs:
         try:
             refuse_early(song, get_settings())
-            if not good:
+            if good:
+                good.append(song)
+            else:
                 api.begin()
-                _refuse_after_decoding(song, options)
-            good.append(song)
+                good.append(_decoded(song, flow))
+                flow.load_engine()
         except PerformiaError as error:
             print_error(console, error)
             outcomes.append(Outcome(str(song), "failed", 0.0, code=error.code, error=str(error)))
@@ -68,15 +70,20 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
         print(json.dumps([asdict(outcome) for outcome in outcomes], indent=1, ensure_ascii=False))
     if any(outcome.code == ApiUnreachable.code for outcome in outcomes):
         leave_at_once(1)
-    return _leave(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
+    code = 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
+    if flow.is_loading():  # Python cannot end in order while a thread imports, and a refused song is not worth the wait
+        leave_at_once(code)
+    return code
 
 
-def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Console, debug: bool) -> Outcome:
+def _analyze_one(wanted: Path | HeadStart, output: Path, options: AnalysisOptions, console: Console, debug: bool) -> Outcome:
+    """wanted: a song that was not refused, with its head start if it has one."""
     from flows.song_analysis import analyze_song
 
+    song = wanted.path if isinstance(wanted, HeadStart) else wanted
     started = time.monotonic()
     try:
-        with SongProgress(console, song.name):
+        with SongProgress(console, song.name), (wanted if isinstance(wanted, HeadStart) else look_at(song)).handed_on():
             song_map = analyze_song(song, options, output.resolve())
     except Exception as problem:
         error = named(problem)
@@ -92,44 +99,53 @@ def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Co
     return Outcome(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / "song_map.json"))
 
 
-def _refuse_after_decoding(song: Path, options: AnalysisOptions) -> None:
-    """Raise the song's AudioError now, if it has one: decoding tells sooner than Prefect's API starts. A song in the cache has none.
+def _decoded(song: Path, flow: FlowLoader) -> HeadStart:
+    """Decode a song while the API starts, which takes longer: a bad one is told sooner. One in the cache has been decoded before.
 
-    For later songs the API is up, and the ingest step says the same as fast.
+    For later songs the API is up, and the ingest step says the same as fast. Raises AudioError, StorageError.
     """
     from tasks.common.orchestration.keys import is_kept
     from tasks.common.step import local_context
-    from tasks.ingest.checks import file_identity
-    from tasks.ingest.ingest import VERSION, ingest_ahead
+    from tasks.ingest.ingest import VERSION, ingest_song
 
     sweep_scratch()
-    if is_kept("ingest", VERSION, identity=file_identity(song)):
+    known = look_at(song)
+    if is_kept("ingest", VERSION, identity=known.sha256):
         import flows.song_analysis  # noqa: F401 (while the API starts)
 
-        return
-    # Importing Prefect takes as long as decoding a song: both at once.
-    decoded = threading.Event()
-    threading.Thread(target=_prepare, args=(options, decoded), name=_IMPORTING, daemon=True).start()
-    try:
-        with local_context() as ctx:
-            ingest_ahead(song, ctx)
-    finally:
-        decoded.set()
+        return known
+    flow.start()
+    with local_context() as ctx:
+        return replace(known, source=ingest_song(song, ctx, known.sha256, known))
 
 
-def _prepare(options: AnalysisOptions, decoded: threading.Event) -> None:
-    """Import the flow while the API starts, and load what separates: once the song is decoded, see `import_torch`."""
-    import flows.song_analysis  # noqa: F401
-    from tasks.common.planning import make_plan
-    from tasks.separation.separate import load_ahead
+class FlowLoader:
+    """A thread that imports the flow, and then what separates. Importing Prefect takes as long as decoding a song: both go on at once."""
 
-    decoded.wait()
-    with suppress(Exception):  # what is wrong is told when the song is analysed
-        load_ahead(make_plan(options).separation)
+    def __init__(self, options: AnalysisOptions):
+        self._options = options
+        self._decoded = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
+    def start(self) -> None:
+        """Begin to import, unless it has begun."""
+        if self._thread.ident is None:
+            self._thread.start()
 
-def _leave(code: int) -> int:
-    """End with this code. Python cannot end in order while a thread imports, and a refused song is not worth the wait."""
-    if any(thread.name == _IMPORTING for thread in threading.enumerate()):
-        leave_at_once(code)
-    return code
+    def load_engine(self) -> None:
+        """A song is decoded: what separates may be loaded. Loading imports torch, and decoding uses SciPy, which fails meanwhile: see
+        `import_torch`.
+        """
+        self._decoded.set()
+
+    def is_loading(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        import flows.song_analysis  # noqa: F401
+        from tasks.common.planning import make_plan
+        from tasks.separation.separate import load_ahead
+
+        self._decoded.wait()
+        with suppress(Exception):  # what is wrong is told when the song is analysed
+            load_ahead(make_plan(self._options).separation)

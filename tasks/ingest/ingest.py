@@ -13,6 +13,7 @@ from tasks.common.step import StepContext
 from tasks.ingest.checks import file_identity, refuse_changed, refuse_early, too_long
 from tasks.ingest.container import opened
 from tasks.ingest.decode import Decoder
+from tasks.ingest.head_start import HeadStart
 from tasks.ingest.lengths import padding_sec
 from tasks.ingest.loudness import LoudnessMeter
 
@@ -22,26 +23,19 @@ VERSION = 1
 #: A song whose largest sample is below this is silent (-80 dBFS).
 SILENCE_PEAK = 1e-4
 
-#: Songs that were decoded before their step runs, by their files' SHA-256.
-_ahead: dict[str, SongSource] = {}
 
-
-def ingest_ahead(path: Path, ctx: StepContext) -> None:
-    """Decode a song now: `ingest_song`, asked for the same bytes in this process, gives what was found. Raises as it does."""
-    source = ingest_song(path, ctx)
-    _ahead[source.file_sha256] = source
-
-
-def ingest_song(path: Path, ctx: StepContext, identity: str | None = None) -> SongSource:
+def ingest_song(path: Path, ctx: StepContext, identity: str | None = None, known: HeadStart | None = None) -> SongSource:
     """Decode a song to 44.1 kHz stereo into the store, and read what the file says of itself.
 
     identity: SHA-256 of the file's bytes when it was asked for; a file that is another one by the end of the decode is refused.
+    known: what was found out about the file before; if that is its decode, it is the answer.
     Raises an AudioError for anything that cannot be analysed, and then leaves nothing behind; StorageError.
     """
     started = time.perf_counter()
-    refuse_early(path, ctx.settings)
-    if identity is not None and (ahead := _ahead.pop(identity, None)) is not None and ctx.store.exists(ahead.audio):
-        return ahead.model_copy(update={"report": ahead.report.model_copy(update={"flow_run": ctx.flow_run})})
+    if known is None:
+        refuse_early(path, ctx.settings)
+    elif known.source is not None and known.sha256 == identity and ctx.store.exists(known.source.audio):
+        return known.source.model_copy(update={"report": known.source.report.model_copy(update={"flow_run": ctx.flow_run})})
     meter = LoudnessMeter()
     with opened(path) as song, ctx.store.temporary_dir() as folder:
         decoder = Decoder(song, path, ctx.progress)
@@ -59,7 +53,7 @@ def ingest_song(path: Path, ctx: StepContext, identity: str | None = None) -> So
             ctx.warn(f"{decoder.damaged} of {decoder.packets} packets of the file are damaged and were left out")
         if decoder.missing_sec > padding_sec(song.stream.codec_context.sample_rate):
             ctx.warn(f"{decoder.missing_sec:.2f} s of the sound that the file declares are missing")
-        file_sha256 = file_identity(path)
+        file_sha256 = known.sha256 if known is not None and known.holds() else file_identity(path)
         refuse_changed(path, file_sha256, identity)
         ref = ctx.store.add(out.path, out.ref())
         return SongSource(

@@ -8,6 +8,7 @@ from schemas.results import SongSource
 from tasks.common.orchestration.step_task import step
 from tasks.common.step import StepContext
 from tasks.ingest import ingest as engine
+from tasks.ingest.head_start import head_start_of
 
 
 @step(
@@ -20,4 +21,4 @@ from tasks.ingest import ingest as engine
 )
 def ingest_song(ctx: StepContext, song: Path, identity: str) -> SongSource:
     """Decode the song to 44.1 kHz stereo. `identity` is the SHA-256 of the file's bytes and stands for it in the cache key."""
-    return engine.ingest_song(song, ctx, identity)
+    return engine.ingest_song(song, ctx, identity, head_start_of(song))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
+import soundfile
 from light_engines import AT_HAND
 
-from deployments.cli.analyze import _prepare, _refuse_after_decoding
+from deployments.cli.analyze import analyze_songs
 from flows import analyze_song
 from schemas.options import AnalysisOptions
 from tasks.common import errors
 from tasks.common.settings import get_settings
+from tasks.common.storage.artifacts import sha256_file
 from tasks.packager.validation import validate_file
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -53,29 +56,47 @@ def test_a_second_run_is_answered_from_the_cache(short_song: Path, light_engines
     assert set(light_engines["calls"].values()) == {1}
 
 
-def test_a_command_sees_before_the_run_whether_a_song_was_decoded(
-    short_song: Path, light_engines: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def reads(api_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What the command does with its songs' files: ("open" or "hash", name)."""
+    found: list[tuple[str, str]] = []
+    open_audio = av.open
+
+    def open_noted(file: str, *args: Any, **options: Any) -> Any:
+        found.append(("open", Path(file).name))
+        return open_audio(file, *args, **options)
+
+    def hash_noted(path: Path) -> str:
+        found.append(("hash", path.name))
+        return sha256_file(path)
+
+    monkeypatch.setattr(av, "open", open_noted)
+    monkeypatch.setattr("tasks.ingest.checks.sha256_file", hash_noted)
+    monkeypatch.setattr("tasks.separation.separate.load_ahead", lambda _: None)
+    for name, value in api_environment.items():
+        monkeypatch.setenv(name, value)
+    return found
+
+
+def test_a_command_hashes_each_song_once_and_opens_it_to_look_and_to_decode(
+    reads: list[tuple[str, str]], short_song: Path, light_engines: dict[str, Any], tmp_path: Path
 ) -> None:
-    decoded: list[Path] = []
-    monkeypatch.setattr("tasks.ingest.ingest.ingest_ahead", lambda song, _: decoded.append(song))
-    monkeypatch.setattr("deployments.cli.analyze._prepare", lambda *_: None)
-    _refuse_after_decoding(short_song, AT_HAND)
-    assert decoded == [short_song]
+    other = tmp_path / "softer.wav"
+    soundfile.write(other, 0.5 * soundfile.read(short_song)[0], 44100)
+    songs = [short_song, other]
+    assert analyze_songs(songs, tmp_path / "out", AT_HAND, as_json=False, debug=False) == 0
+    assert Counter(reads) == {("hash", song.name): 1 for song in songs} | {("open", song.name): 2 for song in songs}
+    found = json.loads((tmp_path / "out" / "short song" / "song_map.json").read_text())
+    assert found["steps"]["ingest"]["status"] == "ok"  # decoded for this run, if before it
+
+
+def test_a_command_opens_a_song_in_the_cache_only_to_look(
+    reads: list[tuple[str, str]], short_song: Path, light_engines: dict[str, Any], tmp_path: Path
+) -> None:
     analyze_song(short_song, AT_HAND, tmp_path / "out")
-    _refuse_after_decoding(short_song, AT_HAND)
-    assert decoded == [short_song]
-
-
-def test_what_separates_is_loaded_once_the_song_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loading imports torch, and decoding uses SciPy, which fails meanwhile."""
-    loaded = threading.Event()
-    monkeypatch.setattr("tasks.separation.separate.load_ahead", lambda _: loaded.set())
-    decoded = threading.Event()
-    thread = threading.Thread(target=_prepare, args=(AT_HAND, decoded), daemon=True)
-    thread.start()
-    assert not loaded.wait(0.5)
-    decoded.set()
-    assert loaded.wait(60)
+    reads.clear()
+    assert analyze_songs([short_song], tmp_path / "out", AT_HAND, as_json=False, debug=False) == 0
+    assert Counter(reads) == {("hash", short_song.name): 1, ("open", short_song.name): 1}
 
 
 def test_another_option_computes_only_the_steps_that_read_it(short_song: Path, light_engines: dict[str, Any], tmp_path: Path) -> None:

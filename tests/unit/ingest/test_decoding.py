@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -18,9 +17,8 @@ from hypothesis import strategies as st
 from schemas.results import Tags
 from tasks.common.audio import read_stereo
 from tasks.common.step import StepContext
-from tasks.common.storage.artifacts import sha256_file
 from tasks.ingest.container import read_tags
-from tasks.ingest.ingest import ingest_ahead, ingest_song
+from tasks.ingest.ingest import ingest_song
 from tasks.ingest.loudness import LoudnessMeter
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "aiff", "mp4", "webm", "mkv")
@@ -251,26 +249,3 @@ def test_a_containers_tags_come_before_its_streams(tmp_path: Path, encode: Encod
     with av.open(str(path)) as container:
         assert container.streams.audio[0].metadata.get("title") == "Stereo"
     assert ingest_song(path, ctx).tags.title == "Song"
-
-
-def test_what_was_decoded_ahead_is_given_once_and_only_for_the_same_bytes(
-    encode: Encode, ctx: StepContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, other = encode("wav"), encode("wav", seconds=4.0, name="other.wav")
-    ingest_ahead(path, ctx)
-    in_run = replace(ctx, flow_run="run")
-    assert ingest_song(other, in_run, sha256_file(other)).duration_sec == 4.0
-    monkeypatch.delattr("tasks.ingest.ingest.Decoder")
-    ahead = ingest_song(path, in_run, sha256_file(path))
-    assert (ahead.duration_sec, ahead.report.flow_run) == (3.0, "run")
-    with pytest.raises(NameError):
-        ingest_song(path, in_run, sha256_file(path))
-
-
-def test_what_was_decoded_ahead_and_then_deleted_is_decoded_again(encode: Encode, ctx: StepContext) -> None:
-    path = encode("wav")
-    ingest_ahead(path, ctx)
-    for stored in Path(ctx.store.url).rglob("*.wav"):
-        stored.unlink()
-    song = ingest_song(path, ctx, sha256_file(path))
-    assert ctx.store.exists(song.audio)

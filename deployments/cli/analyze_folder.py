@@ -4,46 +4,30 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
 from deployments.cli.console import error_console, print_error
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
+from flows.folder_analysis.request import BatchRequest
 from flows.run.unreachable import leave_at_once, named
-from flows.song_files import find_songs
 from schemas.batch import BatchSummary
-from schemas.options import AnalysisOptions
-from tasks.common.errors import AllSongsFailed, ApiUnreachable, FolderHasNoSongs, PerformiaError
+from tasks.common.errors import AllSongsFailed, ApiUnreachable, PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import discard_unfinished
 
 
-def analyze_folder_command(
-    folder: Path,
-    output: Path,
-    options: AnalysisOptions,
-    *,
-    at_once: int | None = None,
-    memory_gib: float | None = None,
-    patterns: Sequence[str] = (),
-    recursive: bool = True,
-    as_json: bool = False,
-    debug: bool = False,
-) -> int:
+def analyze_folder_command(request: BatchRequest, *, as_json: bool = False, debug: bool = False) -> int:
     """Analyse the folder and return the exit code: 0, or 1 if any song failed, 130 if interrupted or told to end."""
     console = error_console()
     quiet_prefect()
     signal.signal(signal.SIGTERM, _stop)
     finished: list[str] = []
     try:
-        # Before anything slow starts: a wrong folder is refused at once.
-        if not find_songs(folder, patterns, recursive, leave_out=(output,)).songs:
-            raise FolderHasNoSongs(f"{folder} has no songs")
+        request.songs()  # before anything slow starts: a wrong folder is refused at once
         with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log"):
-            summary = _analyze(console, folder, output, options, at_once, memory_gib, tuple(patterns), recursive, finished)
+            summary = _analyze(console, request, finished)
     except Exception as problem:
         error = named(problem)
         if not isinstance(error, PerformiaError):
@@ -69,17 +53,7 @@ def _stop(number: int, frame: object) -> None:  # noqa: ARG001 (the signature of
     raise KeyboardInterrupt
 
 
-def _analyze(
-    console: Console,
-    folder: Path,
-    output: Path,
-    options: AnalysisOptions,
-    at_once: int | None,
-    memory_gib: float | None,
-    patterns: tuple[str, ...],
-    recursive: bool,
-    finished: list[str],
-) -> BatchSummary:
+def _analyze(console: Console, request: BatchRequest, finished: list[str]) -> BatchSummary:
     """Run the flow and show how it goes. finished: gets how many songs are done, if it is stopped."""
     from prefect.exceptions import TerminationSignal
 
@@ -87,9 +61,9 @@ def _analyze(
     from flows.folder_analysis.batch_run import watched_by
     from flows.folder_analysis.flow import analyze_folder
 
-    with BatchProgress(console, folder) as progress, watched_by(progress):
+    with BatchProgress(console, request.folder) as progress, watched_by(progress):
         try:
-            analyze_folder(folder, options, output.absolute(), at_once, memory_gib, patterns, recursive)
+            analyze_folder(**vars(request))
         except AllSongsFailed:
             pass  # each has been shown, and the table follows
         except (KeyboardInterrupt, TerminationSignal) as stop:

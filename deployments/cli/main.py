@@ -10,9 +10,22 @@ from typing import Annotated, Any
 
 import typer
 
+from deployments.cli.options import (
+    AtOnceOption,
+    BassRange,
+    EngineOption,
+    LanguageOption,
+    MaxBpm,
+    MelodyRange,
+    MinBpm,
+    QualityOption,
+    StemsOption,
+    StrictOption,
+    analysis_options,
+)
 from deployments.server.interpreter import end_soon
-from schemas.options import TEMPO_BOUNDS, AnalysisOptions, Quality
-from schemas.steps import WITH_ENGINES, Step
+from schemas.options import Quality
+from schemas.steps import WITH_ENGINES
 from tasks.common.errors import EngineUnknown, OptionInvalid, PerformiaError
 
 app = typer.Typer(
@@ -24,25 +37,16 @@ app = typer.Typer(
 models_app = typer.Typer(help="The models: which there are, where they come from, under which licence.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
-#: Options of every command that analyses songs.
-_Bpm = {"min": TEMPO_BOUNDS[0], "max": TEMPO_BOUNDS[1], "metavar": "BPM"}
-MinBpm = Annotated[float | None, typer.Option(help="Slowest tempo; a slower song is counted twice as fast. Default: 40.", **_Bpm)]
-MaxBpm = Annotated[float | None, typer.Option(help="Fastest tempo; a faster song is counted half as fast. Default: 240.", **_Bpm)]
-MelodyRange = Annotated[
-    str | None, typer.Option(metavar="LOW-HIGH", help="Notes of the melody, as names or MIDI numbers, such as E2-C6. Default: E2-E6.")
-]
-BassRange = Annotated[str | None, typer.Option(metavar="LOW-HIGH", help="Notes of the bass, such as E1-G3. Default: B0-C4.")]
-
 
 @app.command()
 def analyze(
     songs: Annotated[list[Path], typer.Argument(metavar="SONG...", help="Audio files.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets one folder a song.")] = Path("performia-out"),
-    quality: Annotated[Quality, typer.Option(help="How much time to spend.")] = Quality.balanced,
-    language: Annotated[str | None, typer.Option(help="Language of the lyrics, such as en. Detected if not given.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail if any step failed or fell back to a lesser engine.")] = False,
-    engine: Annotated[list[str] | None, typer.Option(metavar="STEP=NAME", help="Engine for a step, such as separation=spleeter.")] = None,
-    stems: Annotated[bool, typer.Option(help="Write the stems and the karaoke mix.")] = True,
+    quality: QualityOption = Quality.balanced,
+    language: LanguageOption = None,
+    strict: StrictOption = False,
+    engine: EngineOption = None,
+    stems: StemsOption = True,
     min_bpm: MinBpm = None,
     max_bpm: MaxBpm = None,
     melody_range: MelodyRange = None,
@@ -52,11 +56,11 @@ def analyze(
 ) -> None:
     """Analyse songs: write a Song Map and the stems of each."""
     _set_up_logging(debug)
-    options = _options(
+    options = analysis_options(
         quality=quality,
         language=language,
         strict=strict,
-        engines=_engines(engine or []),
+        engine=engine,
         stems=stems,
         min_bpm=min_bpm,
         max_bpm=max_bpm,
@@ -74,16 +78,16 @@ def analyze_folder(
     output: Annotated[Path, typer.Option("--output", "-o", help="Gets the songs' folders, in folders like those of DIR.")] = Path(
         "performia-out"
     ),
-    quality: Annotated[Quality, typer.Option(help="How much time to spend.")] = Quality.balanced,
-    language: Annotated[str | None, typer.Option(help="Language of the lyrics, such as en. Detected if not given.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="A song fails if any step failed or fell back to a lesser engine.")] = False,
-    engine: Annotated[list[str] | None, typer.Option(metavar="STEP=NAME", help="Engine for a step, such as separation=spleeter.")] = None,
-    stems: Annotated[bool, typer.Option(help="Write the stems and the karaoke mix.")] = True,
+    quality: QualityOption = Quality.balanced,
+    language: LanguageOption = None,
+    strict: StrictOption = False,
+    engine: EngineOption = None,
+    stems: StemsOption = True,
     min_bpm: MinBpm = None,
     max_bpm: MaxBpm = None,
     melody_range: MelodyRange = None,
     bass_range: BassRange = None,
-    at_once: Annotated[int | None, typer.Option(min=1, help="Songs at a time. Default: what the cores and the memory allow.")] = None,
+    at_once: AtOnceOption = None,
     memory: Annotated[float | None, typer.Option(min=0.1, metavar="GIB", help="Memory that the songs may take together.")] = None,
     pattern: Annotated[list[str] | None, typer.Option(help="Names of the files to take, such as *.flac. May be repeated.")] = None,
     recursive: Annotated[bool, typer.Option(help="Also take the songs in the folders below.")] = True,
@@ -92,11 +96,11 @@ def analyze_folder(
 ) -> None:
     """Analyse every song of a folder in one process. Started again, it goes on where it was stopped."""
     _set_up_logging(debug)
-    options = _options(
+    options = analysis_options(
         quality=quality,
         language=language,
         strict=strict,
-        engines=_engines(engine or []),
+        engine=engine,
         stems=stems,
         min_bpm=min_bpm,
         max_bpm=max_bpm,
@@ -104,20 +108,10 @@ def analyze_folder(
         bass_range=bass_range,
     )
     from deployments.cli.analyze_folder import analyze_folder_command
+    from flows.folder_analysis.request import BatchRequest
 
-    raise typer.Exit(
-        analyze_folder_command(
-            folder,
-            output,
-            options,
-            at_once=at_once,
-            memory_gib=memory,
-            patterns=tuple(pattern or ()),
-            recursive=recursive,
-            as_json=as_json,
-            debug=debug,
-        )
-    )
+    request = BatchRequest(folder, options, output.absolute(), at_once, memory, tuple(pattern or ()), recursive)
+    raise typer.Exit(analyze_folder_command(request, as_json=as_json, debug=debug))
 
 
 @app.command()
@@ -182,17 +176,15 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("performia-evaluation"),
     steps: Annotated[str, typer.Option(metavar="STEP,...", help="Only these steps.")] = "",
     songs: Annotated[str, typer.Option(metavar="NAME,...", help="Only songs with one of these in data set/name.")] = "",
-    engine: Annotated[
-        list[str] | None, typer.Option(metavar="STEP=NAME", help="Engine for a step, such as asr=faster-whisper:base.")
-    ] = None,
-    quality: Annotated[Quality, typer.Option(help="How much time to spend.")] = Quality.balanced,
-    at_once: Annotated[int | None, typer.Option(min=1, help="Songs at a time. Default: what the cores and the memory allow.")] = None,
+    engine: EngineOption = None,
+    quality: QualityOption = Quality.balanced,
+    at_once: AtOnceOption = None,
     baselines: Annotated[bool, typer.Option(help="Also score off-the-shelf parts.")] = True,
     against: Annotated[Path | None, typer.Option(metavar="RESULTS.json", help="An earlier run to compare with.")] = None,
 ) -> None:
     """Score the steps on annotated songs. Exit code 1 if something is worse than before, beyond noise."""
     _set_up_logging(False)
-    options = _options(quality=quality, engines=_engines(engine or []), stems=False)
+    options = analysis_options(quality=quality, engine=engine, stems=False)
     try:
         from deployments.cli.evaluate import EvaluateOptions
         from deployments.cli.evaluate import evaluate as score
@@ -271,45 +263,6 @@ def models_where(names: Annotated[list[str] | None, typer.Argument(metavar="[MOD
 
 def vars_of(problem: Any) -> dict[str, str]:
     return {"path": problem.json_path, "message": problem.message, "code": problem.code}
-
-
-def _options(**chosen: Any) -> AnalysisOptions:
-    """The options of a run. The ranges of notes come as text."""
-    from pydantic import ValidationError
-
-    from tasks.common.note_names import note_range
-    from tasks.common.planning import refuse_empty_ranges
-
-    for part in ("melody", "bass"):
-        text = chosen.pop(f"{part}_range", None)
-        if text is not None:
-            chosen[f"{part}_min_midi"], chosen[f"{part}_max_midi"] = note_range(text)
-    try:
-        options = AnalysisOptions(**chosen)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise OptionInvalid(f"{_flag(str(first['loc'][0]))}: {first['msg']}") from None
-    refuse_empty_ranges(options)
-    return options
-
-
-def _flag(field: str) -> str:
-    """The command's option that sets a field of the options."""
-    part, _, side = field.partition("_")
-    return f"--{part}-range" if side in ("min_midi", "max_midi") else f"--{field.replace('_', '-')}"
-
-
-def _engines(chosen: list[str]) -> dict[Step, str]:
-    from tasks.common.planning import candidates
-
-    engines: dict[Step, str] = {}
-    for item in chosen:
-        step, equals, name = item.partition("=")
-        if not equals or not name or step not in Step.__members__:
-            raise OptionInvalid(f"--engine {item}: not STEP=NAME", f"STEP is one of: {', '.join(Step)}")
-        candidates(Step(step), Quality.balanced, name)
-        engines[Step(step)] = name
-    return engines
 
 
 def _set_up_logging(debug: bool) -> None:

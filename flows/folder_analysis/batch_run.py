@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,15 +23,16 @@ from prefect.states import Cancelled, Completed
 from flows.folder_analysis.entries import failed_entry, map_entry, recipe_of, skipped_entry, summarize
 from flows.folder_analysis.manifest import Manifest
 from flows.folder_analysis.page import FolderArtifacts
+from flows.folder_analysis.request import BatchRequest
 from flows.folder_analysis.song_pool import in_parallel
 from flows.run.endings import refuse_if_strict
 from flows.run.unreachable import named
 from flows.song_analysis import STEP_TASKS, analyze_song
-from flows.song_files import SongFile, SongFolder, find_songs
+from flows.song_files import SongFile, SongFolder
 from schemas.batch import BatchSummary, SongEntry
 from schemas.options import AnalysisOptions
 from schemas.plan import AnalysisPlan
-from tasks.common.errors import AllSongsFailed, FolderHasNoSongs, StorageError
+from tasks.common.errors import AllSongsFailed, StorageError
 from tasks.common.memory import GIB, MemoryBudget, base_bytes, default_at_once, default_budget_bytes, return_free_memory, song_bytes
 from tasks.common.planning import make_plan
 from tasks.common.resources import import_torch
@@ -105,39 +106,27 @@ class BatchRun:
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def prepare(
-        cls,
-        folder: Path,
-        options: AnalysisOptions,
-        output_dir: Path | None,
-        at_once: int | None,
-        memory_budget_gib: float | None,
-        patterns: tuple[str, ...],
-        recursive: bool,
-    ) -> BatchRun:
+    def prepare(cls, request: BatchRequest) -> BatchRun:
         """Look for the songs and the manifest. Raises FolderError, and StorageError where the manifest cannot be written."""
-        refuse_outside(folder, get_settings())
-        folder = folder.absolute()
-        target = (output_dir or get_settings().songs_dir).absolute()
-        found = find_songs(folder, patterns, recursive, leave_out=(target,))
-        if not found.songs:
-            seen = f" ({len(found.skipped)} files could not be looked at)" if found.skipped else ""
-            raise FolderHasNoSongs(f"{folder} has no songs{seen}")
+        refuse_outside(request.folder, get_settings())
+        request = replace(request, folder=request.folder.absolute())
+        options, target = request.options, request.target
+        found = request.songs()
         plan = make_plan(options)
         refuse_if_strict(plan, options)
-        budget = int(memory_budget_gib * GIB) if memory_budget_gib else default_budget_bytes()
+        budget = int(request.memory_budget_gib * GIB) if request.memory_budget_gib else default_budget_bytes()
         base = base_bytes(plan)
         manifest = Manifest(target)
         manifest.write()
         return cls(
-            folder=folder,
+            folder=request.folder,
             options=options,
             output_dir=target,
             found=found,
             recipe=_recipe(options, plan),
             budget_bytes=budget,
             base_bytes=base,
-            at_once=at_once or default_at_once(budget, base),
+            at_once=request.at_once or default_at_once(budget, base),
             manifest=manifest,
             watcher=_watcher.get(BatchWatcher()),
         )

@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.folder_analysis.batch_run import BatchRun, end_state
+from flows.folder_analysis.request import BatchRequest
 from flows.run.hooks import LIFE, confine
 from flows.run.patience import patient_flow
 from schemas.batch import BatchSummary
@@ -49,7 +50,7 @@ def analyze_folder(
     Raises FolderNotFound, FolderIsFile, FolderUnreadable, FolderHasNoSongs; AllSongsFailed where no song could be analysed.
     """
     confine(folder, output_dir)
-    batch = BatchRun.prepare(folder, options, output_dir, at_once, memory_budget_gib, patterns, recursive)
+    batch = BatchRun.prepare(BatchRequest(folder, options, output_dir, at_once, memory_budget_gib, patterns, recursive))
     summary = batch.run()
     ended: BatchSummary = end_state(summary)
     return ended

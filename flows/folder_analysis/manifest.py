@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
 from pydantic import ValidationError
 
 from flows.song_files import SongFile
 from schemas.batch import SongEntry
 from tasks.common.errors import StorageError
+from tasks.common.locks import hold
 from tasks.common.storage.artifacts import atomic_write, sha256_file
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Manifest:
         started = time.monotonic()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / f".{JSON_NAME}.lock"):
+            with hold(self.folder / f".{JSON_NAME}.lock"):
                 self._read()
                 self._entries |= self._unwritten
                 ordered = [self._entries[file] for file in sorted(self._entries)]

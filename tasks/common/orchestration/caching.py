@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
-from filelock import FileLock, Timeout
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 from prefect.filesystems import WritableFileSystem
 from prefect.locking.protocol import LockManager
 from prefect.transactions import IsolationLevel
 
+from tasks.common.locks import Lock, is_held, try_to_hold
 from tasks.common.orchestration.keys import step_key
 from tasks.common.settings import get_settings, is_remote, local_path
 from tasks.common.storage.artifacts import ArtifactStore, audio_refs
 from tasks.common.storage.result_records import Records, result_of
 
 #: Open locks of this process, by path: {path: (lock, holder)}. A lock must outlive copies of the manager, which Prefect makes.
-_held: dict[Path, tuple[FileLock, str]] = {}
+_held: dict[Path, tuple[Lock, str]] = {}
 _held_guard = threading.Lock()
 
 _POLL_SEC = 0.05
@@ -46,7 +46,6 @@ class KernelLockManager(LockManager):
     def acquire_lock(self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None) -> bool:  # noqa: ARG002 (Prefect's)
         """See `LockManager`. `hold_timeout` is not needed: a lock ends with its process."""
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         deadline = None if acquire_timeout is None else time.monotonic() + acquire_timeout
         while True:
             with _held_guard:
@@ -54,12 +53,8 @@ class KernelLockManager(LockManager):
                 if mine is not None and mine[1] == holder:
                     return True
                 if mine is None:
-                    lock = FileLock(path, thread_local=False)
-                    try:
-                        lock.acquire(timeout=0)
-                    except Timeout:
-                        pass
-                    else:
+                    lock = try_to_hold(path)
+                    if lock is not None:
                         _held[path] = (lock, holder)
                         return True
             if deadline is not None and time.monotonic() >= deadline:
@@ -81,17 +76,7 @@ class KernelLockManager(LockManager):
     def is_locked(self, key: str) -> bool:
         path = self._path(key)
         with _held_guard:
-            if path in _held:
-                return True
-            if not path.exists():
-                return False
-            probe = FileLock(path, thread_local=False)
-            try:
-                probe.acquire(timeout=0)
-            except Timeout:
-                return True
-            probe.release()
-            return False
+            return path in _held or is_held(path)
 
     def is_lock_holder(self, key: str, holder: str) -> bool:
         with _held_guard:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from filelock import FileLock, Timeout
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -29,14 +28,15 @@ from prefect.client.schemas.objects import FlowRun, State, StateType, WorkerStat
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
-from tasks.common.orchestration.slots import free_dead_leases, is_left, slots_dir
+from tasks.common.locks import Lock, hold, is_held, is_left
+from tasks.common.orchestration.slots import free_dead_leases, slots_dir
 from tasks.common.settings import get_settings
 
 #: The flows of this project, by Prefect's name.
 FLOWS: Final = ("analyze-song", "analyze-folder", "watch-folder", "prune")
 _UNDER_WAY: Final = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
-_held: dict[str, FileLock] = {}
+_held: dict[str, Lock] = {}
 _guard = threading.Lock()
 
 
@@ -52,12 +52,9 @@ class DeadRun:
 def mark_running(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (Prefect: the signature of a hook)
     """Flow hook: the run lives as long as this process."""
     path = _file(str(flow_run.id))
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _guard:
         if path.name not in _held:
-            lock = FileLock(path, thread_local=False)
-            lock.acquire(timeout=1)
-            _held[path.name] = lock
+            _held[path.name] = hold(path, timeout_sec=1)
 
 
 def mark_ended(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (Prefect: the signature of a hook)
@@ -88,7 +85,7 @@ def reap_dead_runs(client: SyncPrefectClient | None = None, server_is_ours: bool
 def any_died_here() -> bool:
     """Whether a process of this machine died that had a run or a slot. Asks the kernel only, not the server."""
     runs = _file("").parent.glob("*.run")
-    return any(not _alive(path.stem) for path in runs) or any(is_left(path) for path in slots_dir().glob("*.lease"))
+    return any(map(is_left, [*runs, *slots_dir().glob("*.lease")]))
 
 
 def _file(run: str) -> Path:
@@ -97,19 +94,7 @@ def _file(run: str) -> Path:
 
 def _alive(run: str) -> bool:
     """Whether a process of this machine says that it runs this run."""
-    path = _file(run)
-    with _guard:
-        if path.name in _held:
-            return True
-    if not path.exists():
-        return False
-    probe = FileLock(path, thread_local=False)
-    try:
-        probe.acquire(timeout=0)
-    except Timeout:
-        return True
-    probe.release()
-    return False
+    return is_held(_file(run))
 
 
 def _reap_marked(client: SyncPrefectClient) -> Iterable[DeadRun]:

@@ -16,18 +16,18 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from filelock import FileLock, Timeout
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import MissingContextError
 from prefect.logging.loggers import get_logger, get_run_logger
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tasks.common.errors import ApiUnreachable
+from tasks.common.locks import Lock, hold, try_to_hold
 from tasks.common.settings import get_settings
 
 _LEASE_SEC: Final = 120.0
@@ -69,7 +69,7 @@ def slots(names: Sequence[str], waiting: Callable[[], None] = lambda: None) -> I
 class Lease:
     """Slots held at the server, and the locked file that says that their holder lives."""
 
-    def __init__(self, lease_id: str, path: Path, lock: FileLock):
+    def __init__(self, lease_id: str, path: Path, lock: Lock):
         self.id = lease_id
         self.path = path
         self.lock = lock
@@ -79,25 +79,14 @@ def slots_dir() -> Path:
     return get_settings().data_dir / "slots"
 
 
-def is_left(path: Path) -> bool:
-    """Whether nobody holds this lease's file any more."""
-    lock = FileLock(path, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return False
-    lock.release()
-    return True
-
-
 def free_dead_leases(client: SyncPrefectClient) -> int:
     """Give back the slots of processes of this machine that died. Returns of how many."""
     freed = 0
     for path in slots_dir().glob("*.lease"):
-        lock = FileLock(path, thread_local=False)
-        try:
-            lock.acquire(timeout=0)
-        except (Timeout, OSError):
+        lock = None
+        with suppress(OSError):
+            lock = try_to_hold(path)
+        if lock is None:
             continue
         try:
             client.release_concurrency_slots_with_lease(uuid.UUID(path.stem))
@@ -116,7 +105,7 @@ def _acquire(client: SyncPrefectClient, names: tuple[str, ...], waiting: Callabl
     folder.mkdir(parents=True, exist_ok=True)
     server = str(client.api_url)
     # First come, first served: only one thread of this machine asks for these slots at a time. It waits itself, and not the client too.
-    with FileLock(folder / f"{'+'.join(names)}.queue", thread_local=False), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
+    with hold(folder / f"{'+'.join(names)}.queue"), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
         refused = 0
         unreachable_since: float | None = None
         while True:
@@ -157,9 +146,7 @@ def _hold(response: dict[str, Any], names: tuple[str, ...], folder: Path) -> Lea
     if not found:
         return None
     path = folder / f"{response['lease_id']}.lease"
-    lock = FileLock(path, thread_local=False)
-    lock.acquire()
-    return Lease(response["lease_id"], path, lock)
+    return Lease(response["lease_id"], path, hold(path))
 
 
 def _release(client: SyncPrefectClient, lease: Lease) -> None:

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock
+from tasks.common.locks import hold
 
 #: The lock of a folder of stored files.
 GUARD: Final = ".last-use.lock"
@@ -21,7 +21,7 @@ def touch(path: Path, folder: Path) -> bool:
     """Count a file, somewhere below `folder`, as used now. False where there is no such file."""
     if not path.is_file():
         return False
-    with FileLock(folder / GUARD, thread_local=False):
+    with hold(folder / GUARD):
         try:
             os.utime(path)
         except FileNotFoundError:
@@ -31,7 +31,7 @@ def touch(path: Path, folder: Path) -> bool:
 
 def remove_unused(path: Path, folder: Path, before: float) -> bool:
     """Remove a file, somewhere below `folder`, unless it was used since `before` (seconds since the epoch). True if it was removed."""
-    with FileLock(folder / GUARD, thread_local=False):
+    with hold(folder / GUARD):
         try:
             if path.stat().st_mtime >= before:
                 return False

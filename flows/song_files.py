@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from schemas.song_folder import MAP_NAME, STEMS_FOLDER
 from tasks.common.errors import FolderIsFile, FolderNotFound, FolderUnreadable
 
 #: What ingest reads, by the usual endings.
@@ -23,9 +24,6 @@ AUDIO_SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a
 PARTIAL_ENDINGS: Final = (".part", ".partial", ".crdownload", ".download", ".filepart", ".opdownload", ".tmp", ".temp", "~")
 
 _WILDCARDS = frozenset("*?[]")
-#: What the packager writes: the stems beside a Song Map are no songs.
-_MAP_NAME = "song_map.json"
-_STEMS_FOLDER = "stems"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +119,14 @@ class _Walk:
 
     def _look_at(self, entries: os._ScandirIterator[str], before: str) -> None:
         found = sorted(entries, key=lambda entry: entry.name)
-        with_map = any(entry.name == _MAP_NAME for entry in found)
+        with_map = any(entry.name == MAP_NAME for entry in found)
         for entry in found:
             name = entry.name
             if name.startswith("."):
                 continue
             try:
                 if entry.is_dir():
-                    if self.recursive and not (with_map and name == _STEMS_FOLDER):
+                    if self.recursive and not (with_map and name == STEMS_FOLDER):
                         (self.linked if entry.is_symlink() else self.folders).append(before + name)
                 elif not is_partial(name) and self.is_song(name, before + name):
                     self._take(entry, before + name)

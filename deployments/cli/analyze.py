@@ -17,6 +17,7 @@ from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
 from flows.run.unreachable import leave_at_once, named
 from schemas.options import AnalysisOptions
+from schemas.song_folder import MAP_NAME
 from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import sweep_scratch
@@ -96,7 +97,7 @@ def _analyze_one(wanted: Path | HeadStart, output: Path, options: AnalysisOption
     folder = song_map.folder
     assert folder is not None
     print_summary(console, song_map, os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder))
-    return Outcome(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / "song_map.json"))
+    return Outcome(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / MAP_NAME))
 
 
 def _decoded(song: Path, flow: FlowLoader) -> HeadStart:

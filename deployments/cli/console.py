@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from schemas.song_folder import MAP_NAME, STEMS_FOLDER
 from schemas.song_map import SongMap
 from schemas.steps import STEPS
 from tasks.common.errors import PerformiaError
@@ -93,9 +94,9 @@ def print_summary(console: Console, song_map: SongMap, folder: str) -> None:
     cached = [step for _, step in song_map.steps if step.cached]
     if cached and len(cached) == sum(1 for _, step in song_map.steps if step.status not in ("skipped", "failed")):
         console.print("[bold]cache     [/] every step was answered from the cache", soft_wrap=True)
-    console.print(f"[bold]files     [/] {escape(folder)}/song_map.json", soft_wrap=True)
+    console.print(f"[bold]files     [/] {escape(folder)}/{MAP_NAME}", soft_wrap=True)
     if song_map.stems:
-        console.print(f"           {escape(folder)}/stems/", soft_wrap=True)
+        console.print(f"           {escape(folder)}/{STEMS_FOLDER}/", soft_wrap=True)
     for name, step in song_map.steps:
         if step.reasons:
             models = ", ".join(model.name for model in step.models)

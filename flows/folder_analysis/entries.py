@@ -6,17 +6,15 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
 
 from flows.song_files import SkippedFile, SongFile
 from schemas.batch import BatchSummary, SongEntry
 from schemas.options import AnalysisOptions
 from schemas.plan import AnalysisPlan
 from schemas.results import digest_of
+from schemas.song_folder import MAP_NAME
 from schemas.song_map import SongMap
 from tasks.common.errors import PerformiaError
-
-_MAP_NAME: Final = "song_map.json"
 
 
 def map_entry(song: SongFile, song_map: SongMap, folder: Path, seconds: float, recipe: str) -> SongEntry:
@@ -35,7 +33,7 @@ def map_entry(song: SongFile, song_map: SongMap, folder: Path, seconds: float, r
         title=song_map.title,
         key=_longest_key(song_map),
         bpm=song_map.tempo.bpm_global,
-        song_map=Path(os.path.relpath(song_map.folder / _MAP_NAME, folder)).as_posix(),
+        song_map=Path(os.path.relpath(song_map.folder / MAP_NAME, folder)).as_posix(),
         error_code=codes[0] if partial and codes else None,
         error=" | ".join(lacking) if partial else None,
         size=song.size,

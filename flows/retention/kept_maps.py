@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from schemas.song_folder import MAP_NAME
+
 logger = logging.getLogger(__name__)
 
-_MAP_NAME: Final = "song_map.json"
 _BLOCK_FRAMES: Final = 1 << 18
 
 
@@ -35,8 +36,8 @@ class KeptMaps:
         self._whole: dict[Path, str] = {}
         for folder in dict.fromkeys(path.resolve() for path in folders):
             for place, _, names in os.walk(folder):
-                if _MAP_NAME in names:
-                    self._take(Path(place, _MAP_NAME))
+                if MAP_NAME in names:
+                    self._take(Path(place, MAP_NAME))
 
     def need(self, sha256: str) -> bool:
         """Whether a kept map needs this artifact."""

@@ -16,12 +16,10 @@ import unicodedata
 from pathlib import Path
 from typing import Final
 
+from schemas.song_folder import INVALID_FOLDER, MAP_NAME, REPORT_NAME
 from tasks.common.errors import StorageError
 from tasks.common.storage.artifacts import remove_abandoned, unfinished_name
 
-MAP_NAME: Final = "song_map.json"
-INVALID_FOLDER: Final = "invalid"
-REPORT_NAME: Final = "report.json"
 _CLAIM: Final = ".writing-"
 #: File systems allow 255 bytes, encrypted ones 143; an id of 17 bytes may follow.
 _MAX_NAME_BYTES: Final = 120

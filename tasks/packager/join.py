@@ -11,17 +11,18 @@ from itertools import pairwise
 from schemas import results as r
 from schemas import song_map as m
 from schemas.options import AnalysisOptions
+from schemas.song_folder import stem_path
 from tasks.packager.outcomes import Outcomes, require, result_of, statuses_of, whole_characters
 from tasks.packager.times import Times
 
 
 def join_song_map(
-    outcomes: Outcomes, file_name: str, options: AnalysisOptions, flow_run: str, stems_folder: str | None, performia: str, created: str
+    outcomes: Outcomes, file_name: str, options: AnalysisOptions, flow_run: str, with_stems: bool, performia: str, created: str
 ) -> m.SongMap:
     """The Song Map of a run, as the steps would have it: nothing is checked here, for `validation` finds all problems, with their paths.
 
-    outcomes: of every step; one that is not in it did not run. stems_folder: where the stems lie relative to the map, or None
-    if they are not written. performia: the version. created: now, as ISO 8601 in UTC.
+    outcomes: of every step; one that is not in it did not run. with_stems: whether the stems are written beside the map.
+    performia: the version. created: now, as ISO 8601 in UTC.
     Raises ingest's own error, or RequiredStepFailed where another required step failed.
     """
     source, beats = require(outcomes)
@@ -68,7 +69,7 @@ def join_song_map(
         bars=bars_of(beats.beats, times),
         levels=_levels(structure, times),
         voice=_voice(lyrics, times),
-        stems=_stems(stems, stems_folder),
+        stems=_stems(stems, with_stems),
         stems_residual_db=round(stems.residual_db, 2) if stems else None,
         source=_source(source, name),
         steps=steps,
@@ -227,13 +228,13 @@ def _part_facts(part: r.Part | None) -> m.PartFacts | None:
     )
 
 
-def _stems(stems: r.StemSet | None, folder: str | None) -> tuple[m.Stem, ...]:
+def _stems(stems: r.StemSet | None, written: bool) -> tuple[m.Stem, ...]:
     if stems is None:
         return ()
     return tuple(
         m.Stem.model_construct(
             name=name,
-            path=f"{folder}/{name}.wav" if folder else None,
+            path=stem_path(name) if written else None,
             sha256=ref.sha256,
             sample_rate=ref.sample_rate,
             channels=ref.channels,

@@ -15,7 +15,7 @@ from tasks.common.step import StepContext
 from tasks.packager.join import join_song_map
 from tasks.packager.outcomes import Outcome, Outcomes, result_of
 from tasks.packager.validation import Problem, validate
-from tasks.packager.write import STEMS_FOLDER, write_report, write_song
+from tasks.packager.write import write_report, write_song
 
 __all__ = ["Outcome", "StepName", "package"]
 
@@ -30,7 +30,7 @@ def package(outcomes: Outcomes, file_name: str, out_dir: Path, options: Analysis
     """
     stems = result_of(outcomes.get("separation"), StemSet) if options.stems else None
     joined = join_song_map(
-        outcomes, file_name, options, ctx.flow_run, STEMS_FOLDER if stems else None, performia=_own_version(), created=_now()
+        outcomes, file_name, options, ctx.flow_run, with_stems=stems is not None, performia=_own_version(), created=_now()
     )
     document = joined.model_dump(mode="json", exclude_unset=True, warnings=False)
     problems = validate(document)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from schemas.song_folder import MAP_NAME, TIMELINE_NAME
 from schemas.song_map import SongMap
 
 _SHOWN_CHORDS: Final = 12
@@ -52,7 +53,7 @@ def summary_markdown(song_map: SongMap, folder: Path, uri: Callable[[Path], str]
         f"| {escape('; '.join((*step.reasons, *step.warnings)))} |"
         for name, step in song_map.steps
     ]
-    files = ["song_map.json", "timeline.svg", *(stem.path for stem in song_map.stems if stem.path)]
+    files = [MAP_NAME, TIMELINE_NAME, *(stem.path for stem in song_map.stems if stem.path)]
     parts = [
         [f"# {escape(song_map.title)}"],
         *([[f"![timeline]({picture})"]] if picture else []),

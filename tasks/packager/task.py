@@ -9,16 +9,15 @@ from prefect.artifacts import create_image_artifact, create_link_artifact, creat
 
 from schemas.options import AnalysisOptions
 from schemas.results import StepResult
+from schemas.song_folder import MAP_NAME, stem_path
 from schemas.song_map import SongMap
 from schemas.steps import StepName
 from tasks.common.orchestration.step_task import step
 from tasks.common.settings import get_settings
 from tasks.common.step import StepContext
 from tasks.packager import package as engine
-from tasks.packager.folder import MAP_NAME
 from tasks.packager.summary import data_url, summary_markdown, uri_of
 from tasks.packager.timeline import timeline_svg
-from tasks.packager.write import STEMS_FOLDER
 
 #: A step's result, the error it failed with, or None where it did not run.
 Ended = StepResult | BaseException | None
@@ -78,7 +77,7 @@ def _show_in_ui(song_map: SongMap) -> None:
         create_image_artifact(picture, key=f"timeline-{song_map.id}", description=f"Timeline of {song_map.title}")
         create_link_artifact(uri(folder / MAP_NAME), link_text="Song Map", key=f"song-map-{song_map.id}", description=song_map.title)
         if song_map.stems:
-            vocals = uri(folder / STEMS_FOLDER / "vocals.wav")
+            vocals = uri(folder / stem_path("vocals"))
             create_link_artifact(vocals, link_text="Vocals", key=f"stems-{song_map.id}", description=song_map.title)
     except Exception:
         logger.warning("could not create the artifacts", exc_info=True)

@@ -9,21 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from schemas.results import AudioRef, StemSet, StepResult
+from schemas.song_folder import INVALID_FOLDER, MAP_NAME, PROBLEMS_NAME, REPORT_NAME, TIMELINE_NAME, result_name, stem_path
 from schemas.song_map import SongMap
 from tasks.common.errors import StorageError
 from tasks.common.step import StepContext
 from tasks.common.storage.artifacts import atomic_write, copy_atomic
-from tasks.packager.folder import INVALID_FOLDER, MAP_NAME, REPORT_NAME, claim_folder, release_claim
+from tasks.packager.folder import claim_folder, release_claim
 from tasks.packager.join import stem_files
 from tasks.packager.outcomes import Outcomes, describe
 from tasks.packager.timeline import timeline_svg
 from tasks.packager.validation import Problem
-
-STEMS_FOLDER: Final = "stems"
-TIMELINE_NAME: Final = "timeline.svg"
 
 
 def write_song(song_map: SongMap, stems: StemSet | None, out_dir: Path, ctx: StepContext) -> Path:
@@ -52,10 +50,10 @@ def write_report(song_id: str, file_name: str, outcomes: Outcomes, problems: lis
         shutil.rmtree(folder, ignore_errors=True)
         for step, outcome in outcomes.items():
             if isinstance(outcome, StepResult):
-                atomic_write(folder / f"{step}.json", outcome.model_dump_json(indent=1).encode("utf-8"))
+                atomic_write(folder / result_name(step), outcome.model_dump_json(indent=1).encode("utf-8"))
         failed = {step: describe(outcome) for step, outcome in outcomes.items() if isinstance(outcome, BaseException)}
         report = {"id": song_id, "file_name": file_name, "problems": [asdict(problem) for problem in problems], "failed_steps": failed}
-        atomic_write(folder / "problems.txt", "".join(f"{problem}\n" for problem in problems).encode("utf-8", "replace"))
+        atomic_write(folder / PROBLEMS_NAME, "".join(f"{problem}\n" for problem in problems).encode("utf-8", "replace"))
         atomic_write(folder / REPORT_NAME, (json.dumps(report, indent=1) + "\n").encode("ascii"))
         release_claim(song_folder, song_id)
     return folder
@@ -67,7 +65,7 @@ def _write_stems(stems: StemSet, folder: Path, ctx: StepContext) -> None:
     written = _stems_of_map(folder / MAP_NAME)
 
     def write(name: str, ref: AudioRef) -> None:
-        target = folder / STEMS_FOLDER / f"{name}.wav"
+        target = folder / stem_path(name)
         source = ctx.store.path(ref)
         if written.get(name) != ref.sha256 or not _is_older(target, folder / MAP_NAME) or target.stat().st_size != source.stat().st_size:
             copy_atomic(source, target)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from schemas import song_folder
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("deployments", "flows", "tasks", "schemas")
 #: From the ground up. A module belongs to the first floor whose pattern fits its name.
@@ -93,6 +95,13 @@ def test_flows_compute_nothing() -> None:
 
 def test_locks_have_one_owner() -> None:
     assert [name for name in modules() if "filelock" in tops(name)] == ["tasks.common.locks"]
+
+
+def test_the_names_in_a_songs_folder_have_one_owner() -> None:
+    names = {value for value in vars(song_folder).values() if isinstance(value, str) and re.fullmatch(r"\w+\.(json|svg|txt)", value)}
+    assert len(names) >= 4
+    owners = {name for name, tree in modules().items() for node in ast.walk(tree) if isinstance(node, ast.Constant) and node.value in names}
+    assert owners == {song_folder.__name__}
 
 
 def test_no_import_is_hidden_in_a_string() -> None:

@@ -190,9 +190,9 @@ def outcomes() -> dict[StepName, Outcome]:
 def join(outcomes: dict[StepName, Outcome]) -> Callable[..., Any]:
     """Join the outcomes, some of them replaced: `join(asr=None)`."""
 
-    def joined(file_name: str = "song.mp3", stems_folder: str | None = "stems", **replaced: Any) -> Any:
+    def joined(file_name: str = "song.mp3", with_stems: bool = True, **replaced: Any) -> Any:
         options = AnalysisOptions(language="en", engines={"beats_key": "librosa"})
-        return join_song_map(outcomes | replaced, file_name, options, RUN, stems_folder, performia="0.1.0", created="2025-01-31T12:00:00Z")
+        return join_song_map(outcomes | replaced, file_name, options, RUN, with_stems, performia="0.1.0", created="2025-01-31T12:00:00Z")
 
     return joined
 

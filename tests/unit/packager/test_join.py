@@ -108,7 +108,7 @@ def test_file_names_with_undecodable_bytes_give_valid_text(join: Join) -> None:
 
 
 def test_stems_that_are_not_written_have_no_path(join: Join) -> None:
-    assert {stem.path for stem in join(stems_folder=None).stems} == {None}
+    assert {stem.path for stem in join(with_stems=False).stems} == {None}
     assert [stem.path for stem in join().stems][-1] == "stems/instrumental.wav"
 
 

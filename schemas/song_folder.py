@@ -1,0 +1,23 @@
+"""The names of the files in a song's folder: what the packager writes, and everybody else looks for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAP_NAME: Final = "song_map.json"
+TIMELINE_NAME: Final = "timeline.svg"
+STEMS_FOLDER: Final = "stems"
+#: In place of the map, where it would be invalid: what each step found, and what is wrong, for people and for programs.
+INVALID_FOLDER: Final = "invalid"
+PROBLEMS_NAME: Final = "problems.txt"
+REPORT_NAME: Final = "report.json"
+
+
+def stem_path(name: str) -> str:
+    """A stem's path in the song's folder."""
+    return f"{STEMS_FOLDER}/{name}.wav"
+
+
+def result_name(step: str) -> str:
+    """A step's result in the folder of an invalid map."""
+    return f"{step}.json"

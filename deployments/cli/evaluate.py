@@ -24,7 +24,8 @@ from tasks.common.errors import EvaluationDataNotFound, EvaluationDataUnusable, 
 from tasks.common.memory import MemoryBudget, base_bytes, default_at_once, default_budget_bytes, return_free_memory, song_bytes
 from tasks.common.planning import make_plan
 from tasks.common.settings import get_settings
-from tasks.common.storage.artifacts import ArtifactStore, atomic_write, discard_unfinished
+from tasks.common.storage.artifacts import ArtifactStore, discard_unfinished
+from tasks.common.storage.atomic import atomic_write
 from tasks.evaluation.annotations import AnnotatedSong
 from tasks.evaluation.datasets import load_songs
 from tasks.evaluation.report import change_table, document, markdown, number, read

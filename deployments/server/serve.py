@@ -33,7 +33,7 @@ from flows.run.hooks import SERVICE_PID
 from tasks.common.errors import AlreadyServing, FolderUnusable, PortTaken
 from tasks.common.locks import Lock, try_to_hold
 from tasks.common.settings import get_settings, reset_settings
-from tasks.common.storage.artifacts import atomic_write
+from tasks.common.storage.atomic import atomic_write
 
 PORT: Final = 4200
 _LOOK_AFTER_SEC: Final = 2.0

@@ -21,7 +21,8 @@ from flows.song_files import SongFile
 from schemas.batch import SongEntry
 from tasks.common.errors import StorageError
 from tasks.common.locks import hold
-from tasks.common.storage.artifacts import atomic_write, sha256_file
+from tasks.common.storage.artifacts import sha256_file
+from tasks.common.storage.atomic import atomic_write
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import shutil
 import time
-import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,7 +26,7 @@ from tasks.common.errors import (
     AudioTooShort,
     AudioTruncated,
 )
-from tasks.common.storage.artifacts import atomic_write
+from tasks.common.storage.atomic import atomic_write, move_atomic
 
 
 class End(StrEnum):
@@ -165,26 +163,11 @@ def _move(ledger: Ledger, inbox: Path, record: FileRecord, folder: str) -> Path 
         return None
     target = _free_name(inbox / folder / source.relative_to(inbox))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _rename(source, target)
+        move_atomic(source, target)
     except OSError:
         return None
     ledger.forget_files([record.path])
     return target
-
-
-def _rename(source: Path, target: Path) -> None:
-    """Move a file, also from or to another disk, and never show half of it."""
-    try:
-        os.rename(source, target)
-    except OSError:
-        staged = target.with_name(f".{uuid.uuid4().hex}.tmp")
-        try:
-            shutil.copy2(source, staged)
-            os.replace(staged, target)
-        finally:
-            staged.unlink(missing_ok=True)
-        source.unlink()
 
 
 def _free_name(path: Path) -> Path:

@@ -27,7 +27,8 @@ from schemas.results import Frozen
 from tasks.common.locks import is_held
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.settings import Settings, is_remote
-from tasks.common.storage.artifacts import audio_refs, is_alive
+from tasks.common.storage.artifacts import audio_refs
+from tasks.common.storage.atomic import is_alive
 
 Kind = Literal["run", "record", "audio", "copy", "scratch", "lock", "log"]
 #: In the order they go, with what they are called.

@@ -8,7 +8,8 @@ from pathlib import Path
 import librosa
 import numpy as np
 
-from tasks.common.storage.artifacts import atomic_write, sha256_file
+from tasks.common.storage.artifacts import sha256_file
+from tasks.common.storage.atomic import atomic_write
 from tasks.evaluation.annotations import PitchTrack
 
 _LOWEST_HZ = 27.5

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Part, SongSource, StemSet, Structure
 from schemas.steps import StepName
-from tasks.common.storage.artifacts import ArtifactStore, atomic_write
+from tasks.common.storage.artifacts import ArtifactStore
+from tasks.common.storage.atomic import atomic_write
 from tasks.evaluation import baselines
 from tasks.evaluation.annotations import AnnotatedSong, Annotations
 from tasks.evaluation.baselines import BASELINES, Material

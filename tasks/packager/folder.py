@@ -7,7 +7,6 @@ map that was invalid.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -18,7 +17,7 @@ from typing import Final
 
 from schemas.song_folder import INVALID_FOLDER, MAP_NAME, REPORT_NAME
 from tasks.common.errors import StorageError
-from tasks.common.storage.artifacts import remove_abandoned, unfinished_name
+from tasks.common.storage.atomic import put_folder, remove_abandoned, unfinished_name
 
 _CLAIM: Final = ".writing-"
 #: File systems allow 255 bytes, encrypted ones 143; an id of 17 bytes may follow.
@@ -94,13 +93,6 @@ def _claim(folder: Path, song_id: str) -> bool:
     prepared.mkdir()
     try:
         (prepared / f"{_CLAIM}{song_id}").touch()
-        if os.name == "nt" and folder.exists():
-            folder.rmdir()  # only POSIX renames onto an empty folder
-        os.rename(prepared, folder)
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            return False
-        raise
+        return put_folder(prepared, folder)
     finally:
         shutil.rmtree(prepared, ignore_errors=True)
-    return True

@@ -16,7 +16,7 @@ from schemas.song_folder import INVALID_FOLDER, MAP_NAME, PROBLEMS_NAME, REPORT_
 from schemas.song_map import SongMap
 from tasks.common.errors import StorageError
 from tasks.common.step import StepContext
-from tasks.common.storage.artifacts import atomic_write, copy_atomic
+from tasks.common.storage.atomic import atomic_write, copy_atomic
 from tasks.packager.folder import claim_folder, release_claim
 from tasks.packager.join import stem_files
 from tasks.packager.outcomes import Outcomes, describe

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 import queue
 import tempfile
 import warnings
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tasks.common.resources import cpu_has_bfloat16, threads
 from tasks.common.storage.artifacts import sha256_file
+from tasks.common.storage.atomic import put_folder
 
 if TYPE_CHECKING:
     import torch
@@ -87,11 +87,8 @@ def translation(network: torch.nn.Module, checkpoint: Path, folder: Path) -> Pat
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as place:
             _translate(network, Path(place) / "done" / "network.xml")
-            try:
-                os.rename(Path(place) / "done", file.parent)
-            except OSError:
-                if not file.exists():  # else another process was faster
-                    raise
+            if not put_folder(Path(place) / "done", file.parent) and not file.exists():  # else another process was faster
+                raise FileExistsError(f"{file.parent} is in the way of a translated network")
     return file
 
 

@@ -97,6 +97,17 @@ def test_locks_have_one_owner() -> None:
     assert [name for name in modules() if "filelock" in tops(name)] == ["tasks.common.locks"]
 
 
+def test_files_are_put_in_place_by_one_owner() -> None:
+    moving = {("os", "rename"), ("os", "replace"), ("os", "link"), ("shutil", "move"), ("shutil", "copy"), ("shutil", "copy2")}
+    found = {name for name, tree in modules().items() if moving & {named for node in ast.walk(tree) if (named := _attribute(node))}}
+    assert found == {"tasks.common.storage.atomic"}
+
+
+def _attribute(node: ast.AST) -> tuple[str, str] | None:
+    """("os", "rename") of `os.rename`."""
+    return (node.value.id, node.attr) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) else None
+
+
 def test_the_names_in_a_songs_folder_have_one_owner() -> None:
     names = {value for value in vars(song_folder).values() if isinstance(value, str) and re.fullmatch(r"\w+\.(json|svg|txt)", value)}
     assert len(names) >= 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from tasks.common.errors import ModelDownloadFailed
 from tasks.common.progress import Progress, silent
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import sha256_file
+from tasks.common.storage.atomic import move_atomic
 
 #: How long an answer of `hub_reachable` holds: about one run.
 _REMEMBER_SEC = 120.0
@@ -88,4 +88,4 @@ def download(url: str, target: Path, sha256: str | None = None, progress: Progre
     if sha256 and not digest.startswith(sha256):
         part.unlink()
         raise ModelDownloadFailed(f"{target.name} arrived damaged: its SHA-256 is {digest}, expected {sha256}")
-    os.replace(part, target)
+    move_atomic(part, target)

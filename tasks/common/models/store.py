@@ -30,7 +30,8 @@ from tasks.common.models.registry import MODELS, Model, ModelFile
 from tasks.common.models.wheels import Pieces
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.settings import get_settings
-from tasks.common.storage.artifacts import atomic_write, join_atomic, link_or_copy, sha256_file
+from tasks.common.storage.artifacts import sha256_file
+from tasks.common.storage.atomic import atomic_write, join_atomic, link_or_copy
 
 T = TypeVar("T")
 Origin = Literal["models_dir", "cache", "wheel"]

@@ -10,26 +10,23 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from schemas.results import AudioRef
 from tasks.common.errors import ArtifactMissing, StorageError
 from tasks.common.settings import get_settings, is_remote, local_path
+from tasks.common.storage.atomic import discard_files, is_alive, move_atomic, remove_abandoned, whole
 from tasks.common.storage.last_use import touch
 from tasks.common.storage.local_copies import LocalCopies
 from tasks.common.storage.remote import RemoteFiles
 
 #: Nothing younger is pruned, unless a person says so.
 _YOUNG_SEC = 24 * 3600.0
-
-#: A file still being written is younger than this.
-_ABANDONED_SEC = 3600.0
 
 
 def sha256_file(*parts: Path) -> str:
@@ -41,106 +38,11 @@ def sha256_file(*parts: Path) -> str:
     return digest.hexdigest()
 
 
-#: Files of this process that are not whole yet.
-_unfinished: set[Path] = set()
-
-
-@contextmanager
-def unfinished(target: Path) -> Iterator[Path]:
-    """A hidden name beside `target` to write to, and then to rename: nobody sees half a file. Removed at the end if it is still there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = unfinished_name(target)
-    _unfinished.add(temporary)
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-        _unfinished.discard(temporary)
-
-
-def unfinished_name(target: Path) -> Path:
-    """A hidden name beside `target` that says which process writes it: what a killed one left is told from what a living one writes."""
-    return target.with_name(f".{target.name}.{_host()}-{os.getpid()}-{uuid.uuid4().hex[:12]}.tmp")
-
-
 def discard_unfinished() -> None:
     """Remove everything that this process has not finished: for one that must end at once."""
-    for path in tuple(_unfinished):
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+    discard_files()
     for folder in get_settings().scratch_dir.glob(f"{os.getpid()}-*"):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_abandoned(folder: Path, pattern: str = ".*.tmp") -> None:
-    """Remove the unfinished files of processes of this machine that are gone; of other machines, those that nobody wrote to for an hour."""
-    for path in folder.glob(pattern):
-        host, _, rest = path.name.removesuffix(".tmp").rpartition(".")[2].partition("-")
-        pid = rest.partition("-")[0]
-        with suppress(OSError):
-            here = host == _host() and pid.isdigit()
-            if not is_alive(int(pid)) if here else time.time() - path.stat().st_mtime > _ABANDONED_SEC:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-
-
-def atomic_write(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees half of it, not even after a power cut: its content is on the disk before its name is."""
-    with unfinished(path) as temporary:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-
-
-def copy_atomic(source: Path, target: Path) -> None:
-    """Copy a file so that nobody ever sees half of it under its final name."""
-    with unfinished(target) as temporary:
-        _copy(source, temporary)
-        os.replace(temporary, target)
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name; where the two places are on different disks, or links are not allowed, a copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        copy_atomic(source, target)
-
-
-def join_atomic(parts: Sequence[Path], target: Path) -> None:
-    """Write a file that is made of several, one after the other. Like `atomic_write`, nobody ever sees half of it."""
-    with unfinished(target) as temporary:
-        with temporary.open("wb") as whole:
-            for part in parts:
-                with part.open("rb") as file:
-                    shutil.copyfileobj(file, whole, 1 << 20)
-            whole.flush()
-            os.fsync(whole.fileno())
-        os.replace(temporary, target)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file; file systems that can share its blocks until one of the two is written to (Btrfs, XFS) then use no further space."""
-    if hasattr(os, "copy_file_range"):  # Linux
-        with suppress(OSError), source.open("rb") as wanted, target.open("wb") as copy:
-            left = os.fstat(wanted.fileno()).st_size
-            while left and (copied := os.copy_file_range(wanted.fileno(), copy.fileno(), left)):
-                left -= copied
-            if not left:
-                return
-    shutil.copyfile(source, target)
-
-
-def _move_atomic(source: Path, target: Path) -> None:
-    """Move a file so that nobody ever sees half of it, even to another disk: only a rename within the target's own is atomic."""
-    with unfinished(target) as staged:
-        shutil.move(source, staged)
-        os.replace(staged, target)
 
 
 class ArtifactStore:
@@ -189,12 +91,12 @@ class ArtifactStore:
                 if not self._use(ref):
                     self._remote.upload(file, key)
                 # The next step of the song reads it, most likely on this machine.
-                _move_atomic(file, self._copies.path(key))
+                move_atomic(file, self._copies.path(key))
                 self._copies.trim()
             elif self._use(ref):
                 file.unlink()
             else:
-                _move_atomic(file, self._root / key)
+                move_atomic(file, self._root / key)
             return ref
         except OSError as error:
             raise StorageError(f"Could not store {file.name}: {error}") from error
@@ -223,11 +125,10 @@ class ArtifactStore:
         key = self.key(ref)
         local = self._copies.path(key)
         try:
-            with unfinished(local) as temporary:
+            with whole(local) as temporary:
                 self._remote.download(key, temporary)
                 if not _is_whole(temporary.stat().st_size, ref):
                     raise FileNotFoundError(key)
-                os.replace(temporary, local)
         except FileNotFoundError as error:
             raise ArtifactMissing(f"The artifact store lacks {key}") from error
         except OSError as error:
@@ -269,14 +170,3 @@ def sweep_scratch(scratch: Path | None = None) -> None:
         owner = path.name.split("-")[0]
         if owner.isdigit() and path.is_dir() and not is_alive(int(owner)):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

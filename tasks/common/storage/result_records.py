@@ -18,7 +18,8 @@ from typing import Any, Final
 from schemas import results
 from tasks.common.errors import StorageError
 from tasks.common.settings import is_remote, local_path
-from tasks.common.storage.artifacts import atomic_write, is_young
+from tasks.common.storage.artifacts import is_young
+from tasks.common.storage.atomic import atomic_write
 from tasks.common.storage.remote import RemoteFiles
 
 logger = logging.getLogger(__name__)

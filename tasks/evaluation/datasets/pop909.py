@@ -11,7 +11,6 @@ Rendered with FluidSynth and a General MIDI sound font (Debian: fluidsynth, flui
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from functools import partial
@@ -20,7 +19,7 @@ from pathlib import Path
 import mido
 
 from tasks.common.errors import EvaluationDataUnusable
-from tasks.common.storage.artifacts import unfinished
+from tasks.common.storage.atomic import whole
 from tasks.evaluation.annotations import AnnotatedSong, Annotations, Span, TrueNote
 from tasks.evaluation.datasets.reading import beats_and_positions, columns, spans, tempo_of
 
@@ -95,8 +94,7 @@ def _render(midi: Path, target: Path, tracks: tuple[str, ...] | None) -> Path:
     program = shutil.which("fluidsynth")
     if font is None or program is None:
         raise EvaluationDataUnusable("FluidSynth or its sound font is missing, so that POP909 cannot be rendered")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished(target) as sound:
+    with whole(target) as sound:
         notes = sound.with_suffix(".mid")
         try:
             _only(mido.MidiFile(midi), tracks).save(notes)
@@ -106,5 +104,4 @@ def _render(midi: Path, target: Path, tracks: tuple[str, ...] | None) -> Path:
             notes.unlink(missing_ok=True)
         if done.returncode or not sound.exists():
             raise EvaluationDataUnusable(f"FluidSynth cannot render {midi}: {done.stderr.strip()[-200:]}")
-        os.replace(sound, target)
     return target

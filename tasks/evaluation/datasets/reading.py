@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tasks.common.storage.artifacts import unfinished
+from tasks.common.storage.atomic import whole
 from tasks.evaluation.annotations import Span, TimedWord
 
 
@@ -63,8 +62,6 @@ def _mix(parts: tuple[Path, ...], target: Path) -> Path:
         total = np.zeros((max(len(sound) for sound, _ in sounds), 2), np.float32)
         for sound, _ in sounds:
             total[: len(sound)] += sound
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished(target) as temporary:
+        with whole(target) as temporary:
             soundfile.write(temporary, total, sounds[0][1], subtype="FLOAT", format="WAV")
-            os.replace(temporary, target)
     return target

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.common.resources import hardware
-from tasks.common.storage.artifacts import atomic_write
+from tasks.common.storage.atomic import atomic_write
 from tests.performance.bench.errors import BenchmarkFailed
 
 Document = dict[str, Any]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from schemas.steps import FINDING
-from tasks.common.storage.artifacts import atomic_write
+from tasks.common.storage.atomic import atomic_write
 from tests.performance.bench import samples
 from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.kernels import run_kernels

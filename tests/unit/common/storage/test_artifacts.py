@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import os
 import time
 from pathlib import Path
@@ -13,8 +14,8 @@ import pytest
 from schemas.results import AudioRef
 from tasks.common.audio import WavWriter, read_stereo
 from tasks.common.errors import ArtifactMissing, StorageError
-from tasks.common.storage import artifacts as storage
-from tasks.common.storage.artifacts import ArtifactStore, atomic_write, copy_atomic, sweep_scratch
+from tasks.common.storage import atomic
+from tasks.common.storage.artifacts import ArtifactStore, sweep_scratch
 from tasks.common.storage.remote import open_store
 
 SAMPLES = np.linspace(-0.5, 0.5, 2000, dtype=np.float32).reshape(2, 1000)
@@ -86,7 +87,7 @@ def test_what_is_not_there_is_a_named_error(store: ArtifactStore) -> None:
 
 def test_a_failing_disk_is_a_transient_named_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ArtifactStore(str(tmp_path / "store"), tmp_path / "scratch")
-    monkeypatch.setattr(storage.shutil, "move", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(atomic.os, "rename", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(StorageError, match="No space left on device") as caught:
         put(store)
     assert caught.value.transient
@@ -98,7 +99,8 @@ def test_a_move_to_another_disk_that_breaks_off_leaves_no_half_file(tmp_path: Pa
         target.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage.shutil, "move", break_off)
+    monkeypatch.setattr(atomic.os, "rename", lambda *args: (_ for _ in ()).throw(OSError(errno.EXDEV, "Another disk")))
+    monkeypatch.setattr(atomic.shutil, "copy2", break_off)
     with pytest.raises(StorageError):
         put(ArtifactStore(str(tmp_path / "store"), tmp_path / "scratch"))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -138,40 +140,6 @@ def test_scratch_that_cannot_be_made_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "scratch").touch()
     with pytest.raises(StorageError), ArtifactStore(str(tmp_path / "store"), tmp_path / "scratch").temporary_dir():
         pass
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "map.json"
-    atomic_write(path, b"old")
-    monkeypatch.setattr(storage.os, "replace", lambda *args: (_ for _ in ()).throw(OSError("broken")))
-    with pytest.raises(OSError, match="broken"):
-        atomic_write(path, b"new")
-    with pytest.raises(OSError, match="broken"):
-        copy_atomic(path, tmp_path / "copy.json")
-    assert path.read_bytes() == b"old"
-    assert [file.name for file in tmp_path.iterdir()] == ["map.json"]
-
-
-@pytest.mark.parametrize("kernel", ["whole", "in parts", "refuses", "stops", "has none"])
-def test_a_copy_is_whole_whatever_the_kernel_does(kernel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = bytes(range(256)) * 40
-    source = tmp_path / "source.wav"
-    source.write_bytes(content)
-
-    def in_parts(wanted: int, copy: int, count: int) -> int:
-        return os.write(copy, os.read(wanted, min(count, 1000)))
-
-    def refuses(wanted: int, copy: int, count: int) -> int:
-        os.write(copy, b"half")
-        raise OSError("other devices")
-
-    if kernel == "has none":
-        monkeypatch.delattr(storage.os, "copy_file_range", raising=False)
-    elif kernel != "whole":
-        stand_in = {"in parts": in_parts, "refuses": refuses, "stops": lambda *_: 0}[kernel]
-        monkeypatch.setattr(storage.os, "copy_file_range", stand_in, raising=False)
-    copy_atomic(source, tmp_path / "copy.wav")
-    assert (tmp_path / "copy.wav").read_bytes() == content
 
 
 def test_a_temporary_directory_goes_with_its_block_whatever_happens(tmp_path: Path) -> None:

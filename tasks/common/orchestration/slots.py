@@ -7,11 +7,15 @@ are taken before it, so a cached step would wait for nothing.
 Prefect frees the slot of a killed process when its lease ends, a minute or two later. Here every lease is also a locked file of this
 machine: the kernel unlocks it with the process, and whoever waits next gives the slot back at once. One process a machine asks the server
 at short intervals, the others queue behind it, so a free slot is taken within half a second.
+
+Each limit has a queue of its own, first come, first served. A step takes its slots one after the other, every step in the same order, so
+that no two wait for each other: `memory-heavy`, `gpu`, `cpu-heavy`. Who waits for the rarer one holds nothing that others could use.
 """
 
 from __future__ import annotations
 
 import contextvars
+import functools
 import threading
 import time
 import uuid
@@ -38,8 +42,8 @@ _LOOK_FOR_DEAD: Final = 5
 _GIVE_UP_SEC: Final = 120.0
 _ABSENT_SEC: Final = 30.0
 
-#: When a set of limits was last found absent, by server; it is not asked for again for a while.
-_absent: dict[tuple[str, ...], float] = {}
+#: When a limit was last found absent, by server; it is not asked for again for a while.
+_absent: dict[tuple[str, str], float] = {}
 #: Servers that did not answer for so long that nobody waits for them again, until they do.
 _given_up: set[str] = set()
 _warned: set[str] = set()
@@ -51,23 +55,26 @@ def slots(names: Sequence[str], waiting: Callable[[], None] = lambda: None) -> I
 
     waiting: called once if no slot is free at once. Raises ApiUnreachable if the server cannot be asked for two minutes.
     """
-    wanted = tuple(sorted(set(names)))
+    wanted = sorted(set(names), reverse=True)
+    waits = functools.cache(waiting)
     with ExitStack() as stack:
-        if wanted:
-            client = stack.enter_context(get_client(sync_client=True))
-            server = (str(client.api_url), *wanted)
-            if time.monotonic() - _absent.get(server, -_ABSENT_SEC) >= _ABSENT_SEC:
-                lease = _acquire(client, wanted, waiting)
-                if lease is None:
-                    _absent[server] = time.monotonic()
-                else:
-                    stack.callback(_release, client, lease)
-                    stack.enter_context(_renewed(lease))
+        client = stack.enter_context(get_client(sync_client=True)) if wanted else None
+        for name in wanted:
+            assert client is not None
+            limit = (str(client.api_url), name)
+            if time.monotonic() - _absent.get(limit, -_ABSENT_SEC) < _ABSENT_SEC:
+                continue
+            lease = _acquire(client, name, waits)
+            if lease is None:
+                _absent[limit] = time.monotonic()
+            else:
+                stack.callback(_release, client, lease)
+                stack.enter_context(_renewed(lease))
         yield
 
 
 class Lease:
-    """Slots held at the server, and the locked file that says that their holder lives."""
+    """A slot held at the server, and the locked file that says that their holder lives."""
 
     def __init__(self, lease_id: str, path: Path, lock: Lock):
         self.id = lease_id
@@ -99,20 +106,20 @@ def free_dead_leases(client: SyncPrefectClient) -> int:
     return freed
 
 
-def _acquire(client: SyncPrefectClient, names: tuple[str, ...], waiting: Callable[[], None]) -> Lease | None:
-    """The lease of one slot of each limit; None where the server has none of them."""
+def _acquire(client: SyncPrefectClient, name: str, waiting: Callable[[], None]) -> Lease | None:
+    """The lease of a slot of a limit; None where the server lacks the limit."""
     folder = slots_dir()
     folder.mkdir(parents=True, exist_ok=True)
     server = str(client.api_url)
-    # First come, first served: only one thread of this machine asks for these slots at a time. It waits itself, and not the client too.
-    with hold(folder / f"{'+'.join(names)}.queue"), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
+    # First come, first served: only one thread of this machine asks for a limit's slots at a time. It waits itself, and not the client too.
+    with hold(folder / f"{name}.queue"), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
         refused = 0
         unreachable_since: float | None = None
         while True:
             try:
-                response = client.increment_concurrency_slots_with_lease(list(names), 1, "concurrency", _LEASE_SEC)
+                response = client.increment_concurrency_slots_with_lease([name], 1, "concurrency", _LEASE_SEC)
                 _given_up.discard(server)
-                return _hold(response.json(), names, folder)
+                return _hold(response.json(), name, folder)
             except httpx.HTTPStatusError as error:
                 if error.response.status_code == httpx.codes.LOCKED:
                     unreachable_since = None
@@ -140,10 +147,9 @@ def _still_waiting(server: str, since: float | None, error: Exception) -> float:
     return since
 
 
-def _hold(response: dict[str, Any], names: tuple[str, ...], folder: Path) -> Lease | None:
-    found = {limit["name"] for limit in response["limits"]}
-    _warn_of_absent(set(names) - found)
-    if not found:
+def _hold(response: dict[str, Any], name: str, folder: Path) -> Lease | None:
+    if name not in {limit["name"] for limit in response["limits"]}:
+        _warn_of_absent(name)
         return None
     path = folder / f"{response['lease_id']}.lease"
     return Lease(response["lease_id"], path, hold(path))
@@ -182,11 +188,10 @@ def _renewed(lease: Lease) -> Iterator[None]:
         done.set()
 
 
-def _warn_of_absent(names: set[str]) -> None:
-    new = names - _warned
-    if new:
-        _warned.update(new)
-        _logger().warning("The server has no limit named %s: nothing is limited. `performia setup` makes it.", ", ".join(sorted(new)))
+def _warn_of_absent(name: str) -> None:
+    if name not in _warned:
+        _warned.add(name)
+        _logger().warning("The server has no limit named %s: nothing is limited. `performia setup` makes it.", name)
 
 
 def _logger() -> Any:

@@ -44,7 +44,7 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
     outcomes: list[Outcome] = []
     good: list[Path | HeadStart] = []
     flow = FlowLoader(options)
-    api = EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log")
+    api = EmbeddedApi.of_settings()
     for song in songs:
         try:
             refuse_early(song, get_settings())

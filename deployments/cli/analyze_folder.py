@@ -14,7 +14,6 @@ from flows.folder_analysis.request import BatchRequest
 from flows.run.unreachable import leave_at_once, named
 from schemas.batch import BatchSummary
 from tasks.common.errors import AllSongsFailed, ApiUnreachable, PerformiaError
-from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import discard_unfinished
 
 
@@ -26,7 +25,7 @@ def analyze_folder_command(request: BatchRequest, *, as_json: bool = False, debu
     finished: list[str] = []
     try:
         request.songs()  # before anything slow starts: a wrong folder is refused at once
-        with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log"):
+        with EmbeddedApi.of_settings():
             summary = _analyze(console, request, finished)
     except Exception as problem:
         error = named(problem)

@@ -60,7 +60,7 @@ def evaluate(options: EvaluateOptions, analysis: AnalysisOptions) -> int:
             raise EvaluationDataNotFound("No folder with annotated songs is named")
         songs = [song for song in load_songs(data, settings.data_dir / "evaluation" / "audio", options.songs) if _scored(song, options)]
         before = read(options.against or options.output / RESULTS_NAME)
-        with EmbeddedApi(settings.data_dir / "logs" / "prefect-api.log"):
+        with EmbeddedApi.of_settings():
             scores, unusable = _score_all(console, songs, options, analysis)
     except PerformiaError as error:
         print_error(console, error)

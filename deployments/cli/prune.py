@@ -34,7 +34,7 @@ def prune_now(
         console.print("Nobody is there to be asked. Say --yes to delete, or --dry-run to see what would go.")
         return 2
     try:
-        with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log"):
+        with EmbeddedApi.of_settings():
             if not (dry_run or sure):
                 foreseen = _run(console, days, True, outputs, keep_all_audio_of_maps)
                 show(Console(stderr=True, highlight=False), foreseen, list_files=False)

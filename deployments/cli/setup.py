@@ -7,13 +7,12 @@ import httpx
 from deployments.server.embedded_api import EmbeddedApi
 from tasks.common.errors import ApiUnreachable, OptionInvalid
 from tasks.common.resources import RESOURCE_TAGS
-from tasks.common.settings import get_settings
 
 
 def setup(chosen: list[str]) -> int:
     """Install, print every change, and return the exit code. Raises OptionInvalid, ApiUnreachable."""
     limits = _limits(chosen)
-    with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log") as api:
+    with EmbeddedApi.of_settings() as api:
         from prefect.client.orchestration import get_client
 
         from deployments.installation import install, make_watch_automation

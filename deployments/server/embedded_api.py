@@ -31,6 +31,7 @@ from flows.run.unreachable import refuse_unreachable
 from flows.run.watching import unwatched
 from tasks.common.errors import ApiNotStarted, PortTaken
 from tasks.common.locks import Lock, hold, try_to_hold
+from tasks.common.settings import get_settings
 
 #: A first start migrates a new database: 14 s here, 75 s seen on slow machines.
 _START_SEC = 120.0
@@ -45,7 +46,8 @@ _START_LOCK = ".performia-start.lock"
 
 
 class EmbeddedApi:
-    """with EmbeddedApi(log): flows run against a private API on loopback, unless the user configured one or `performia serve` runs one.
+    """with EmbeddedApi.of_settings(): flows run against a private API on loopback, unless the user configured one or `performia serve` runs
+    one.
 
     port: the port to listen on, for whoever knows it; if not given, any that is free, and whoever has not this object's password is
     refused. lasting: with the UI, the scheduler and all other services.
@@ -63,6 +65,11 @@ class EmbeddedApi:
         self._started_early_in: Path | None = None
         self._new_database: Path | None = None
         self._start_lock: Lock | None = None
+
+    @classmethod
+    def of_settings(cls, port: int | None = None, lasting: bool = False) -> EmbeddedApi:
+        """The API of a command, or a lasting one, with its log in the data directory."""
+        return cls(get_settings().data_dir / "logs" / ("prefect-server.log" if lasting else "prefect-api.log"), port, lasting)
 
     def begin(self) -> None:
         """Start the server now, if it looks as if one will be needed: before Prefect is imported, which takes as long as that. A new

@@ -82,7 +82,7 @@ def _serve(options: ServeOptions, console: Console) -> None:
         own_server = not _configured_api()
         if own_server:
             _refuse_taken_port(options.port)
-        api = stack.enter_context(EmbeddedApi(settings.data_dir / "logs" / "prefect-server.log", options.port, lasting=True))
+        api = stack.enter_context(EmbeddedApi.of_settings(options.port, lasting=True))
         _say_what_is_served(api.url)
         stack.callback(serving_file().unlink, missing_ok=True)
         os.environ["PREFECT_API_URL"] = api.url  # for the runs

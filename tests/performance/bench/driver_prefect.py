@@ -107,7 +107,7 @@ def main() -> int:
     arguments = parser.parse_args()
     engines = {Step(step): name for step, name in (pair.split("=", 1) for pair in arguments.engine)}
     quiet_prefect()
-    with EmbeddedApi(get_settings().data_dir / "logs" / "prefect-server.log", lasting=True):
+    with EmbeddedApi.of_settings(lasting=True):
         recorder = Recorder()
         recorder.install()
         options = AnalysisOptions(quality=arguments.quality, engines=engines)

@@ -33,8 +33,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     calls: list[tuple[Any, ...]] = []
 
     class NoApi:
-        def __init__(self, log: Path):
-            pass
+        @classmethod
+        def of_settings(cls) -> NoApi:
+            return cls()
 
         def __enter__(self) -> None:
             pass

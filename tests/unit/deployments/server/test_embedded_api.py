@@ -312,3 +312,9 @@ def test_a_command_says_in_one_line_that_the_server_did_not_start(command: str, 
     assert [line.split(":")[0] for line in lines] == ["API_NOT_STARTED"], done.stderr
     assert ("is not a database" if home.is_dir() else str(home)) in lines[0]
     assert "PREFECT_HOME" in lines[0]
+
+
+def test_the_log_of_a_commands_api_lies_in_the_data_directory(data_dir: Path) -> None:
+    api, lasting = EmbeddedApi.of_settings(), EmbeddedApi.of_settings(4200, lasting=True)
+    assert (api.log, api.port, api.lasting) == (data_dir / "logs" / "prefect-api.log", None, False)
+    assert (lasting.log, lasting.port, lasting.lasting) == (data_dir / "logs" / "prefect-server.log", 4200, True)

@@ -78,6 +78,7 @@ from deployments.cli import analyze as analyze_command
 from schemas.options import AnalysisOptions
 
 class Api(nullcontext):
+    of_settings = classmethod(lambda cls: cls())
     def begin(self): ...
 
 def analyze_song(*_):

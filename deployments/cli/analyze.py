@@ -63,6 +63,9 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
                 outcomes += [_analyze_one(song, output, options, console, debug) for song in good]
         else:
             api.abandon()
+    except PerformiaError as error:  # the API does not start
+        print_error(console, error)
+        outcomes += [Outcome(str(_path(song)), "failed", 0.0, code=error.code, error=str(error)) for song in good]
     except KeyboardInterrupt:
         # Native code in worker threads cannot be interrupted; what is finished is in the cache, and the API has been stopped in order.
         console.print("\nStopped. Finished steps are kept: the same command goes on from there.")
@@ -81,7 +84,7 @@ def _analyze_one(wanted: Path | HeadStart, output: Path, options: AnalysisOption
     """wanted: a song that was not refused, with its head start if it has one."""
     from flows.song_analysis import analyze_song
 
-    song = wanted.path if isinstance(wanted, HeadStart) else wanted
+    song = _path(wanted)
     started = time.monotonic()
     try:
         with SongProgress(console, song.name), (wanted if isinstance(wanted, HeadStart) else look_at(song)).handed_on():
@@ -98,6 +101,10 @@ def _analyze_one(wanted: Path | HeadStart, output: Path, options: AnalysisOption
     assert folder is not None
     print_summary(console, song_map, os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder))
     return Outcome(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / MAP_NAME))
+
+
+def _path(wanted: Path | HeadStart) -> Path:
+    return wanted.path if isinstance(wanted, HeadStart) else wanted
 
 
 def _decoded(song: Path, flow: FlowLoader) -> HeadStart:

@@ -19,7 +19,7 @@ from deployments.definitions import WORK_POOL
 from deployments.limits import make_limits
 from tasks.common.orchestration.client_settings import HEARTBEAT_SEC
 from tasks.common.settings import Settings, get_settings, is_remote, local_path
-from tasks.common.storage.remote import shown
+from tasks.common.shown_url import shown_url
 
 ZOMBIES: Final = "Performia: end runs whose process is gone"
 WATCH_AGAIN: Final = "Performia: watch the inbox again"
@@ -106,7 +106,9 @@ def make_storage_blocks(settings: Settings) -> list[str]:
     """Blocks that say where the audio and the step cache are, for other flows of the same server. They hold no credentials."""
     changes = []
     for name, url in (("performia-artifacts", settings.artifacts_url), ("performia-results", settings.results_url)):
-        block = RemoteFileSystem(basepath=shown(url)) if is_remote(url) else LocalFileSystem(basepath=str(Path(local_path(url)).absolute()))
+        block = (
+            RemoteFileSystem(basepath=shown_url(url)) if is_remote(url) else LocalFileSystem(basepath=str(Path(local_path(url)).absolute()))
+        )
         if _saved_basepath(type(block), name) != block.basepath:
             block.save(name, overwrite=True)
             changes.append(f"block {name}: {block.basepath}")

@@ -25,6 +25,7 @@ from tasks.common.placement import best_device, may_have_cuda
 from tasks.common.planning import make_plan
 from tasks.common.resources import available_cores, cpu_has_bfloat16, threads
 from tasks.common.settings import Settings
+from tasks.common.shown_url import shown_url
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -183,11 +184,11 @@ def check_artifact_store(settings: Settings) -> Finding:
     except FileNotFoundError:
         pass  # nothing has been stored yet
     except ImportError as error:
-        return Finding("artifact store", "problem", f"{_without_user(url)}: {error}", "Install what it names, such as `pip install s3fs`")
+        return Finding("artifact store", "problem", f"{shown_url(url)}: {error}", "Install what it names, such as `pip install s3fs`")
     except Exception as error:  # noqa: BLE001 (a store's client raises what it likes)
-        reason = f"{_without_user(url)} does not answer: {type(error).__name__}"
+        reason = f"{shown_url(url)} does not answer: {type(error).__name__}"
         return Finding("artifact store", "problem", reason, "Check the address, the network and the credentials")
-    return Finding("artifact store", "ok", _without_user(url))
+    return Finding("artifact store", "ok", shown_url(url))
 
 
 def check_cache(settings: Settings) -> Finding:
@@ -216,10 +217,3 @@ def machine_checks(settings: Settings) -> Iterator[tuple[str, object]]:
     yield "artifact store", lambda: check_artifact_store(settings)
     yield "cache", lambda: check_cache(settings)
     yield "models", lambda: check_models(settings)
-
-
-def _without_user(url: str) -> str:
-    """A URL without the name and password it may carry."""
-    scheme, _, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}".split("?")[0]

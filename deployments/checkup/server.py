@@ -14,6 +14,7 @@ import httpx
 
 from deployments.checkup.machine import Finding
 from tasks.common.resources import RESOURCE_TAGS
+from tasks.common.shown_url import shown_url
 
 _TIMEOUT_SEC: Final = 2.0
 #: Prune and the folder watch compare the server's times with this machine's.
@@ -206,15 +207,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def shown_url(url: str) -> str:
-    """A URL without the name and password that it may carry."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "PREFECT_API_URL"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def _inside(url: str) -> list[Finding]:

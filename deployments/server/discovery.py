@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.common.errors import ApiUnreachable
 from tasks.common.locks import is_held
 from tasks.common.settings import get_settings
+from tasks.common.shown_url import shown_url
 
 
 def serving_file() -> Path:
@@ -48,5 +49,6 @@ def refuse_without_password(url: str) -> None:
     with suppress(httpx.HTTPError):
         if httpx.get(f"{url}/admin/version", auth=(user, password) if secret else None, timeout=10).status_code == HTTPStatus.UNAUTHORIZED:
             raise ApiUnreachable(
-                f"The service at {url} wants a password", "Set PREFECT_API_AUTH_STRING to the server's PREFECT_SERVER_API_AUTH_STRING"
+                f"The service at {shown_url(url)} wants a password",
+                "Set PREFECT_API_AUTH_STRING to the server's PREFECT_SERVER_API_AUTH_STRING",
             )

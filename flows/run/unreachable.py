@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 from tasks.common.errors import ApiUnreachable
+from tasks.common.shown_url import shown_url
 
 
 def refuse_unreachable(url: str) -> None:
@@ -17,7 +18,7 @@ def refuse_unreachable(url: str) -> None:
     with get_client(sync_client=True) as client:
         problem = client.api_healthcheck()
     if isinstance(problem, httpx.TransportError):
-        raise ApiUnreachable(f"The Prefect server at {url} does not answer ({problem!r})") from problem
+        raise ApiUnreachable(f"The Prefect server at {shown_url(url)} does not answer ({problem!r})") from problem
 
 
 def named(error: Exception) -> Exception:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 from tasks.common.errors import StorageError
 from tasks.common.settings import get_settings
+from tasks.common.shown_url import shown_url
 from tasks.common.storage.last_use import modified
 
 _OBJECT_STORES: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oci", "oss", "memory"})
@@ -78,9 +78,11 @@ class RemoteFiles:
         except (FileNotFoundError, StorageError):
             raise
         except ImportError as error:
-            raise StorageError(f"{shown(self.url)} needs a package: {error}", "Install it; for S3: pip install 'performia[s3]'") from error
+            raise StorageError(
+                f"{shown_url(self.url)} needs a package: {error}", "Install it; for S3: pip install 'performia[s3]'"
+            ) from error
         except Exception as error:  # each store's library has its own
-            raise StorageError(f"{shown(self.url)}: {type(error).__name__}: {error} ({name})") from error
+            raise StorageError(f"{shown_url(self.url)}: {type(error).__name__}: {error} ({name})") from error
 
 
 def open_store(url: str) -> tuple[Any, str]:
@@ -90,12 +92,6 @@ def open_store(url: str) -> tuple[Any, str]:
     secret = get_settings().store_secret
     fs, _, paths = fsspec.get_fs_token_paths(url, storage_options=_options(secret) if secret else None)
     return fs, str(paths[0]).rstrip("/")
-
-
-def shown(url: str) -> str:
-    """A URL as it may be shown and logged: without user and password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def read_secrets_with(reader: Callable[[str], Any]) -> None:

@@ -68,6 +68,13 @@ def test_a_server_that_is_not_there_is_named() -> None:
         refuse_unreachable(NOBODY)
 
 
+def test_the_password_of_an_address_is_not_told() -> None:
+    url = "http://ann:secret@127.0.0.1:1/api"
+    with temporary_settings({PREFECT_API_URL: url}), pytest.raises(ApiUnreachable, match=r"at http://127\.0\.0\.1:1/api does") as caught:
+        refuse_unreachable(url)
+    assert "secret" not in str(caught.value)
+
+
 _GOES_AWAY = """
 import atexit, sys
 from contextlib import nullcontext

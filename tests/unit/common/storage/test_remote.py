@@ -1,4 +1,4 @@
-"""Where the credentials of a remote store come from."""
+"""Where the credentials of a remote store come from, and that they are shown nowhere."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from prefect.logging.loggers import get_logger, get_run_logger
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tasks.common.errors import ApiUnreachable
+from tasks.common.orchestration.prefect_private import take_slots
 from tasks.common.settings import get_settings
 
 _LEASE_SEC: Final = 120.0
@@ -121,9 +122,9 @@ def _acquire(client: SyncPrefectClient, names: tuple[str, ...], waiting: Callabl
         unreachable_since: float | None = None
         while True:
             try:
-                response = client.increment_concurrency_slots_with_lease(list(names), 1, "concurrency", _LEASE_SEC)
+                lease, found = take_slots(client, names, _LEASE_SEC)
                 _given_up.discard(server)
-                return _hold(response.json(), names, folder)
+                return _hold(lease, found, names, folder)
             except httpx.HTTPStatusError as error:
                 if error.response.status_code == httpx.codes.LOCKED:
                     unreachable_since = None
@@ -151,15 +152,14 @@ def _still_waiting(server: str, since: float | None, error: Exception) -> float:
     return since
 
 
-def _hold(response: dict[str, Any], names: tuple[str, ...], folder: Path) -> Lease | None:
-    found = {limit["name"] for limit in response["limits"]}
+def _hold(lease: str, found: set[str], names: tuple[str, ...], folder: Path) -> Lease | None:
     _warn_of_absent(set(names) - found)
     if not found:
         return None
-    path = folder / f"{response['lease_id']}.lease"
+    path = folder / f"{lease}.lease"
     lock = FileLock(path, thread_local=False)
     lock.acquire()
-    return Lease(response["lease_id"], path, lock)
+    return Lease(lease, path, lock)
 
 
 def _release(client: SyncPrefectClient, lease: Lease) -> None:

@@ -1,10 +1,12 @@
-"""The process that serves Prefect's API: `python -m deployments.server.api_process SOCKET PORT`.
+"""The process that serves Prefect's API: `python -m deployments.server.api_process SOCKET PORT lasting|private`.
 
-It inherits the socket; the port is for whoever reads a list of processes. It ends when its standard input closes.
+It inherits the socket; the port is for whoever reads a list of processes. It ends when its standard input closes. A private one, which a
+single command has, does without the UI and the services that work by the clock.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
 import itertools
 import os
@@ -17,6 +19,10 @@ from typing import Any, Final
 from deployments.server.busy_database import App, waiting_for_database
 from deployments.server.interpreter import end_soon
 
+#: What the command line says of the server.
+LASTING: Final = "lasting"
+PRIVATE: Final = "private"
+
 #: A migration of the database that is under way when the parent ends is finished first.
 _LAST_WORK_SEC: Final = 120.0
 _FULL_COLLECTION_SEC: Final = 20
@@ -24,7 +30,7 @@ _FULL_COLLECTION_SEC: Final = 20
 _LITTLE_GARBAGE: Final = 500
 
 
-def api() -> App:
+def api(private: bool = False) -> App:
     """Prefect's API behind a door, which waits where SQLite is busy with another writer."""
     from prefect.server.api.server import create_app
     from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS
@@ -36,7 +42,7 @@ def api() -> App:
         hosts=frozenset(name_of(host) for host in get_settings().allowed_hosts),
         origins=frozenset(origin.strip() for origin in PREFECT_SERVER_CORS_ALLOWED_ORIGINS.value().split(",")),
     )
-    return telling_why(guarded(waiting_for_database(create_app()), door))
+    return telling_why(guarded(waiting_for_database(create_app(ephemeral=private, final=private)), door))
 
 
 def telling_why(app: App) -> App:
@@ -53,14 +59,15 @@ def telling_why(app: App) -> App:
     return told
 
 
-def serve(listener: int) -> None:
+def serve(listener: int, private: bool) -> None:
     """Serve Prefect's API on a socket, given by its number, until standard input closes."""
     import uvicorn
 
-    from deployments.server.idle_server import QuietServer, poll_less
+    from deployments.server.idle_server import PACE, QuietServer
+    from tasks.common.orchestration.prefect_private import poll_less
 
-    poll_less()
-    config = uvicorn.Config(api, factory=True, log_level="error", timeout_graceful_shutdown=2)
+    poll_less(PACE)
+    config = uvicorn.Config(functools.partial(api, private), factory=True, log_level="error", timeout_graceful_shutdown=2)
     server = QuietServer(config)
 
     def stop_with_parent() -> None:
@@ -104,4 +111,4 @@ def _collect_garbage_apart() -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), private=sys.argv[3] == PRIVATE)

@@ -29,6 +29,8 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 def waiting_for_database(app: App, patience_sec: float = _PATIENCE_SEC) -> App:
     """The application, which tries a request again while the database refuses it, for up to `patience_sec`."""
 
+    from tasks.common.orchestration.prefect_private import is_database_busy
+
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
@@ -41,7 +43,7 @@ def waiting_for_database(app: App, patience_sec: float = _PATIENCE_SEC) -> App:
             try:
                 await app(dict(scope), attempt.receive, attempt.send)  # what routing writes into it is of one attempt
             except Exception as error:
-                if not (attempt.held and is_busy(error)):
+                if not (attempt.held and is_database_busy(error)):
                     await attempt.let_go()
                     raise
                 if monotonic() + pause < deadline:
@@ -53,15 +55,6 @@ def waiting_for_database(app: App, patience_sec: float = _PATIENCE_SEC) -> App:
             return
 
     return answer
-
-
-def is_busy(error: BaseException) -> bool:
-    """Whether this error of a request says no more than that the database has no time."""
-    from prefect.server.api.server import is_client_retryable_exception
-    from sqlalchemy.exc import OperationalError
-    from sqlalchemy.exc import TimeoutError as NoFreeConnection
-
-    return isinstance(error, NoFreeConnection) or (isinstance(error, OperationalError) and is_client_retryable_exception(error))
 
 
 class _Attempt:

@@ -173,7 +173,9 @@ class EmbeddedApi:
         if self._server is None:
             self._settings.close()
             return
-        _flush_events()
+        from tasks.common.orchestration.prefect_private import drain_queues
+
+        drain_queues()  # before the server goes, so that nothing complains about it later
         self._stop()
         self._settings.close()
 
@@ -208,19 +210,20 @@ class EmbeddedApi:
         # Listened on from here on, so that no other user of the machine takes the port before the server does, and hears the password.
         listener = socket.create_server(("127.0.0.1", self.port or 0), backlog=_BACKLOG)
         self.port = port = int(listener.getsockname()[1])
-        private = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+        kind = api_process.LASTING if self.lasting else api_process.PRIVATE
+        no_pages = {} if self.lasting else {"PREFECT_UI_ENABLED": "0"}
         # In the environment, which other users of the machine cannot read; a command line they can.
         password = {"PREFECT_SERVER_API_AUTH_STRING": self._password} if self._password else {}
         with listener, self.log.open("ab" if self.lasting else "wb") as log:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", api_process.__name__, str(listener.fileno()), str(port)],
+                [sys.executable, "-m", api_process.__name__, str(listener.fileno()), str(port), kind],
                 stdin=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
                 stdout=log,
                 stderr=log,
                 # Out of the terminal's process group: Ctrl-C is for the command, which then stops the server in order.
                 start_new_session=True,
-                env={**LASTING, **own_pages_only(port), **os.environ, **({} if self.lasting else private), **password},
+                env={**LASTING, **own_pages_only(port), **os.environ, **no_pages, **password},
             )
 
     def _until_ready(self) -> str:
@@ -265,12 +268,3 @@ def _is_healthy(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _flush_events() -> None:
-    """Send what is queued before the server goes, so that nothing complains about it later."""
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogWorker
-
-    APILogWorker.drain_all(timeout=5)
-    EventsWorker.drain_all(timeout=5)

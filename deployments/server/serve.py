@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextvars
 import json
-import logging
 import os
 import signal
 import threading
@@ -179,6 +178,8 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
     import anyio
     from prefect.runner import Runner
 
+    from tasks.common.orchestration.prefect_private import quiet_runner
+
     quiet_runner()
     stopping = threading.Event()
     context = contextvars.copy_context()  # which knows the API's address
@@ -199,16 +200,6 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
                 time.sleep(_RESTART_SEC)
     finally:
         stopping.set()
-
-
-def quiet_runner() -> None:
-    """What Prefect's runner says of other things than its own health is not for a person at the terminal.
-
-    That a run failed it says itself (`flows.run.hooks.failed`), that its process died says the look-after; and a stray request at a port
-    that only runs know is refused in silence.
-    """
-    for name in ("prefect.runner.flow_run_executor", "prefect.runner.control_channel"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 async def _serve_once(runner: Any, served: list[Any]) -> None:

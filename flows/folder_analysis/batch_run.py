@@ -16,8 +16,7 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext, SyncClientContext
-from prefect.results import default_cache
+from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed
 
 from flows.folder_analysis.entries import failed_entry, map_entry, recipe_of, skipped_entry, summarize
@@ -34,6 +33,7 @@ from schemas.options import AnalysisOptions
 from schemas.plan import AnalysisPlan
 from tasks.common.errors import AllSongsFailed, StorageError
 from tasks.common.memory import GIB, MemoryBudget, base_bytes, default_at_once, default_budget_bytes, return_free_memory, song_bytes
+from tasks.common.orchestration.prefect_private import apart
 from tasks.common.planning import make_plan
 from tasks.common.resources import import_torch
 from tasks.common.settings import get_settings
@@ -80,8 +80,8 @@ def watched_by(watcher: BatchWatcher) -> Iterator[None]:
 def one_song(name: str, analyse: Callable[[], SongEntry]) -> SongEntry:  # noqa: ARG001 (Prefect: the template of the run's name reads it)
     """One song of a batch, as a task of the folder's run.
 
-    Within a task, the song's own run gets an identity of its own. Prefect else knows it by its place in the order of starting, and would
-    take it for another song's when a folder's run is run again.
+    Within a task, the song's own run gets an identity of its own (PrefectHQ/prefect#22286). Prefect else knows it by its place in the order
+    of starting, and would take it for another song's when a folder's run is run again.
     """
     return analyse()
 
@@ -176,8 +176,10 @@ class BatchRun:
     def _analyse(self, song: SongFile) -> SongEntry:
         """Run the analysis of one song; it may fail in any way. Called in the song's thread."""
         started = time.monotonic()
+        run = FlowRunContext.get()
+        assert run is not None
         try:
-            with _of_its_own():
+            with apart(run):
                 entry = one_song(song.path.name, lambda: self._map(song, started))
         except Exception as error:
             logger.info("%s failed", song.path, exc_info=True)
@@ -229,20 +231,6 @@ class BatchRun:
             memory_budget_gib=round(self.budget_bytes / GIB, 2),
         )
         return summarize(start, self.entries, self.kept, seconds)
-
-
-@contextmanager
-def _of_its_own() -> Iterator[None]:
-    """A connection and a memory of results for one song.
-
-    What happens to one song's connection does not happen to the others'. And Prefect keeps the last thousand results of a run and of the
-    runs below it in memory: a megabyte and more a song.
-    """
-    run = FlowRunContext.get()
-    assert run is not None
-    store = run.result_store.model_copy(update={"cache": default_cache()})
-    with SyncClientContext(), run.model_copy(update={"result_store": store}):
-        yield
 
 
 def end_state(summary: BatchSummary) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import signal
@@ -18,6 +17,7 @@ from flows.run.live_progress import LiveProgress
 from flows.run.watching import is_watched
 from tasks.common.confinement import refuse_input, refuse_output
 from tasks.common.orchestration import liveness
+from tasks.common.orchestration.prefect_private import quiet_console, without_preamble
 from tasks.common.orchestration.time_limit import end_hanging_runs_with
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import discard_unfinished
@@ -51,7 +51,7 @@ def started(flow: Any, flow_run: Any, state: Any) -> None:
         _live_progress[run] = LiveProgress(run, flow_run.name)
         _live_progress[run].start()
     if is_served():
-        _leave_tracebacks_to_the_ui()
+        quiet_console()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _end_now)
         end_hanging_runs_with(_end_process)
@@ -73,16 +73,8 @@ def failed(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (Prefe
 
 def failure_line(name: str, message: str) -> str:
     """What happened to which run, and what to do, on one line."""
-    reason = re.sub(r"^Flow run encountered an exception: (\w+: (?=[A-Z]+_))?", "", message)
+    reason = re.sub(r"^\w+: (?=[A-Z]+_)", "", without_preamble(message))
     return " ".join(f"{name}: {reason or 'failed'}".split())
-
-
-def _leave_tracebacks_to_the_ui() -> None:
-    from prefect.logging.handlers import PrefectConsoleHandler
-
-    loggers = [logging.root, *(found for found in logging.root.manager.loggerDict.values() if isinstance(found, logging.Logger))]
-    for handler in (handler for found in loggers for handler in found.handlers if isinstance(handler, PrefectConsoleHandler)):
-        handler.setLevel(logging.CRITICAL)
 
 
 def end_with_service() -> None:

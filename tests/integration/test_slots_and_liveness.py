@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling, Crashed, Pending, Running
@@ -219,6 +219,26 @@ def test_a_run_that_never_started_is_ended_after_a_while(client: SyncPrefectClie
     assert get_settings().pending_limit_sec == 0.01
     time.sleep(0.05)
     assert str(run.id) in {dead.id for dead in reap_dead_runs()}
+
+
+def test_a_run_that_a_worker_may_be_about_to_start_is_left(client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that pulls an image keeps its run pending for minutes."""
+    pool = client.create_work_pool(WorkPoolCreate(name=f"pool-{uuid.uuid4().hex[:8]}", type="docker"))
+    worker = {"work_pool_name": pool.name, "name": "pulls-an-image"}
+    deployment = client.create_deployment(client.create_flow(a_flow), "in-a-container", work_pool_name=pool.name)
+    run = client.create_flow_run_from_deployment(deployment)
+    client.set_flow_run_state(run.id, Pending(), force=True)
+    monkeypatch.setenv("PERFORMIA_PENDING_LIMIT_SEC", "0.01")
+    reset_settings()
+    try:
+        client.send_worker_heartbeat(pool.name, worker["name"])
+        time.sleep(0.05)
+        assert str(run.id) not in {dead.id for dead in reap_dead_runs()}
+        client.request("DELETE", "/work_pools/{work_pool_name}/workers/{name}", path_params=worker)
+        assert str(run.id) in {dead.id for dead in reap_dead_runs()}
+    finally:
+        client.delete_deployment(deployment)
+        client.delete_work_pool(pool.name)
 
 
 def test_on_a_server_of_our_own_no_run_is_under_way_that_nobody_runs(client: SyncPrefectClient) -> None:

@@ -29,6 +29,10 @@ FLOORS = (
 #: Rooms of `tasks` that are no step; all others know nothing of each other.
 ABOVE_STEPS = ("common", "evaluation")
 MAY_IMPORT_PREFECT = re.compile(r"deployments\b|flows\b|tasks\.\w+\.task$|tasks\.common\.orchestration\b")
+#: The one module that uses what Prefect does not name or document.
+PREFECT_PRIVATE = "tasks.common.orchestration.prefect_private"
+#: What has a name without an underscore there, and no documentation. Of Prefect's server, only how it is made has.
+UNDOCUMENTED = {"default_cache", "drain_all", "PrefectConsoleHandler", "increment_concurrency_slots_with_lease"}
 #: The entry points of the deployments, which Prefect is given as text.
 MAY_NAME_MODULES = ("deployments.definitions",)
 
@@ -86,6 +90,36 @@ def test_a_step_knows_no_other() -> None:
 
 def test_prefect_is_imported_only_where_steps_are_run() -> None:
     assert [name for name in modules() if "prefect" in tops(name) and not MAY_IMPORT_PREFECT.match(name)] == []
+
+
+def private_in_prefect(name: str) -> Iterator[str]:
+    """What a module uses of Prefect, or of its server's queue, that is private or undocumented."""
+    for node in ast.walk(modules()[name]):
+        if isinstance(node, ast.Import):
+            wholes = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            wholes = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Attribute):
+            wholes = [f"prefect.{node.attr}"] if node.attr == "__var__" or node.attr in UNDOCUMENTED else []
+        else:
+            wholes = [f"prefect.{node.value}"] if isinstance(node, ast.Constant) and str(node.value).startswith("PREFECT__") else []
+        for whole in wholes:
+            top, *parts = whole.split(".")
+            theirs = top.startswith("prefect") and any(part.startswith(("_", "PREFECT__")) or part in UNDOCUMENTED for part in parts)
+            server = parts[:1] == ["server"] and top == "prefect" and parts[-1] != "create_app"
+            if theirs or server or top in ("docket", "burner_redis"):
+                yield whole
+
+
+def test_what_is_private_in_prefect_is_used_in_one_module() -> None:
+    assert [(name, use) for name in modules() if name != PREFECT_PRIVATE for use in private_in_prefect(name)] == []
+    assert {"prefect.__var__", "docket.Worker", "prefect.drain_all"} <= set(private_in_prefect(PREFECT_PRIVATE))
+
+
+def test_no_other_module_is_excused_for_what_is_private_in_prefect() -> None:
+    excused = re.compile(r"noqa: [^(\n]*SLF001[^(\n]*\(Prefect")
+    sources = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    assert [path for path in sources if excused.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_flows_compute_nothing() -> None:
@@ -162,3 +196,14 @@ def test_the_rules_see_what_they_forbid(monkeypatch: pytest.MonkeyPatch) -> None
         > floor("tasks.common.audio")
     )
     assert not MAY_IMPORT_PREFECT.match("tasks.chords.made_up")
+    for private in (
+        "from prefect._internal.concurrency import services",
+        "from prefect.runner import _observers",
+        "from prefect.results import default_cache",
+        "from prefect.server.events import triggers",
+        "from docket import Worker",
+        "TaskRunContext.__var__.set(None)",
+        "environment = {'PREFECT__SERVER_FINAL': '1'}",
+    ):
+        monkeypatch.setitem(modules(), "tasks.chords.made_up", ast.parse(private))
+        assert list(private_in_prefect("tasks.chords.made_up")), private

@@ -16,12 +16,12 @@ from typing import Any
 import anyio.to_thread
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
-from prefect.filesystems import WritableFileSystem
 from prefect.locking.protocol import LockManager
 from prefect.transactions import IsolationLevel
 
 from tasks.common.locks import Lock, is_held, try_to_hold
 from tasks.common.orchestration.keys import step_key
+from tasks.common.orchestration.prefect_private import UnsavedStorage
 from tasks.common.settings import get_settings, is_remote, local_path
 from tasks.common.storage.artifacts import ArtifactStore, audio_refs
 from tasks.common.storage.result_records import Records, result_of
@@ -113,7 +113,7 @@ class StepCache(CachePolicy):
         return step_key(self.step, self.version, inputs)
 
 
-class RecordStorage(WritableFileSystem):
+class RecordStorage(UnsavedStorage):
     """Prefect's door to the records: JSON of our own types goes in and out, and nothing else.
 
     It is not saved as a block at the server: it holds nothing but a URL, which every process knows from its settings.
@@ -123,8 +123,7 @@ class RecordStorage(WritableFileSystem):
 
     url: str
 
-    def _resolve_path(self, path: str) -> str:
-        """How Prefect shows where a record is: the whole path."""
+    def where(self, path: str) -> str:
         return f"{self.url.rstrip('/')}/{path}" if is_remote(self.url) else str(Path(local_path(self.url)) / path)
 
     def read_path(self, path: str, _sync: bool = True) -> bytes:  # type: ignore[override]

@@ -1,8 +1,12 @@
 """Which runs live: each holds a locked file while it runs, and the kernel unlocks it with the process.
 
-Prefect learns late or never that a process was killed: the run stays `Running`. Whoever looks after the runs of this machine (the folder
-watch, `performia serve`) calls `reap_dead_runs`, which ends such runs at the server. Runs of other machines are left to the automation that
-`performia setup` makes, which waits for their heartbeats.
+Prefect learns late or never that a process was killed: the run stays `Running`. There are two ways to know it, and no third. On this
+machine the kernel says so: whoever looks after its runs (the folder watch, `performia serve`) calls `reap_dead_runs`, which ends those
+whose file is unlocked; the leases of slots are known to be left in the same way. On other machines Prefect's heartbeat says so: of a run,
+to the automation that `performia setup` makes; of a worker, to the server.
+
+A run that has not begun has neither. It is ended where nobody can be about to begin it: at once on a server that has just been started,
+which nobody has asked yet, else after `pending_limit_sec` if no worker of its pool is alive.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from tasks.common.orchestration.slots import free_dead_leases, slots_dir
 from tasks.common.settings import get_settings
 
 #: The flows of this project, by Prefect's name.
-FLOWS: Final = ("analyze-song", "analyze-folder", "watch-folder", "prune")
+FLOWS: Final = ("analyze-song", "analyze-folder", "evaluate-song", "watch-folder", "prune")
 _UNDER_WAY: Final = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 _held: dict[str, Lock] = {}

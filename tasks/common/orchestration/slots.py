@@ -32,6 +32,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tasks.common.errors import ApiUnreachable
 from tasks.common.locks import Lock, hold, try_to_hold
+from tasks.common.orchestration.prefect_private import take_slots
 from tasks.common.settings import get_settings
 
 _LEASE_SEC: Final = 120.0
@@ -117,9 +118,9 @@ def _acquire(client: SyncPrefectClient, name: str, waiting: Callable[[], None]) 
         unreachable_since: float | None = None
         while True:
             try:
-                response = client.increment_concurrency_slots_with_lease([name], 1, "concurrency", _LEASE_SEC)
+                lease, found = take_slots(client, (name,), _LEASE_SEC)
                 _given_up.discard(server)
-                return _hold(response.json(), name, folder)
+                return _hold(lease, found, name, folder)
             except httpx.HTTPStatusError as error:
                 if error.response.status_code == httpx.codes.LOCKED:
                     unreachable_since = None
@@ -147,12 +148,12 @@ def _still_waiting(server: str, since: float | None, error: Exception) -> float:
     return since
 
 
-def _hold(response: dict[str, Any], name: str, folder: Path) -> Lease | None:
-    if name not in {limit["name"] for limit in response["limits"]}:
+def _hold(lease: str, found: set[str], name: str, folder: Path) -> Lease | None:
+    if name not in found:
         _warn_of_absent(name)
         return None
-    path = folder / f"{response['lease_id']}.lease"
-    return Lease(response["lease_id"], path, hold(path))
+    path = folder / f"{lease}.lease"
+    return Lease(lease, path, hold(path))
 
 
 def _release(client: SyncPrefectClient, lease: Lease) -> None:

@@ -13,24 +13,23 @@ the server for a slot of every tag before it looks into the cache, where nothing
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from prefect import Task, allow_failure
+from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import FlowRunContext, TaskRunContext
+from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
-from prefect.utilities.annotations import opaque, quote
+from prefect.utilities.annotations import quote
 
 from schemas.steps import StepName
 from tasks.common.errors import PerformiaError
 from tasks.common.orchestration.caching import RecordStorage, StepCache
+from tasks.common.orchestration.prefect_private import AllowFailure, Whole, travelling, with_unsaved_storage
 from tasks.common.orchestration.running import announce, running
 from tasks.common.settings import get_settings
 
@@ -94,7 +93,7 @@ class StepTask(Task[..., Any]):
         inputs = tuple(_whole(value) for value in inputs)
         if _in_this_process(context):
             return Task.submit(bound, *inputs)
-        with _travelling(context):
+        with travelling(context):
             return Task.submit(bound, *inputs)
 
     def join(self, found: Mapping[StepName, Any], **inputs: Any) -> Any:
@@ -108,12 +107,10 @@ class StepTask(Task[..., Any]):
         return self(**results, **inputs, wait_for=[optional(future) for future in found.values()])
 
     def _with_storage(self) -> StepTask:
-        """The task with its results in Performia's own cache. Prefect wants a block that is saved at the server, and takes any."""
+        """The task with its results in Performia's own cache."""
         if self.code_version is None:
             return self
-        bound = copy.copy(self)
-        bound.result_storage = RecordStorage(url=get_settings().results_url)
-        return bound
+        return with_unsaved_storage(self, RecordStorage(url=get_settings().results_url))
 
 
 def step(
@@ -159,7 +156,7 @@ def is_transient(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> 
 def optional(future: Any) -> Any:
     """An input that a step can do without: it gets None where the step that makes it failed."""
     # While Prefect draws the graph there are no futures, and the annotation would hide the edge.
-    return _AllowFailure(future) if isinstance(future, PrefectFuture | State) else future
+    return AllowFailure(future) if isinstance(future, PrefectFuture | State) else future
 
 
 def outcome_of(ended: Any) -> Any:
@@ -177,40 +174,6 @@ def _in_this_process(context: FlowRunContext) -> bool:
     return isinstance(context.task_runner, ThreadPoolTaskRunner)
 
 
-@contextmanager
-def _travelling(context: FlowRunContext) -> Iterator[None]:
-    """The context of a run as its steps' workers get it: without what only this process uses, and what cannot be pickled.
-
-    That is the flow's hooks, and the task, if any, that the run is part of (a batch's).
-    """
-    bare = copy.copy(context.flow)
-    for name in [name for name in vars(bare) if name.startswith("on_") and name.endswith("_hooks")]:
-        setattr(bare, name, [])
-    outer = TaskRunContext.__var__.set(None)  # type: ignore[arg-type]
-    try:
-        with context.model_copy(update={"flow": bare}):
-            yield
-    finally:
-        TaskRunContext.__var__.reset(outer)
-
-
 def _whole(value: Any) -> Any:
     """An input that Prefect waits for, and does not look through for more futures: a song's results hold ten thousands of values."""
-    return _Whole(value) if isinstance(value, PrefectFuture | State) else value
-
-
-class _One(NamedTuple):
-    """Prefect's own annotations do not survive the way to a worker: unpickled, they wrap their value twice; Dask makes them plain tuples.
-
-    A named tuple is made again from its parts by both.
-    """
-
-    value: Any
-
-
-class _Whole(_One, opaque):  # type: ignore[misc,type-arg]
-    pass
-
-
-class _AllowFailure(_One, allow_failure):  # type: ignore[misc,type-arg]
-    pass
+    return Whole(value) if isinstance(value, PrefectFuture | State) else value

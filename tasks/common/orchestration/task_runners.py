@@ -21,6 +21,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from tasks.common.errors import TaskRunnerUnavailable
+from tasks.common.orchestration.prefect_private import LateTaskRunner
 from tasks.common.resources import available_cores
 from tasks.common.settings import Settings, get_settings, is_remote, local_path, reset_settings
 
@@ -34,14 +35,14 @@ _guard = threading.Lock()
 _dask_cluster: Any = None
 
 
-class ChosenTaskRunner(TaskRunner[Any]):
-    """Stands in a flow's decorator for the task runner that the settings name: a run asks for a duplicate at its start, and gets that."""
+class ChosenTaskRunner(LateTaskRunner):
+    """Stands in a flow's decorator for the task runner that the settings name when a run starts."""
 
     def __init__(self, unavailable: TaskRunnerUnavailable | None = None):
         super().__init__()  # type: ignore[no-untyped-call]
         self.unavailable = unavailable
 
-    def duplicate(self) -> TaskRunner[Any]:  # type: ignore[override]
+    def chosen(self) -> TaskRunner[Any]:
         try:
             return make_task_runner(get_settings())
         except TaskRunnerUnavailable as error:

@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.common.errors import TaskRunnerUnavailable
-from tasks.common.orchestration.step_task import _AllowFailure
+from tasks.common.orchestration.prefect_private import AllowFailure
 from tasks.common.orchestration.task_runners import ChosenTaskRunner, make_task_runner, worker_environment
 from tasks.common.settings import Settings, reset_settings
 
@@ -89,6 +89,6 @@ def test_workers_use_the_stores_of_the_run_and_their_own_folders(tmp_path: Path,
 @pytest.mark.parametrize("pickled", [pickle, cloudpickle], ids=["pickle", "cloudpickle"])
 def test_an_input_that_may_fail_is_the_same_after_the_way_to_a_worker(pickled: Any) -> None:
     """Prefect's own comes back wrapped twice."""
-    arrived = pickled.loads(pickled.dumps(_AllowFailure("a result")))
+    arrived = pickled.loads(pickled.dumps(AllowFailure("a result")))
     assert isinstance(arrived, allow_failure)
     assert arrived.unwrap() == "a result"

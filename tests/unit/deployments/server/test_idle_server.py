@@ -1,18 +1,18 @@
-"""The names of Prefect, docket and burner-redis that have no setting and are replaced so that a server at rest polls seldom."""
+"""A server at rest polls seldom, starts what is new at once, and stops at once."""
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
 
 _PROGRAM = """
 import asyncio, datetime
-from deployments.server.idle_server import poll_less
+from deployments.server.idle_server import PACE
 from prefect.server.api import background_workers
 from prefect.server.events import triggers
+from tasks.common.orchestration.prefect_private import poll_less
 
-poll_less()
+poll_less(PACE)
 waits = []
 
 async def sleep(seconds):
@@ -53,15 +53,6 @@ asyncio.run(main())
 def test_the_server_waits_for_its_background_tasks_and_starts_a_new_one_at_once() -> None:
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.splitlines() == ["30.0 2.0 30.0", "[30.0]"], done.stdout + done.stderr[-2000:]
-
-
-def test_prefect_still_makes_its_worker_and_its_evaluation_as_we_replace_them() -> None:
-    """Gone when Prefect has settings for them."""
-    from prefect.server.api import background_workers
-    from prefect.server.events import triggers
-
-    assert "Worker(docket)" in inspect.getsource(background_workers.background_worker)
-    assert "evaluate_periodically(periodic_granularity)" in inspect.getsource(triggers.consumer)
 
 
 def test_a_server_told_to_stop_wakes_at_once() -> None:

@@ -15,6 +15,7 @@ from deployments.server import serve as serve_command
 from deployments.server.serve import ServeOptions, deployments
 from tasks.common.confinement import is_inside, refuse_input, refuse_output
 from tasks.common.errors import AlreadyServing, AudioPathRefused, OutputPathRefused, PortTaken
+from tasks.common.orchestration import prefect_private
 from tasks.common.orchestration.client_settings import CLIENT_SETTINGS
 from tasks.common.settings import get_settings, reset_settings
 
@@ -143,7 +144,7 @@ def test_a_stray_request_at_a_port_of_the_runner_is_not_told_at_the_terminal() -
         asyncio.run(stray())
         assert [message for message in said if "unauthenticated" in message]
         said.clear()
-        serve_command.quiet_runner()
+        prefect_private.quiet_runner()
         asyncio.run(stray())
         assert said == []
     finally:

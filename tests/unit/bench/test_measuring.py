@@ -115,11 +115,11 @@ def test_a_batch_needs_the_scales(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_step_is_sampled_and_kept(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Sequence[object]] = []
     monkeypatch.setattr(profile, "run_kernels", lambda song, words, environment: asked.append(words))
-    stacks = {("decode (tasks/chords/decode.py:1)", "dot (numpy.py:2)"): 30}
+    stacks = {("decode (tasks/chords/decode_chords.py:1)", "dot (numpy.py:2)"): 30}
     monkeypatch.setattr(profile, "sample", lambda step, *_: {} if step == "bass" else stacks)
     figures = profile.measure(Request((recording,), profiles=tmp_path / "profiles"))
     assert tuple(figures["steps"]) == STEPS
-    whole = {"samples": 30, "stacks": "profiles/chords.collapsed", "top": {"tasks/chords/decode.py:decode": 1.0}}
+    whole = {"samples": 30, "stacks": "profiles/chords.collapsed", "top": {"tasks/chords/decode_chords.py:decode": 1.0}}
     assert figures["steps"]["chords"] == whole
     assert figures["steps"]["bass"] == {"samples": 0, "stacks": None, "top": {}}
     assert {path.name for path in (tmp_path / "profiles").iterdir()} == {f"{step}.collapsed" for step in STEPS if step != "bass"}

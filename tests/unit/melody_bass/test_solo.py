@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from tasks.melody_bass.solo import Tracker, excerpts, is_alone
-from tasks.melody_bass.track import MELODY, _swift
+from tasks.melody_bass.track_notes import MELODY, _swift
 
 RATE = 44100
 SCALE = (60, 64, 67, 72, 71, 67, 65, 62)

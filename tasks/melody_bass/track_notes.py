@@ -21,7 +21,7 @@ from tasks.common.progress import part_of
 from tasks.common.step import StepContext, run_chain
 from tasks.melody_bass import envelope, pyin_engine, swift_engine
 from tasks.melody_bass.fit import notes_of, with_probabilities
-from tasks.melody_bass.notes import NoteModel, decode
+from tasks.melody_bass.notes import NoteModel, decode_notes
 from tasks.melody_bass.pitch import FloatArray, PitchTrack
 from tasks.melody_bass.polyphony import POLYPHONIC, polyphonic_share
 from tasks.melody_bass.solo import Tracker, is_alone
@@ -141,7 +141,7 @@ def _line(source: SongSource, stem: AudioRef, mix_level: FloatArray, settings: P
     heard = envelope.measure(signal, len(track), settings.attack)
     track = PitchTrack(track.midi, track.confidence * envelope.audible(heard.level_db, mix_level))
     ctx.progress(0.75, "notes")
-    segments = decode(track, heard.onset, settings.model())
+    segments = decode_notes(track, heard.onset, settings.model())
     notes = notes_of(segments, track, settings.aim, (settings.min_midi, settings.max_midi), stem.duration_sec)
     if settings.part == "melody" and stem is not source.audio:
         notes = with_probabilities(notes)

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from schemas.options import TEMPO_RANGE
 from schemas.plan import StepPlan
 from schemas.results import STEMS, Beat, BeatsKey, SongSource, StemName, StemSet, StepReport
-from tasks.beats_key import activations, downbeat_cues, grid, key, key_network, librosa_engine, meter, phase, tempo
-from tasks.beats_key.grid import BeatGrid
+from tasks.beats_key import activations, beat_grid, downbeat_cues, key, key_network, librosa_engine, meter, phase, tempo
+from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
 from tasks.beats_key.tonic import TonicEvidence
 from tasks.common.errors import OptionInvalid
@@ -42,7 +42,7 @@ def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPla
 
     stems: bass, other and drums tell where bars begin and which pulse is the beat; without them, the harmony of the mix tells the former.
     plan.options: `min_bpm`, `max_bpm` (beats a minute; default 40 and 240), the range in which beats are sought. It decides the octave of
-    the tempo: see `grid.in_range`.
+    the tempo: see `beat_grid.in_range`.
     A song without a steady pulse has no beats and no tempo; one without pitch has no key. Raises OptionInvalid and what `run_chain` does.
     """
     path = ctx.store.path(source.audio)
@@ -83,13 +83,13 @@ def find_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm:
         told = {(min_bpm, max_bpm): part_of(progress, 0.55, 0.85)}  # a second search in other tempi says nothing
 
         def find(slowest: float, fastest: float) -> BeatGrid:
-            return grid.find_grid(heard, slowest, fastest, FPS, told.get((slowest, fastest), silent))
+            return beat_grid.find_grid(heard, slowest, fastest, FPS, told.get((slowest, fastest), silent))
 
-        beats = grid.in_range(find, min_bpm, max_bpm)
+        beats = beat_grid.in_range(find, min_bpm, max_bpm)
         cues = gathering.result()
         if len(beats.times):
             beats = phase.settle(beats, heard, cues, min_bpm)
-        beats = grid.calibrated(beats)
+        beats = beat_grid.calibrated(beats)
         tonics = TonicEvidence(cues.chroma, cues.chroma_fps)
         keys = replace(hearing_keys.result(), tonics=tonics)
     progress(1.0)
@@ -100,7 +100,7 @@ def find_with_librosa(path: Path, _stems: Mapping[StemName, Path] | None, min_bp
     """librosa's onset strength and beat tracking, and key profiles."""
     onsets = librosa_engine.onset_strength(path, part_of(progress, 0.0, 0.5))
     likeness = librosa_engine.onset_likeness(onsets)
-    beats = grid.in_range(lambda slowest, fastest: librosa_engine.find_grid(onsets, likeness, slowest, fastest), min_bpm, max_bpm)
+    beats = beat_grid.in_range(lambda slowest, fastest: librosa_engine.find_grid(onsets, likeness, slowest, fastest), min_bpm, max_bpm)
     keys = librosa_engine.key_posteriors(path, part_of(progress, 0.5, 1.0))
     return Found(beats, likeness, librosa_engine.FPS, keys)
 

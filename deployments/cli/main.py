@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import sys
@@ -10,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from deployments.server.interpreter import end_soon
 from schemas.options import TEMPO_BOUNDS, AnalysisOptions, Quality
 from schemas.steps import WITH_ENGINES, Step
 from tasks.common.errors import EngineUnknown, OptionInvalid, PerformiaError
@@ -331,7 +331,7 @@ def main() -> None:
         typer.echo(str(error), err=True)
         sys.exit(2 if isinstance(error, OptionInvalid | EngineUnknown) else 1)
     finally:
-        end_soon()
+        gc.freeze()  # no collection at the end: the system takes all memory at once; exit handlers still run
 
 
 if __name__ == "__main__":

@@ -90,11 +90,11 @@ def test_songs_of_one_name_do_not_meet_in_a_batch(tmp_path: Path) -> None:
     assert [path.name for path in gathered] == ["01 song.wav", "02 song.wav"]
 
 
-def test_a_batch_is_weighed_after_each_song(tmp_path: Path) -> None:
+def test_a_batchs_memory_is_taken_after_each_song(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     child = subprocess.Popen([sys.executable, "-c", "import time; x = bytearray(b'1' * 90_000_000); time.sleep(60)"])
     try:
-        with batch.Scales(manifest) as scales:
+        with batch.MemorySampler(manifest) as memory:
             for songs in (1, 2):
                 time.sleep(0.5)
                 manifest.write_text(json.dumps({"songs": [{}] * songs}))
@@ -102,8 +102,8 @@ def test_a_batch_is_weighed_after_each_song(tmp_path: Path) -> None:
     finally:
         child.kill()
         child.wait()
-    assert len(scales.after_song) == 2
-    assert min(scales.after_song) > 80
+    assert len(memory.after_song) == 2
+    assert min(memory.after_song) > 80
 
 
 def test_a_batch_needs_the_scales(monkeypatch: pytest.MonkeyPatch) -> None:

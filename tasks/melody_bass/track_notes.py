@@ -24,7 +24,7 @@ from tasks.melody_bass.fit import notes_of, with_probabilities
 from tasks.melody_bass.notes import NoteModel, decode_notes
 from tasks.melody_bass.pitch import FloatArray, PitchTrack
 from tasks.melody_bass.polyphony import POLYPHONIC, polyphonic_share
-from tasks.melody_bass.solo import Tracker, is_alone
+from tasks.melody_bass.solo import Tracker, is_solo
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _pyin(settings: PartSettings) -> Tracker:
 
 
 def _line(source: SongSource, stem: AudioRef, mix_level: FloatArray, settings: PartSettings, ctx: StepContext, tracker: Tracker) -> Line:
-    if settings.solo and is_alone(ctx.store.path(source.audio), tracker, settings.min_midi, settings.max_midi):
+    if settings.solo and is_solo(ctx.store.path(source.audio), tracker, settings.min_midi, settings.max_midi):
         ctx.warn("The recording is one line alone: the melody is read from it, not from the vocal stem")
         stem = source.audio
     path = ctx.store.path(stem)

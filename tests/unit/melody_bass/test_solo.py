@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tasks.melody_bass.solo import Tracker, excerpts, is_alone
+from tasks.melody_bass.solo import Tracker, excerpts, is_solo
 from tasks.melody_bass.track_notes import MELODY, _swift
 
 RATE = 44100
@@ -37,7 +37,7 @@ def write(path: Path, samples: np.ndarray) -> Path:
 
 
 def alone(path: Path, tracker: Tracker) -> bool:
-    return is_alone(path, tracker, MELODY.min_midi, MELODY.max_midi)
+    return is_solo(path, tracker, MELODY.min_midi, MELODY.max_midi)
 
 
 @pytest.mark.parametrize("seconds", [5, 60])

@@ -111,7 +111,7 @@ def by_spleeter(_choice: EngineChoice, at: Placement, source: SongSource, _plan:
         return _split_rest(mix, scratch, source, ctx)
 
 
-def by_signal_processing(_choice: EngineChoice, _at: Placement, source: SongSource, _plan: StepPlan, ctx: StepContext) -> StoredStems:
+def by_dsp(_choice: EngineChoice, _at: Placement, source: SongSource, _plan: StepPlan, ctx: StepContext) -> StoredStems:
     """Everything by signal processing, without a model: rough."""
     ctx.warn("The stems were separated without a model: expect much of the other instruments in each")
     mix, samples, rate = reader_of(ctx.store.path(source.audio)), source.audio.frames, source.audio.sample_rate
@@ -127,7 +127,7 @@ ENGINES: Final[Mapping[str, Engine[[SongSource, StepPlan, StepContext], StoredSt
     "htdemucs_ft": _DEMUCS,
     "htdemucs_6s": _DEMUCS,
     "spleeter": Engine(by_spleeter, devices=("cuda", "mps", "cpu"), sizes=(1.0, 0.5)),
-    "dsp": Engine(by_signal_processing),
+    "dsp": Engine(by_dsp),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from tasks.common.audio import Samples
+from tasks.common.calibration import logistic
 from tasks.melody_bass.pitch import HOP_SEC, FloatArray
 
 SAMPLE_RATE: Final = 16000
@@ -91,7 +92,9 @@ def audible(stem_db: FloatArray, mix_db: FloatArray) -> FloatArray:
     loud_stem = max(float(np.percentile(stem_db, 95)), float(stem_db.max()) - 10.0)
     if loud_stem < loud_mix - _ABSENT_DB or loud_stem <= FLOOR_DB + 20.0:
         return np.zeros(frames)
-    weights: FloatArray = _rising(stem_db - loud_stem + _BELOW_STEM_DB) * _rising(stem_db - mix + _BELOW_MIX_DB)
+    within_stem = logistic((stem_db - loud_stem + _BELOW_STEM_DB) / _SLOPE_DB)
+    within_mix = logistic((stem_db - mix + _BELOW_MIX_DB) / _SLOPE_DB)
+    weights: FloatArray = within_stem * within_mix
     return weights
 
 
@@ -131,8 +134,3 @@ def _peaks(strength: FloatArray) -> FloatArray:
     padded = np.pad(strength, 2, constant_values=-1.0)
     highest = np.lib.stride_tricks.sliding_window_view(padded, 5).max(axis=1)
     return np.where(strength >= highest, np.clip(strength, 0.0, 1.0), 0.0)
-
-
-def _rising(margin_db: FloatArray) -> FloatArray:
-    logistic: FloatArray = 1.0 / (1.0 + np.exp(-np.clip(margin_db / _SLOPE_DB, -60.0, 60.0)))
-    return logistic

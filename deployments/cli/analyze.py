@@ -26,7 +26,7 @@ _IMPORTING = "import of the flow"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SongEnding:
     """How one song went, as `--json` prints it."""
 
     song: str
@@ -41,7 +41,7 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
     """Analyse the songs and return the exit code: 0, or 1 if any song failed, 130 if interrupted."""
     console = error_console()
     quiet_prefect()
-    outcomes: list[Outcome] = []
+    endings: list[SongEnding] = []
     good: list[Path] = []
     api = EmbeddedApi(get_settings().data_dir / "logs" / "prefect-api.log")
     for song in songs:
@@ -53,11 +53,11 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
             good.append(song)
         except PerformiaError as error:
             print_error(console, error)
-            outcomes.append(Outcome(str(song), "failed", 0.0, code=error.code, error=str(error)))
+            endings.append(SongEnding(str(song), "failed", 0.0, code=error.code, error=str(error)))
     try:
         if good:
             with api:
-                outcomes += [_analyze_one(song, output, options, console, debug) for song in good]
+                endings += [_analyze_one(song, output, options, console, debug) for song in good]
         else:
             api.abandon()
     except KeyboardInterrupt:
@@ -65,13 +65,13 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
         console.print("\nStopped. Finished steps are kept: the same command goes on from there.")
         os._exit(130)
     if as_json:
-        print(json.dumps([asdict(outcome) for outcome in outcomes], indent=1, ensure_ascii=False))
-    if any(outcome.code == ApiUnreachable.code for outcome in outcomes):
+        print(json.dumps([asdict(ending) for ending in endings], indent=1, ensure_ascii=False))
+    if any(ending.code == ApiUnreachable.code for ending in endings):
         leave_at_once(1)
-    return _leave(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
+    return _leave(1 if any(ending.status == "failed" for ending in endings) else 0)
 
 
-def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Console, debug: bool) -> Outcome:
+def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Console, debug: bool) -> SongEnding:
     from flows.song_analysis import analyze_song
 
     started = time.monotonic()
@@ -85,11 +85,11 @@ def _analyze_one(song: Path, output: Path, options: AnalysisOptions, console: Co
         if debug:
             console.print_exception()
         print_error(console, error)
-        return Outcome(str(song), "failed", round(time.monotonic() - started, 2), code=error.code, error=str(error))
+        return SongEnding(str(song), "failed", round(time.monotonic() - started, 2), code=error.code, error=str(error))
     folder = song_map.folder
     assert folder is not None
     print_summary(console, song_map, os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder))
-    return Outcome(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / "song_map.json"))
+    return SongEnding(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / "song_map.json"))
 
 
 def _refuse_after_decoding(song: Path, options: AnalysisOptions) -> None:

@@ -76,12 +76,12 @@ def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = si
     import torch
 
     from tasks.chords.lv_features import features
-    from tasks.common.networks.scratch import Scratches
+    from tasks.common.networks.tensor_buffers import BufferPool
 
     kind, lower = ensemble.device.split(":")[0], autocast_dtype(ensemble.device)
     total = np.zeros((len(block), sum(WIDTHS)), np.float32)
     sound = torch.from_numpy(np.ascontiguousarray(block)).to(ensemble.device)
-    scratches = Scratches(sound)
+    pool = BufferPool(sound)
 
     def parts_by(network: Any) -> Callable[[Any], npt.NDArray[np.float32]]:
         def run(sound: Any) -> npt.NDArray[np.float32]:
@@ -89,8 +89,8 @@ def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = si
                 if kind != "cpu":  # whole layers are what a GPU is good at
                     seen = network.audio_feature_block(sound[None])
                 else:
-                    with scratches.one() as scratch:
-                        seen = features(network.audio_feature_block, sound, scratch)[None]
+                    with pool.one() as buffers:
+                        seen = features(network.audio_feature_block, sound, buffers)[None]
                 remembered, _ = network.lstm1(seen)
                 return _probabilities(network.final_fc1(remembered)[0].split(WIDTHS, dim=1))
 

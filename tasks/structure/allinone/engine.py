@@ -73,18 +73,18 @@ def infer(stems: Mapping[StemName, Path], device: str = "cpu", size: float = 1.0
 
 def _in_turn(networks: Sequence[Any], spectra: Any) -> list[Callable[[Any], Any]]:
     """The networks, each of which takes the memory of one that is done."""
-    from tasks.common.networks.scratch import Scratches
+    from tasks.common.networks.tensor_buffers import BufferPool
 
-    scratches = Scratches(spectra)
+    pool = BufferPool(spectra)
 
-    def with_scratch(network: Any) -> Callable[[Any], Any]:
+    def with_buffers(network: Any) -> Callable[[Any], Any]:
         def run(part: Any) -> Any:
-            with scratches.one() as scratch:
-                return network(part, scratch)
+            with pool.one() as buffers:
+                return network(part, buffers)
 
         return run
 
-    return [with_scratch(network) for network in networks]
+    return [with_buffers(network) for network in networks]
 
 
 def window_frames(frames: int, size: float) -> int:

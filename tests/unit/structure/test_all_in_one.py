@@ -14,8 +14,8 @@ import soundfile
 import torch
 
 from tasks.common import models
-from tasks.common.networks.scratch import Scratch
 from tasks.common.networks.side_by_side import side_by_side
+from tasks.common.networks.tensor_buffers import TensorBuffers
 from tasks.common.settings import reset_settings
 from tasks.common.spectra import FPS
 from tasks.structure.allinone import engine
@@ -69,7 +69,7 @@ def test_attention_in_time_is_what_its_definition_says(length: int, dilation: in
         scores = torch.einsum("hdi,hdik->hik", query[..., t], key[..., near]) + bias[:, None, steps]
         expected[..., t] = torch.einsum("hik,hdik->hdi", scores.softmax(-1), value[..., near])
     attended = torch.empty_like(expected)
-    attend_in_time(query, key, value, bias, dilation, attended, Scratch(query))
+    attend_in_time(query, key, value, bias, dilation, attended, TensorBuffers(query))
     torch.testing.assert_close(attended, expected)
 
 
@@ -90,7 +90,7 @@ def test_attention_among_instruments_is_what_its_definition_says(length: int) ->
             weights = scores.flatten(1).softmax(-1).view_as(scores)
             expected[..., i, t] = torch.einsum("hwk,hdwk->hd", weights, value[..., near])
     attended = torch.empty_like(expected)
-    attend_among_instruments(query, key, value, bias, attended, Scratch(query))
+    attend_among_instruments(query, key, value, bias, attended, TensorBuffers(query))
     torch.testing.assert_close(attended, expected)
 
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from torch import Tensor
 
 
-class Scratch:
-    """One network's, or one network's after the other; of the type and on the device of `like`."""
+class TensorBuffers:
+    """The buffers of one network, or of several one after the other; of the type and on the device of `like`."""
 
     def __init__(self, like: Tensor) -> None:
         self._like = like
@@ -25,18 +25,18 @@ class Scratch:
         return self._kept[name][:size].view(shape)
 
 
-class Scratches:
-    """Those of networks that run side by side: each takes what one that is done has left."""
+class BufferPool:
+    """The buffers of networks that run side by side: each takes those that one that is done has left."""
 
     def __init__(self, like: Tensor) -> None:
         self._like = like
-        self._free: queue.SimpleQueue[Scratch] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[TensorBuffers] = queue.SimpleQueue()
 
     @contextmanager
-    def one(self) -> Iterator[Scratch]:
+    def one(self) -> Iterator[TensorBuffers]:
         try:
-            scratch = self._free.get_nowait()
+            buffers = self._free.get_nowait()
         except queue.Empty:
-            scratch = Scratch(self._like)
-        yield scratch
-        self._free.put(scratch)
+            buffers = TensorBuffers(self._like)
+        yield buffers
+        self._free.put(buffers)

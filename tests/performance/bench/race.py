@@ -99,7 +99,7 @@ class Race:
         stock, printed, heard = self._stock_chain()
         self.request.tell("race: our steps as plain functions")
         results = self.place / "results.json"
-        kernels = self._kernels(*self.words, "--hear-stems", str(self.stems), "--keep-results", str(results), "--twice")
+        kernels = self._kernels(*self.words, "--given-stems", str(self.stems), "--keep-results", str(results), "--twice")
         madmoms = self.place / "madmom.json"
         by_madmom = self._kernels(*_MADMOM, "--steps", "chords", "--keep-results", str(madmoms), "--twice")
         for name in ("cold_sec", "warm_sec"):

@@ -79,7 +79,7 @@ def find_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm:
     with ThreadPoolExecutor(1, "downbeat-cues") as aside:
         # The bar model leaves all but one core free.
         gathering = aside.submit(downbeat_cues.gather, path, stems)
-        hearing_keys = aside.submit(key_network.key_posteriors, path)
+        key_posteriors = aside.submit(key_network.key_posteriors, path)
         told = {(min_bpm, max_bpm): part_of(progress, 0.55, 0.85)}  # a second search in other tempi says nothing
 
         def find(slowest: float, fastest: float) -> BeatGrid:
@@ -91,7 +91,7 @@ def find_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm:
             beats = phase.settle(beats, heard, cues, min_bpm)
         beats = beat_grid.calibrated(beats)
         tonics = TonicEvidence(cues.chroma, cues.chroma_fps)
-        keys = replace(hearing_keys.result(), tonics=tonics)
+        keys = replace(key_posteriors.result(), tonics=tonics)
     progress(1.0)
     return Found(beats, heard.sum(axis=1).astype(np.float64), FPS, keys)
 

@@ -42,7 +42,7 @@ class Tracker:
 
 def is_solo(path: Path, tracker: Tracker, min_midi: float, max_midi: float) -> bool:
     """Whether a 44.1 kHz WAV file holds a single line. min_midi, max_midi: where to look for a second pitch."""
-    heard = [_listen(signal, tracker, min_midi, max_midi) for signal in excerpts(path)]
+    heard = [_measure(signal, tracker, min_midi, max_midi) for signal in excerpts(path)]
     loudest = max((float(level.max(initial=envelope.FLOOR_DB)) for _, level, _ in heard), default=envelope.FLOOR_DB)
     if loudest <= envelope.FLOOR_DB + _SOUNDING_DB:
         return False
@@ -56,7 +56,7 @@ def is_solo(path: Path, tracker: Tracker, min_midi: float, max_midi: float) -> b
     return bool(sure >= _SURE and second <= _SOLO)
 
 
-def _listen(signal: Samples, tracker: Tracker, min_midi: float, max_midi: float) -> tuple[PitchTrack, np.ndarray, float]:
+def _measure(signal: Samples, tracker: Tracker, min_midi: float, max_midi: float) -> tuple[PitchTrack, np.ndarray, float]:
     """The pitch, the level (dBFS) on the same frames, and the share of the time with a second pitch."""
     track = tracker.track(soxr.resample(signal, SAMPLE_RATE, tracker.sample_rate), silent)
     at_16k = soxr.resample(signal, SAMPLE_RATE, envelope.SAMPLE_RATE)

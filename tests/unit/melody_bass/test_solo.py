@@ -41,11 +41,11 @@ def alone(path: Path, tracker: Tracker) -> bool:
 
 
 @pytest.mark.parametrize("seconds", [5, 60])
-def test_a_melody_by_itself_is_alone(tmp_path: Path, tracker: Tracker, seconds: int) -> None:
+def test_a_melody_by_itself_is_solo(tmp_path: Path, tracker: Tracker, seconds: int) -> None:
     assert alone(write(tmp_path / "solo.wav", line(SCALE, seconds)), tracker)
 
 
-def test_a_melody_with_pauses_is_alone(tmp_path: Path, tracker: Tracker) -> None:
+def test_a_melody_with_pauses_is_solo(tmp_path: Path, tracker: Tracker) -> None:
     phrase = line(SCALE, 3.2)
     samples = np.concatenate([np.concatenate([phrase, np.zeros(3 * RATE, np.float32)]) for _ in range(6)])
     assert alone(write(tmp_path / "solo.wav", samples), tracker)

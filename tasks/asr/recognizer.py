@@ -1,4 +1,4 @@
-"""What a speech recogniser is asked for and what it reports: words as heard, before anything is dropped or grouped."""
+"""The interface of a speech recogniser, and what it returns: words and segments, before anything is dropped or grouped."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RecognizedSegment:
 
 @dataclass(frozen=True)
 class Recognition:
-    """All that was heard, in order. `language_confidence` is None where the language was given or the model knows only one."""
+    """Everything that was recognised, in order. `language_confidence` is None where the language was given or the model knows only one."""
 
     language: str
     language_confidence: float | None

@@ -1,4 +1,7 @@
-"""Memory for what lies between a network's operations: taken anew for each, its pages would cost more than the operations do."""
+"""Buffers for a network's intermediate tensors, kept from one operation to the next.
+
+Memory that is allocated anew for each operation costs more time than the operation itself: the system hands out fresh pages.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class TensorBuffers:
         self._kept: dict[str, Tensor] = {}
 
     def take(self, name: str, *shape: int) -> Tensor:
-        """A tensor of this shape, not initialised, until the next of this name is taken."""
+        """An uninitialised tensor of this shape. It is valid until the next one of this name is taken."""
         size = math.prod(shape)
         if name not in self._kept or len(self._kept[name]) < size:
             self._kept[name] = self._like.new_empty(size)

@@ -28,7 +28,7 @@ from tests.performance.bench.tables import table
 _SIZES: Final = ("base", "tiny.en")
 _MADMOM: Final = ("--engine", "chords=madmom", "--engine", "separation=spleeter")
 _MADMOM_TOOLS: Final = ("downbeats", "chords (madmom)", "key")
-#: What is compared: (stock tools, our steps). `chords by madmom` is our step with madmom's network, which gives the same labels.
+#: The contests: (stock tools, our steps) for the same work. `chords by madmom` is our step with madmom's network, for the same labels.
 _CONTESTS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "separation": (("demucs",), ("separation",)),
     "lyrics": (("whisper",), ("asr",)),

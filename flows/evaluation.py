@@ -13,7 +13,7 @@ from flows.run.patience import patient_flow
 from flows.song_analysis import STEP_TASKS, Submits, start_steps
 from schemas.options import AnalysisOptions
 from schemas.steps import StepName, with_inputs
-from tasks.common.orchestration.step_task import outcome_of
+from tasks.common.orchestration.step_task import result_or_error
 from tasks.common.orchestration.task_runners import ChosenTaskRunner
 from tasks.common.planning import make_plan
 from tasks.ingest.checks import file_identity
@@ -32,4 +32,4 @@ def evaluate_song(song: Path, steps: list[StepName], options: AnalysisOptions = 
     wanted = with_inputs([*steps, "separation"])
     asked: dict[StepName, Submits] = {name: task if name in wanted else _LeftOut() for name, task in STEP_TASKS.items()}
     found = start_steps(asked, make_plan(options), song, file_identity(song))
-    return {name: outcome_of(found[name]) for name in wanted if name in (*steps, "ingest", "separation")}
+    return {name: result_or_error(found[name]) for name in wanted if name in (*steps, "ingest", "separation")}

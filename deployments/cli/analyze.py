@@ -26,7 +26,7 @@ from tasks.ingest.head_start import HeadStart, look_at
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SongEnding:
     """How one song went, as `--json` prints it."""
 
     song: str
@@ -41,7 +41,7 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
     """Analyse the songs and return the exit code: 0, or 1 if any song failed, 130 if interrupted."""
     console = error_console()
     quiet_prefect()
-    outcomes: list[Outcome] = []
+    endings: list[SongEnding] = []
     good: list[Path | HeadStart] = []
     flow = FlowLoader(options)
     api = EmbeddedApi.of_settings()
@@ -56,31 +56,31 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
                 flow.load_engine()
         except PerformiaError as error:
             print_error(console, error)
-            outcomes.append(Outcome(str(song), "failed", 0.0, code=error.code, error=str(error)))
+            endings.append(SongEnding(str(song), "failed", 0.0, code=error.code, error=str(error)))
     try:
         if good:
             with api:
-                outcomes += [_analyze_one(song, output, options, console, debug) for song in good]
+                endings += [_analyze_one(song, output, options, console, debug) for song in good]
         else:
             api.abandon()
     except PerformiaError as error:  # the API does not start
         print_error(console, error)
-        outcomes += [Outcome(str(_path(song)), "failed", 0.0, code=error.code, error=str(error)) for song in good]
+        endings += [SongEnding(str(_path(song)), "failed", 0.0, code=error.code, error=str(error)) for song in good]
     except KeyboardInterrupt:
         # Native code in worker threads cannot be interrupted; what is finished is in the cache, and the API has been stopped in order.
         console.print("\nStopped. Finished steps are kept: the same command goes on from there.")
         os._exit(130)
     if as_json:
-        print(json.dumps([asdict(outcome) for outcome in outcomes], indent=1, ensure_ascii=False))
-    if any(outcome.code == ApiUnreachable.code for outcome in outcomes):
+        print(json.dumps([asdict(ending) for ending in endings], indent=1, ensure_ascii=False))
+    if any(ending.code == ApiUnreachable.code for ending in endings):
         leave_at_once(1)
-    code = 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
+    code = 1 if any(ending.status == "failed" for ending in endings) else 0
     if flow.is_loading():  # Python cannot end in order while a thread imports, and a refused song is not worth the wait
         leave_at_once(code)
     return code
 
 
-def _analyze_one(wanted: Path | HeadStart, output: Path, options: AnalysisOptions, console: Console, debug: bool) -> Outcome:
+def _analyze_one(wanted: Path | HeadStart, output: Path, options: AnalysisOptions, console: Console, debug: bool) -> SongEnding:
     """wanted: a song that was not refused, with its head start if it has one."""
     from flows.song_analysis import analyze_song
 
@@ -96,11 +96,11 @@ def _analyze_one(wanted: Path | HeadStart, output: Path, options: AnalysisOption
         if debug:
             console.print_exception()
         print_error(console, error)
-        return Outcome(str(song), "failed", round(time.monotonic() - started, 2), code=error.code, error=str(error))
+        return SongEnding(str(song), "failed", round(time.monotonic() - started, 2), code=error.code, error=str(error))
     folder = song_map.folder
     assert folder is not None
     print_summary(console, song_map, os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder))
-    return Outcome(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / MAP_NAME))
+    return SongEnding(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / MAP_NAME))
 
 
 def _path(wanted: Path | HeadStart) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import sys
@@ -23,7 +24,6 @@ from deployments.cli.options import (
     StrictOption,
     analysis_options,
 )
-from deployments.server.interpreter import end_soon
 from schemas.options import Quality
 from schemas.steps import WITH_ENGINES
 from tasks.common.errors import EngineUnknown, OptionInvalid, PerformiaError
@@ -284,7 +284,7 @@ def main() -> None:
         typer.echo(str(error), err=True)
         sys.exit(2 if isinstance(error, OptionInvalid | EngineUnknown) else 1)
     finally:
-        end_soon()
+        gc.freeze()  # no collection at the end: the system takes all memory at once; exit handlers still run
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import time
 from typing import Any, Final
 
 from deployments.server.busy_database import App, waiting_for_database
-from deployments.server.interpreter import end_soon
 
 #: What the command line says of the server.
 LASTING: Final = "lasting"
@@ -82,7 +81,7 @@ def serve(listener: int, private: bool) -> None:
         server.run(sockets=[socket.socket(fileno=listener)])
     except SystemExit:  # it did not start; an end in order would be a fatal error of Python, for a thread reads standard input
         os._exit(1)
-    end_soon()
+    gc.freeze()  # no collection at the end: it took a second, and the system takes all memory at once
 
 
 def _collect_garbage_apart() -> None:

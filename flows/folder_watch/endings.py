@@ -65,7 +65,7 @@ _CONTENT_IS_BAD = tuple(
 )
 
 
-def settle_fate(ledger: Ledger, inbox: Path, song: SongRecord, run: RunEnd, rules: WatchRules, now: float) -> SongRecord | None:
+def move_ended(ledger: Ledger, inbox: Path, song: SongRecord, run: RunEnd, rules: WatchRules, now: float) -> SongRecord | None:
     """Enter the end of a run, move files where that is due, and return the song's new record; None where the song is gone."""
     message = run.message.strip()
     if run.end is End.completed:
@@ -78,7 +78,7 @@ def settle_fate(ledger: Ledger, inbox: Path, song: SongRecord, run: RunEnd, rule
     another = not any(unchanged(record) for record in ledger.copies(song.sha256))
     codes = message_codes(message)
     if run.end is End.failed and (another or codes.intersection(_FILE_IS_ANOTHER)):
-        return take_up_elsewhere(ledger, song, now)
+        return restart_elsewhere(ledger, song, now)
     failures = song.failures + (run.end is End.failed)
     crashes = song.crashes + (run.end is End.crashed)
     tried = song.to(SongState.waiting, now, failures=failures, crashes=crashes, message=message, run_id=None)
@@ -135,7 +135,7 @@ def message_codes(message: str) -> set[str]:
     return set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+): ", message))
 
 
-def take_up_elsewhere(ledger: Ledger, song: SongRecord, now: float) -> SongRecord | None:
+def restart_elsewhere(ledger: Ledger, song: SongRecord, now: float) -> SongRecord | None:
     """The file was replaced, renamed or deleted: go on with another file of the same content, or forget the song."""
     copies = [record for record in ledger.copies(song.sha256) if unchanged(record)]
     if not copies:
@@ -150,7 +150,7 @@ def _tries(ledger: Ledger, song: SongRecord) -> list[str]:
     def when(seconds: float) -> str:
         return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
-    return [f"  {number}. {when(seconds)}  {message}" for number, seconds, message in ledger.ends(song)]
+    return [f"  {number}. {when(seconds)}  {message}" for number, seconds, message in ledger.ended(song)]
 
 
 def _move(ledger: Ledger, inbox: Path, record: FileRecord, folder: str) -> Path | None:

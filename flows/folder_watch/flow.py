@@ -20,14 +20,14 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.runtime import deployment
 
 from flows.folder_watch.changes import Changes
-from flows.folder_watch.endings import give_up_unreadable, move_finished, settle_fate
+from flows.folder_watch.endings import give_up_unreadable, move_ended, move_finished
 from flows.folder_watch.ledger import Ledger, SongRecord, SongState, opened
 from flows.folder_watch.moments import next_moment
 from flows.folder_watch.page import WatchPage, watch_run_name
 from flows.folder_watch.report import WatchReport
 from flows.folder_watch.rules import WatchRules
-from flows.folder_watch.scan import Looked, look
-from flows.folder_watch.starts import options_digest, place_in, songs_to_start
+from flows.folder_watch.scan import InboxScan, scan_inbox
+from flows.folder_watch.start_runs import options_digest, place_in, songs_to_start
 from flows.run.hooks import LIFE, confine
 from flows.run.scheduled_runs import name_scheduled, next_start, scheduled_runs
 from flows.run.server_runs import deployment_id, ends_of, start_run
@@ -153,8 +153,8 @@ class _Watch:
         began = time.time()
         dead = self._reap()
         ended = follow(self.client, self.ledger, self.inbox, self.rules)
-        looked = look(self.ledger, self.inbox, options_digest(self.options), self.rules, sleep=sleep)
-        set_aside(self.ledger, self.inbox, looked, self.rules)
+        scanned = scan_inbox(self.ledger, self.inbox, options_digest(self.options), self.rules, sleep=sleep)
+        set_aside(self.ledger, self.inbox, scanned, self.rules)
         started = start(self.client, self.ledger, self.inbox, self.outbox, self.options, self.rules)
         self.looked_at = time.time()
         self.look_took = self.looked_at - began
@@ -164,10 +164,10 @@ class _Watch:
 
         return WatchReport(
             inbox=str(self.inbox),
-            files=looked.files,
-            unsettled=tuple(map(name, looked.unsettled)),
-            skipped=tuple((name(str(skipped.path)), skipped.reason) for skipped in looked.skipped),
-            accepted=tuple(name(song.path) for song in looked.accepted),
+            files=scanned.files,
+            unsettled=tuple(map(name, scanned.unsettled)),
+            skipped=tuple((name(str(skipped.path)), skipped.reason) for skipped in scanned.skipped),
+            accepted=tuple(name(song.path) for song in scanned.accepted),
             started=tuple(name(song.path) for song in started),
             ended=tuple((name(song.path), f"{song.state}: {song.message}" if song.message else song.state.value) for song in ended),
             dead_runs=tuple(run.name for run in dead),
@@ -193,17 +193,17 @@ def follow(client: SyncPrefectClient, ledger: Ledger, inbox: Path, rules: WatchR
     """Enter how the runs under way have ended; return the songs' new records."""
     running = {song.run_id: song for song in ledger.songs(SongState.running) if song.run_id}
     ends = ends_of(client, running)
-    fates = [settle_fate(ledger, inbox, running[run], end, rules, time.time()) for run, end in ends.items()]
-    return [song for song in fates if song is not None]
+    records = [move_ended(ledger, inbox, running[run], end, rules, time.time()) for run, end in ends.items()]
+    return [song for song in records if song is not None]
 
 
-def set_aside(ledger: Ledger, inbox: Path, looked: Looked, rules: WatchRules) -> None:
+def set_aside(ledger: Ledger, inbox: Path, scanned: InboxScan, rules: WatchRules) -> None:
     """Move what needs no run: files that cannot be read, and further copies of what is done."""
-    for record in looked.unreadable:
+    for record in scanned.unreadable:
         if record.problems >= rules.attempts:
             give_up_unreadable(ledger, inbox, record)
     if rules.move_done:
-        for song in looked.done_before:
+        for song in scanned.done_before:
             move_finished(ledger, inbox, song)
 
 

@@ -147,7 +147,7 @@ class Ledger:
         with self._db:
             self._db.execute("INSERT INTO ends VALUES (?, ?, ?, ?, ?)", (record.sha256, record.options, record.tries, now, message))
 
-    def ends(self, record: SongRecord) -> list[tuple[int, float, str]]:
+    def ended(self, record: SongRecord) -> list[tuple[int, float, str]]:
         """(try, unix time, message) of every try that ended badly."""
         rows = self._db.execute("SELECT try, time, message FROM ends WHERE sha256 = ? AND options = ?", (record.sha256, record.options))
         return [(int(number), float(when), str(message)) for number, when, message in rows]

@@ -20,7 +20,7 @@ from tasks.common.storage.artifacts import sha256_file
 
 
 @dataclass
-class Looked:
+class InboxScan:
     """What a look found."""
 
     files: int = 0
@@ -31,7 +31,7 @@ class Looked:
     skipped: tuple[SkippedFile, ...] = ()
 
 
-def look(
+def scan_inbox(
     ledger: Ledger,
     inbox: Path,
     options: str,
@@ -39,13 +39,13 @@ def look(
     progress: Progress = silent,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
-) -> Looked:
+) -> InboxScan:
     """Bring the ledger up to what is in the inbox, and accept what has settled. `options` is the digest of the songs' options.
 
     Raises FolderNotFound, FolderIsFile, FolderUnreadable, StorageError.
     """
     found = find_songs(inbox, rules.patterns, rules.recursive, leave_out=rules.own_folders(inbox))
-    looked = Looked(files=len(found.songs), skipped=found.skipped)
+    scanned = InboxScan(files=len(found.songs), skipped=found.skipped)
     now = clock()
     records = _first_look(ledger, found.songs, now)
     fresh = [record for record in records if record.sha256 is None]
@@ -53,8 +53,8 @@ def look(
         sleep(rules.settle_sec)
     for place, record in enumerate(fresh):
         progress(place / len(fresh), Path(record.path).name)
-        _second_look(ledger, record, options, rules, looked, clock())
-    return looked
+        _second_look(ledger, record, options, rules, scanned, clock())
+    return scanned
 
 
 def _first_look(ledger: Ledger, songs: tuple[SongFile, ...], now: float) -> list[FileRecord]:
@@ -74,17 +74,17 @@ def _first_look(ledger: Ledger, songs: tuple[SongFile, ...], now: float) -> list
     return records
 
 
-def _second_look(ledger: Ledger, record: FileRecord, options: str, rules: WatchRules, looked: Looked, now: float) -> None:
+def _second_look(ledger: Ledger, record: FileRecord, options: str, rules: WatchRules, scanned: InboxScan, now: float) -> None:
     """Accept a file that is as it was before; otherwise note how it is now."""
     path = Path(record.path)
     try:
         status = path.stat()
         if not _same(record, status.st_size, status.st_mtime_ns, status.st_ino):
             ledger.put_files([FileRecord(record.path, status.st_size, status.st_mtime_ns, status.st_ino, now)])
-            looked.unsettled.append(record.path)
+            scanned.unsettled.append(record.path)
             return
         if now - record.since < rules.settle_sec:
-            looked.unsettled.append(record.path)
+            scanned.unsettled.append(record.path)
             return
         sha256 = sha256_file(path)
         after = path.stat()
@@ -92,17 +92,17 @@ def _second_look(ledger: Ledger, record: FileRecord, options: str, rules: WatchR
         ledger.forget_files([record.path])
         return
     except OSError as error:
-        _unreadable(ledger, record, error, looked, now)
+        _unreadable(ledger, record, error, scanned, now)
         return
     if not _same(record, after.st_size, after.st_mtime_ns, after.st_ino):
         ledger.put_files([FileRecord(record.path, after.st_size, after.st_mtime_ns, after.st_ino, now)])
-        looked.unsettled.append(record.path)
+        scanned.unsettled.append(record.path)
         return
     ledger.put_files([replace(record, sha256=sha256, problem="", problems=0)])
-    _accept(ledger, record, sha256, options, looked, now)
+    _accept(ledger, record, sha256, options, scanned, now)
 
 
-def _accept(ledger: Ledger, record: FileRecord, sha256: str, options: str, looked: Looked, now: float) -> None:
+def _accept(ledger: Ledger, record: FileRecord, sha256: str, options: str, scanned: InboxScan, now: float) -> None:
     """Enter the song, unless it is known: the same content is analysed once, whatever the file is called."""
     song = ledger.song(sha256, options)
     if song is None:
@@ -114,16 +114,16 @@ def _accept(ledger: Ledger, record: FileRecord, sha256: str, options: str, looke
         song = replace(song, path=record.path)
     else:
         if song.state is SongState.done:
-            looked.done_before.append(song)
+            scanned.done_before.append(song)
         return
     ledger.put_song(song)
-    looked.accepted.append(song)
+    scanned.accepted.append(song)
 
 
-def _unreadable(ledger: Ledger, record: FileRecord, error: OSError, looked: Looked, now: float) -> None:
+def _unreadable(ledger: Ledger, record: FileRecord, error: OSError, scanned: InboxScan, now: float) -> None:
     record = replace(record, since=now, problem=error.strerror or str(error), problems=record.problems + 1)
     ledger.put_files([record])
-    looked.unreadable.append(record)
+    scanned.unreadable.append(record)
 
 
 def unchanged(record: FileRecord) -> bool:

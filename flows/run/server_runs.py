@@ -14,7 +14,7 @@ from prefect.exceptions import ObjectNotFound
 
 from flows.folder_watch.endings import End, RunEnd
 from flows.folder_watch.ledger import SongRecord
-from flows.folder_watch.starts import idempotency_key
+from flows.folder_watch.start_runs import idempotency_key
 from schemas.options import AnalysisOptions
 from tasks.common.errors import DeploymentMissing
 

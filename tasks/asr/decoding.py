@@ -9,9 +9,9 @@ from itertools import groupby
 
 import numpy as np
 
-from tasks.asr.hearing import SAMPLE_RATE, WINDOW_SEC, HeardSegment, Hearing, Recognizer, compression_ratio, is_loop
-from tasks.asr.listening import Sound
+from tasks.asr.accompaniment import Sound
 from tasks.asr.passages import Passage
+from tasks.asr.recognizer import SAMPLE_RATE, WINDOW_SEC, Recognition, RecognizedSegment, Recognizer, compression_ratio, is_loop
 from tasks.common.errors import LanguageUnsupported
 from tasks.common.progress import Progress, silent
 
@@ -23,16 +23,18 @@ MIN_PART_SEC = 7.0
 _TELL_SEC = 0.5
 
 
-def hear(recognizer: Recognizer, sound: Sound, passages: Sequence[Passage], language: str | None, progress: Progress = silent) -> Hearing:
+def transcribe_passages(
+    recognizer: Recognizer, sound: Sound, passages: Sequence[Passage], language: str | None, progress: Progress = silent
+) -> Recognition:
     """Transcribe the passages of a song. language: ISO 639-1 code, or None to detect it. Raises LanguageUnsupported."""
     spoken, confidence = _language(recognizer, sound, passages, language)
     total = sum(passage.end - passage.start for passage in passages)
     reached = [0.0] * len(passages)
     stopped = threading.Event()
 
-    def transcribe(number: int) -> list[HeardSegment]:
+    def transcribe(number: int) -> list[RecognizedSegment]:
         passage = passages[number]
-        found: list[HeardSegment] = []
+        found: list[RecognizedSegment] = []
         for segment in _decode(recognizer, sound, passage, sound.gains[0], spoken):
             found.append(segment)
             if stopped.is_set():
@@ -58,7 +60,7 @@ def hear(recognizer: Recognizer, sound: Sound, passages: Sequence[Passage], lang
     finally:
         stopped.set()
         pool.shutdown(cancel_futures=True)
-    return Hearing(spoken, confidence, tuple(segment for number in range(len(passages)) for segment in futures[number].result()))
+    return Recognition(spoken, confidence, tuple(segment for number in range(len(passages)) for segment in futures[number].result()))
 
 
 def _language(recognizer: Recognizer, sound: Sound, passages: Sequence[Passage], asked: str | None) -> tuple[str, float | None]:
@@ -80,21 +82,21 @@ def _language(recognizer: Recognizer, sound: Sound, passages: Sequence[Passage],
     return best, min(1.0, mean[best])
 
 
-def _decode(recognizer: Recognizer, sound: Sound, stretch: Passage, gain: float, language: str) -> Iterator[HeardSegment]:
+def _decode(recognizer: Recognizer, sound: Sound, stretch: Passage, gain: float, language: str) -> Iterator[RecognizedSegment]:
     for segment in recognizer.decode(sound.cut(stretch.start, stretch.end, gain), language):
         yield segment.shifted(stretch.start)
 
 
 def _without_loops(
-    recognizer: Recognizer, sound: Sound, segments: list[HeardSegment], passage: Passage, language: str
-) -> list[HeardSegment]:
+    recognizer: Recognizer, sound: Sound, segments: list[RecognizedSegment], passage: Passage, language: str
+) -> list[RecognizedSegment]:
     """The segments, with every window that came out as a loop decoded again, otherwise.
 
     The usual remedy, sampling at rising temperatures, answers differently each time. Another balance of voice and accompaniment, or
     another cut, mostly breaks the loop too, and answers always the same.
     """
     windows = [list(group) for _, group in groupby(segments, key=lambda segment: segment.window)]
-    kept: list[HeardSegment] = []
+    kept: list[RecognizedSegment] = []
     for index, window in enumerate(windows):
         start = window[0].window
         end = windows[index + 1][0].window if index + 1 < len(windows) else min(passage.end, start + WINDOW_SEC)
@@ -102,7 +104,9 @@ def _without_loops(
     return kept
 
 
-def _again(recognizer: Recognizer, sound: Sound, window: list[HeardSegment], stretch: Passage, language: str) -> list[HeardSegment]:
+def _again(
+    recognizer: Recognizer, sound: Sound, window: list[RecognizedSegment], stretch: Passage, language: str
+) -> list[RecognizedSegment]:
     """The first try that is not a loop, else the one that repeats itself least."""
     tries = [window]
     for gain in sound.gains[1:]:
@@ -111,7 +115,7 @@ def _again(recognizer: Recognizer, sound: Sound, window: list[HeardSegment], str
             return tries[-1]
     if stretch.end - stretch.start >= 2 * MIN_PART_SEC:
         middle = _quietest(sound, stretch)
-        halves: list[HeardSegment] = []
+        halves: list[RecognizedSegment] = []
         for part in (Passage(stretch.start, middle), Passage(middle, stretch.end)):
             halves += _without_loops(recognizer, sound, list(_decode(recognizer, sound, part, sound.gains[0], language)), part, language)
         tries.append(halves)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.asr.hearing import HeardSegment, HeardWord
+from tasks.asr.recognizer import RecognizedSegment, RecognizedWord
 from tasks.common.audio import Samples
 
 #: Beam of the search; Whisper's authors use 5.
@@ -43,7 +43,7 @@ class FasterWhisper:
         _, _, probabilities = self._model.detect_language(samples)
         return {code: float(probability) for code, probability in probabilities}
 
-    def decode(self, samples: Samples, language: str) -> Iterator[HeardSegment]:
+    def decode(self, samples: Samples, language: str) -> Iterator[RecognizedSegment]:
         segments, _ = self._model.transcribe(
             samples,
             language=language,
@@ -55,9 +55,9 @@ class FasterWhisper:
             vad_filter=False,
         )
         for segment in segments:
-            yield _heard(segment)
+            yield _recognized(segment)
 
 
-def _heard(segment: Any) -> HeardSegment:
-    words = tuple(HeardWord(word.start, word.end, word.word, float(word.probability)) for word in segment.words or ())
-    return HeardSegment(segment.seek / 100, words, float(segment.no_speech_prob), float(segment.avg_logprob))
+def _recognized(segment: Any) -> RecognizedSegment:
+    words = tuple(RecognizedWord(word.start, word.end, word.word, float(word.probability)) for word in segment.words or ())
+    return RecognizedSegment(segment.seek / 100, words, float(segment.no_speech_prob), float(segment.avg_logprob))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from schemas.results import TimeSpan
-from tasks.asr.hearing import MIN_AVG_LOGPROB, HeardSegment, HeardWord, is_loop, text_of
+from tasks.asr.recognizer import MIN_AVG_LOGPROB, RecognizedSegment, RecognizedWord, is_loop, text_of
 
 #: Captions of the videos that Whisper was trained on; as a whole phrase, none of them is a line of a song.
 _CAPTIONS = re.compile(
@@ -45,10 +45,10 @@ MAX_NO_SPEECH = 0.6
 
 
 def trusted_phrases(
-    segments: Iterable[HeardSegment], voice_activity: Sequence[TimeSpan], duration_sec: float
-) -> tuple[tuple[HeardWord, ...], ...]:
+    segments: Iterable[RecognizedSegment], voice_activity: Sequence[TimeSpan], duration_sec: float
+) -> tuple[tuple[RecognizedWord, ...], ...]:
     """The words that were sung, still in the phrases they were heard in; phrases without such words are left out."""
-    phrases: list[tuple[HeardWord, ...]] = []
+    phrases: list[tuple[RecognizedWord, ...]] = []
     for _, group in groupby(segments, key=lambda segment: segment.window):
         window = list(group)
         kept = [segment.words for segment in window if not is_guess(segment) and not is_caption(text_of([segment]))]
@@ -57,7 +57,7 @@ def trusted_phrases(
     return in_order([[word for word in words if any(c.isalnum() for c in word.text)] for words in sung], duration_sec)
 
 
-def is_guess(segment: HeardSegment) -> bool:
+def is_guess(segment: RecognizedSegment) -> bool:
     """Whether the model itself thinks that nobody speaks, and is not sure of the words either."""
     return segment.no_speech_prob > MAX_NO_SPEECH and segment.avg_logprob < MIN_AVG_LOGPROB
 
@@ -67,7 +67,7 @@ def is_caption(text: str) -> bool:
     return bool(_BRACKETED.match(text)) or bool(_CAPTIONS.match(text.strip(" .!?♪-\"'")))
 
 
-def without_repeats(phrases: Sequence[tuple[HeardWord, ...]]) -> list[tuple[HeardWord, ...]]:
+def without_repeats(phrases: Sequence[tuple[RecognizedWord, ...]]) -> list[tuple[RecognizedWord, ...]]:
     """The phrases, with anything said more than `MAX_REPEATS` times in a row cut down to that."""
     words = [(plain(word.text), number, word) for number, phrase in enumerate(phrases) for word in phrase]
     texts = [text for text, _, _ in words]
@@ -97,9 +97,9 @@ def _longest_repeat(texts: Sequence[str], start: int) -> tuple[int, int]:
     return best
 
 
-def without_empty_runs(words: Sequence[HeardWord]) -> list[HeardWord]:
+def without_empty_runs(words: Sequence[RecognizedWord]) -> list[RecognizedWord]:
     """The words without runs of words that take no time."""
-    kept: list[HeardWord] = []
+    kept: list[RecognizedWord] = []
     for empty, group in groupby(words, key=lambda word: word.end - word.start < MIN_WORD_SEC / 2):
         run = list(group)
         if not (empty and len(run) >= EMPTY_RUN):
@@ -107,7 +107,7 @@ def without_empty_runs(words: Sequence[HeardWord]) -> list[HeardWord]:
     return kept
 
 
-def within_voice(words: Iterable[HeardWord], voice_activity: Sequence[TimeSpan]) -> list[HeardWord]:
+def within_voice(words: Iterable[RecognizedWord], voice_activity: Sequence[TimeSpan]) -> list[RecognizedWord]:
     """The words that lie where a voice is; those that reach over a pause are cut to the side with more of them."""
     kept = []
     for word in words:
@@ -135,17 +135,17 @@ def _joined(spans: Sequence[TimeSpan]) -> list[tuple[float, float]]:
     return joined
 
 
-def _most_of(word: HeardWord, spans: Sequence[tuple[float, float]]) -> tuple[float, float]:
+def _most_of(word: RecognizedWord, spans: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """The span that holds most of the word."""
     return max(spans, key=lambda span: min(span[1], word.end) - max(span[0], word.start))
 
 
-def in_order(phrases: Iterable[Sequence[HeardWord]], duration_sec: float) -> tuple[tuple[HeardWord, ...], ...]:
+def in_order(phrases: Iterable[Sequence[RecognizedWord]], duration_sec: float) -> tuple[tuple[RecognizedWord, ...], ...]:
     """The words with times that rise, do not overlap and end with the song; a word without room is left out, empty phrases too."""
-    ordered: list[tuple[HeardWord, ...]] = []
+    ordered: list[tuple[RecognizedWord, ...]] = []
     reached = 0.0
     for phrase in phrases:
-        kept: list[HeardWord] = []
+        kept: list[RecognizedWord] = []
         for word in phrase:
             start = max(word.start, reached)
             end = min(max(word.end, start + MIN_WORD_SEC), duration_sec)

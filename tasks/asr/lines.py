@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.results import LyricLine, Word
-from tasks.asr.hearing import HeardWord
+from tasks.asr.recognizer import RecognizedWord
 
 #: A pause this long ends a line; after a comma or at the end of a phrase, a shorter one does.
 PAUSE_SEC, BREATH_SEC = 0.6, 0.1
@@ -22,9 +22,9 @@ _SENTENCE_END = (".", "!", "?", "。", "！", "？", "…")
 _CLAUSE_END = (",", ";", ":", "，", "、", "–", "—", "-")
 
 
-def lines_of(phrases: Sequence[Sequence[HeardWord]]) -> tuple[LyricLine, ...]:
+def lines_of(phrases: Sequence[Sequence[RecognizedWord]]) -> tuple[LyricLine, ...]:
     """Lines from words in the phrases they were heard in. Words are sorted and disjoint; so are the lines."""
-    groups: list[list[HeardWord]] = []
+    groups: list[list[RecognizedWord]] = []
     for phrase in phrases:
         for index, word in enumerate(phrase):
             if groups and not _ends_line(groups[-1], word, new_phrase=index == 0):
@@ -34,7 +34,7 @@ def lines_of(phrases: Sequence[Sequence[HeardWord]]) -> tuple[LyricLine, ...]:
     return tuple(_line(part) for group in groups for part in _cut_long(group))
 
 
-def _ends_line(line: Sequence[HeardWord], after: HeardWord, new_phrase: bool) -> bool:
+def _ends_line(line: Sequence[RecognizedWord], after: RecognizedWord, new_phrase: bool) -> bool:
     pause = after.start - line[-1].end
     text = line[-1].text.rstrip("\"'”’)")
     if pause >= PAUSE_SEC or text.endswith(_SENTENCE_END):
@@ -50,7 +50,7 @@ def _opens_sentence(text: str) -> bool:
     return letters[:1].isupper() and letters.split("'")[0].split("’")[0] != "I"
 
 
-def _cut_long(words: list[HeardWord]) -> list[list[HeardWord]]:
+def _cut_long(words: list[RecognizedWord]) -> list[list[RecognizedWord]]:
     """The words in parts that fit, cut after commas and at long pauses first."""
     fits = len(words) <= MAX_WORDS and words[-1].end - words[0].start <= MAX_LINE_SEC and len(_joined(words)) <= MAX_CHARACTERS
     if fits or len(words) < 2 * MIN_WORDS:
@@ -65,7 +65,7 @@ def _cut_long(words: list[HeardWord]) -> list[list[HeardWord]]:
     return _cut_long(words[:cut]) + _cut_long(words[cut:])
 
 
-def _line(words: Sequence[HeardWord]) -> LyricLine:
+def _line(words: Sequence[RecognizedWord]) -> LyricLine:
     sung = tuple(
         Word(start=round(word.start, 3), end=round(word.end, 3), text=word.text.strip(), confidence=_confidence(word.probability))
         for word in words
@@ -74,7 +74,7 @@ def _line(words: Sequence[HeardWord]) -> LyricLine:
     return LyricLine(start=sung[0].start, end=sung[-1].end, text=_joined(words), confidence=_confidence(mean), words=sung)
 
 
-def _joined(words: Sequence[HeardWord]) -> str:
+def _joined(words: Sequence[RecognizedWord]) -> str:
     """The text as transcribed: languages that write no spaces get none."""
     return "".join(word.text for word in words).strip()
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tasks.asr.faster_whisper_engine import BEAM_SIZE
-from tasks.asr.hearing import HeardSegment, HeardWord
+from tasks.asr.recognizer import RecognizedSegment, RecognizedWord
 from tasks.common.audio import Samples
 
 
@@ -52,7 +52,7 @@ class OpenAIWhisper:
         _, probabilities = self._model.detect_language(mel)
         return {code: float(probability) for code, probability in probabilities.items()}
 
-    def decode(self, samples: Samples, language: str) -> Iterator[HeardSegment]:
+    def decode(self, samples: Samples, language: str) -> Iterator[RecognizedSegment]:
         with self._lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Triton kernels that are not there, and what stands in for them
             found = self._model.transcribe(
@@ -66,11 +66,12 @@ class OpenAIWhisper:
                 verbose=None,
             )
         for segment in found["segments"]:
-            yield _heard(segment)
+            yield _recognized(segment)
 
 
-def _heard(segment: dict[str, Any]) -> HeardSegment:
+def _recognized(segment: dict[str, Any]) -> RecognizedSegment:
     words = tuple(
-        HeardWord(float(word["start"]), float(word["end"]), word["word"], float(word["probability"])) for word in segment.get("words", ())
+        RecognizedWord(float(word["start"]), float(word["end"]), word["word"], float(word["probability"]))
+        for word in segment.get("words", ())
     )
-    return HeardSegment(segment["seek"] / 100, words, float(segment["no_speech_prob"]), float(segment["avg_logprob"]))
+    return RecognizedSegment(segment["seek"] / 100, words, float(segment["no_speech_prob"]), float(segment["avg_logprob"]))

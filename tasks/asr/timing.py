@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tasks.asr.hearing import HeardWord
+from tasks.asr.recognizer import RecognizedWord
 from tasks.asr.voice_activity import HOP_SEC, Frames
 
 #: Below this level relative to the loud frames of the stem, a word's first and last frames are a pause.
@@ -26,7 +26,7 @@ EARLY_SEC = 0.15
 MIN_WORD_SEC = 0.04
 
 
-def sharpened(phrases: Sequence[Sequence[HeardWord]], vocals_db: Frames | None) -> tuple[tuple[HeardWord, ...], ...]:
+def sharpened(phrases: Sequence[Sequence[RecognizedWord]], vocals_db: Frames | None) -> tuple[tuple[RecognizedWord, ...], ...]:
     """The words with better times, each within what it was: sorted and disjoint words stay so.
 
     vocals_db: frame levels of the vocal stem; None where there is no stem, and starts are put right by the usual error.
@@ -48,7 +48,7 @@ def _jumps(levels: Frames) -> Frames:
     return jumps
 
 
-def _sharp(word: HeardWord, sung: np.ndarray[tuple[int], np.dtype[np.bool_]], jumps: Frames) -> HeardWord:
+def _sharp(word: RecognizedWord, sung: np.ndarray[tuple[int], np.dtype[np.bool_]], jumps: Frames) -> RecognizedWord:
     first, last = int(word.start / HOP_SEC), min(int(word.end / HOP_SEC), len(sung))
     heard = np.flatnonzero(sung[first:last])
     if len(heard) == 0:
@@ -62,11 +62,11 @@ def _sharp(word: HeardWord, sung: np.ndarray[tuple[int], np.dtype[np.bool_]], ju
     return _between(word, float((first + int(np.argmax(reach))) * HOP_SEC), end)
 
 
-def _later(word: HeardWord) -> HeardWord:
+def _later(word: RecognizedWord) -> RecognizedWord:
     return _between(word, word.start + EARLY_SEC, word.end)
 
 
-def _between(word: HeardWord, start: float, end: float) -> HeardWord:
+def _between(word: RecognizedWord, start: float, end: float) -> RecognizedWord:
     """The word from `start` to `end`, not longer than before, and at least `MIN_WORD_SEC` long if it was."""
     end = min(word.end, end)
     start = max(word.start, min(start, end - MIN_WORD_SEC))

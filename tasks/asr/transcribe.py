@@ -9,14 +9,14 @@ from typing import Final
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import Lyrics, SongSource, StemSet, StepReport, TimeSpan
-from tasks.asr.decoding import hear
+from tasks.asr.accompaniment import Sound
+from tasks.asr.decoding import transcribe_passages
 from tasks.asr.faster_whisper_engine import FasterWhisper
 from tasks.asr.guards import trusted_phrases
-from tasks.asr.hearing import SAMPLE_RATE, Hearing, Recognizer
 from tasks.asr.lines import lines_of
-from tasks.asr.listening import Sound
 from tasks.asr.openai_whisper_engine import OpenAIWhisper
 from tasks.asr.passages import Passage, passages_of
+from tasks.asr.recognizer import SAMPLE_RATE, Recognition, Recognizer
 from tasks.asr.timing import sharpened
 from tasks.asr.voice_activity import frame_levels, speech_probabilities, voice_in_mix, voice_in_stem
 from tasks.common import models
@@ -55,13 +55,13 @@ def transcribe_lyrics(source: SongSource, stems: StemSet | None, plan: StepPlan,
 
     language = plan.options.get("language")
     passages = passages_of(voice, source.duration_sec)
-    hearing, report = run_chain(plan, ctx, ENGINES, sound, passages, str(language) if language else None, ctx)
-    phrases = trusted_phrases(hearing.segments, voice, source.duration_sec)
+    recognition, report = run_chain(plan, ctx, ENGINES, sound, passages, str(language) if language else None, ctx)
+    phrases = trusted_phrases(recognition.segments, voice, source.duration_sec)
     lines = lines_of(sharpened(phrases, None if sound.vocals is None else frame_levels(sound.vocals)))
     return Lyrics(
         report=report,
-        language=hearing.language if lines else None,
-        language_confidence=hearing.language_confidence if lines else None,
+        language=recognition.language if lines else None,
+        language_confidence=recognition.language_confidence if lines else None,
         lines=lines,
         voice_activity=voice,
         input=sound.name,
@@ -83,22 +83,22 @@ def _voice_activity(sound: Sound, duration_sec: float) -> tuple[TimeSpan, ...]:
     return voice_in_stem(frame_levels(sound.vocals), frame_levels(sound.mix), speech_probabilities(sound.vocals), duration_sec)
 
 
-def _hear(
+def _transcribe(
     choice: EngineChoice, at: Placement, sound: Sound, passages: Sequence[Passage], language: str | None, ctx: StepContext
-) -> Hearing:
+) -> Recognition:
     """Transcribe with one engine."""
     name = choice.models[0].name
     folder = models.obtain(name, part_of(ctx.progress, 0.05, 0.1))
     recognizer = models.load_once(("whisper", choice.engine, str(folder), at.device), lambda: _load(choice.engine, folder, at.device))
-    heard = hear(recognizer, sound, passages, language, part_of(ctx.progress, 0.1, 1.0))
-    if language is None and heard.language_confidence is None:
+    recognition = transcribe_passages(recognizer, sound, passages, language, part_of(ctx.progress, 0.1, 1.0))
+    if language is None and recognition.language_confidence is None:
         ctx.warn(f"{name} knows only English, so the language was not detected: other languages come out as nonsense")
-    return heard
+    return recognition
 
 
 #: Both lack operations on mps.
-_WHISPER: Final = Engine(_hear, devices=("cuda", "cpu"))
-ENGINES: Final[Mapping[str, Engine[[Sound, Sequence[Passage], str | None, StepContext], Hearing]]] = {
+_WHISPER: Final = Engine(_transcribe, devices=("cuda", "cpu"))
+ENGINES: Final[Mapping[str, Engine[[Sound, Sequence[Passage], str | None, StepContext], Recognition]]] = {
     "faster-whisper": _WHISPER,
     "openai-whisper": _WHISPER,
 }

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.results import TimeSpan
-from tasks.asr.hearing import SAMPLE_RATE
+from tasks.asr.recognizer import SAMPLE_RATE
 from tasks.common.audio import Samples
 
 Frames = npt.NDArray[np.float32]

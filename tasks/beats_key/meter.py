@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.results import MeterSpan
-from tasks.beats_key.grid import BeatGrid
+from tasks.beats_key.beat_grid import BeatGrid
 
 #: From this tempo on, seven beats to the bar are eighths.
 _SEVEN_EIGHT_MIN_BPM = 180.0

@@ -1,5 +1,5 @@
 """Which beats are the first of their bars, which of two interleaved pulses is the beat, and whether every other beat is none: decided for
-the song, from several witnesses.
+the song, from several cues.
 
 The networks sometimes are sure of the third beat, or of the off-beat, and the bar model follows them wherever they lead. Harmony mostly
 changes on the first beat of a bar, and the kick drum marks beats rather than off-beats.
@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tasks.beats_key.evidence import Evidence, harmonic_change, strongest_near
-from tasks.beats_key.grid import BeatGrid
+from tasks.beats_key.beat_grid import BeatGrid
+from tasks.beats_key.downbeat_cues import DownbeatCues, harmonic_change, strongest_near
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -41,13 +41,13 @@ _DOUBLED_SHARE = 0.9
 _HALF_BEAT = 0.25
 
 
-def settle(grid: BeatGrid, activations: npt.NDArray[np.floating], evidence: Evidence, min_bpm: float) -> BeatGrid:
-    """The grid on one pulse throughout, and its bars where the witnesses see them.
+def settle(grid: BeatGrid, activations: npt.NDArray[np.floating], cues: DownbeatCues, min_bpm: float) -> BeatGrid:
+    """The grid on one pulse throughout, and its bars where the cues say they begin.
 
     activations: of the mix, as of `beat_activations`. min_bpm: no tempo is halved to below it.
     """
-    held = hold_pulse(grid, activations, evidence)
-    return align_bars(every_other(held, activations, min_bpm), activations, evidence)
+    held = hold_pulse(grid, activations, cues)
+    return align_bars(every_other(held, activations, min_bpm), activations, cues)
 
 
 def every_other(grid: BeatGrid, activations: npt.NDArray[np.floating], min_bpm: float) -> BeatGrid:
@@ -74,15 +74,15 @@ def every_other(grid: BeatGrid, activations: npt.NDArray[np.floating], min_bpm: 
     return BeatGrid(times, positions, grid.confidences[kept], np.full(len(times), length, np.int64), grid.meter_confidence)
 
 
-def align_bars(grid: BeatGrid, activations: npt.NDArray[np.floating], evidence: Evidence) -> BeatGrid:
-    """Move the bar lines of a grid with one meter to the beats with the best witness."""
+def align_bars(grid: BeatGrid, activations: npt.NDArray[np.floating], cues: DownbeatCues) -> BeatGrid:
+    """Move the bar lines of a grid with one meter to the beats that the cues speak for most."""
     length = int(grid.bar_lengths[0]) if len(grid.times) else 0
     if length < 2 or len(grid.times) < MIN_BARS * length or (grid.bar_lengths != length).any():
         return grid
-    networks = [activations, *([evidence.drums] if evidence.drums is not None else [])]
+    networks = [activations, *([cues.drums] if cues.drums is not None else [])]
     heard = np.mean([bar_likelihoods(network, grid.times, length) for network in networks], axis=0)
     period = float(np.median(np.diff(grid.times)))
-    change = harmonic_change(evidence, grid.times, _HARMONY_BEATS * period)
+    change = harmonic_change(cues, grid.times, _HARMONY_BEATS * period)
     score = heard + HARMONY_WEIGHT * standing_out(change, length)
     first = int(score.argmax())
     positions = (np.arange(len(grid.times)) - first) % length + 1
@@ -111,16 +111,16 @@ def standing_out(values: Floats, length: int) -> Floats:
     return np.array([float(of_beat.mean()) if len(of_beat) else 0.0 for of_beat in means])
 
 
-def hold_pulse(grid: BeatGrid, activations: npt.NDArray[np.floating], evidence: Evidence) -> BeatGrid:
+def hold_pulse(grid: BeatGrid, activations: npt.NDArray[np.floating], cues: DownbeatCues) -> BeatGrid:
     """Where the tracker wavers between two pulses half a beat apart, the one whose beats have the kick drum, throughout the song."""
-    if evidence.kick is None or len(grid.times) < 8:
+    if cues.kick is None or len(grid.times) < 8:
         return grid
     period = float(np.median(np.diff(grid.times)))
     on_second = wavering(grid.times, period)
     if on_second is None:
         return grid
     pulses = [_one_pulse(grid.times, on_second == second, period) for second in (0, 1)]
-    kicks = [float(strongest_near(evidence.kick, pulse).mean()) for pulse in pulses]
+    kicks = [float(strongest_near(cues.kick, pulse).mean()) for pulse in pulses]
     times = pulses[int(kicks[1] > kicks[0])]
     probability = activations.sum(axis=1)
     length = int(np.bincount(grid.bar_lengths).argmax())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.plan import StepPlan
 from schemas.results import BeatsKey, SongSource, StemSet
-from tasks.beats_key import track as engine
+from tasks.beats_key import track_beats as engine
 from tasks.common.orchestration.step_task import step
 from tasks.common.resources import CPU_HEAVY
 from tasks.common.step import StepContext

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.results import Tempo, TempoCandidate, TempoPoint
-from tasks.beats_key.grid import BeatGrid
+from tasks.beats_key.beat_grid import BeatGrid
 
 Floats = npt.NDArray[np.float64]
 

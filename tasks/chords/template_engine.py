@@ -34,7 +34,7 @@ _NO_CHORD_LIKENESS: Final = 0.55
 COST: Final = ChangeCost(downbeat=6.0, beat=6.0, between=6.0)
 
 
-def hear(path: Path, progress: Progress = silent) -> ChordPosteriors:
+def infer(path: Path, progress: Progress = silent) -> ChordPosteriors:
     """Posteriors of a WAV file over the major and minor chords."""
     spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, part_of(progress, 0.0, 0.9))
     return ChordPosteriors(LABELS, normalise_rows(match(chroma(spectrogram)).astype(np.float32)), HOP_SEC, COST)

@@ -2,7 +2,7 @@
 
 An engine is declared with what it can use, next to its place in the step's chain, and is told where to work; it chooses nothing itself:
 
-    ENGINES = {"htdemucs": Engine(by_demucs, devices=("cuda", "mps", "cpu"), sizes=(1.0, 0.5)), "dsp": Engine(by_signal_processing)}
+    ENGINES = {"htdemucs": Engine(by_demucs, devices=("cuda", "mps", "cpu"), sizes=(1.0, 0.5)), "dsp": Engine(by_dsp)}
 
 It works on the best of its devices that is there. When memory runs out it works in smaller pieces there, where it can; then on the CPU;
 then the next engine of the chain takes over (`tasks.common.step.run_chain`). The report names the device that did the work.

@@ -78,7 +78,7 @@ def transcribe(song: Material, truth: Annotations) -> dict[str, float]:
         ("baseline", song.whisper), lambda: WhisperModel(str(models.obtain(song.whisper)), device="cpu", compute_type="int8")
     )
     segments = list(model.transcribe(str(song.mix), word_timestamps=True)[0])
-    heard = [lyrics.Heard(word.start, word.end, word.word) for segment in segments for word in segment.words or ()]
+    heard = [lyrics.FoundWord(word.start, word.end, word.word) for segment in segments for word in segment.words or ()]
     if not truth.words:
         return {"invented_words": float(len(heard))}
     figures = lyrics.word_figures(truth.words, heard, truth.language)

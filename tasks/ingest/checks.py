@@ -40,7 +40,7 @@ def refuse_changed(path: Path, identity: str, expected: str | None) -> None:
 def refuse_early(path: Path, settings: Settings) -> None:
     """Raise the AudioError of a song that cannot be analysed, as far as that shows without decoding it."""
     from tasks.ingest.container import opened
-    from tasks.ingest.decode import refuse_cut_off
+    from tasks.ingest.decode_audio import refuse_cut_off
     from tasks.ingest.lengths import packets_end_sec
 
     refuse_path(path, settings)

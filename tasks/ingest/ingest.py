@@ -12,7 +12,7 @@ from tasks.common.errors import AudioSilent, AudioTooShort
 from tasks.common.step import StepContext
 from tasks.ingest.checks import file_identity, refuse_changed, refuse_early, too_long
 from tasks.ingest.container import opened
-from tasks.ingest.decode import Decoder
+from tasks.ingest.decode_audio import Decoder
 from tasks.ingest.head_start import HeadStart
 from tasks.ingest.lengths import padding_sec
 from tasks.ingest.loudness import LoudnessMeter

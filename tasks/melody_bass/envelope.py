@@ -1,4 +1,4 @@
-"""Level and onset strength of a stem, on the frame grid of the pitch tracks."""
+"""Level and onset strength of a stem, on the frame grid of the pitch tracks, and which frames are loud enough to be no leakage."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from tasks.common.audio import Samples
+from tasks.common.calibration import logistic
 from tasks.melody_bass.pitch import HOP_SEC, FloatArray
 
 SAMPLE_RATE: Final = 16000
@@ -19,6 +20,15 @@ FLOOR_DB: Final = -100.0
 #: Bands this far (dB) below the loudest band of the song's loud parts are not heard, and the fewest bands that make a mean.
 _AUDIBLE_DB: Final = 50.0
 _FEWEST_BANDS: Final = 4
+
+#: Frames this far below the stem's own loud parts, or below the mix at that moment, count half. In eight vocal stems the voice was within
+#: 20 dB of both nearly always, and what was fainter was leakage as often as voice.
+_BELOW_STEM_DB: Final = 28.0
+_BELOW_MIX_DB: Final = 25.0
+_SLOPE_DB: Final = 2.0
+
+#: A stem whose loud parts lie this far below the mix's holds no part at all (songs without voice: 40 dB and more).
+_ABSENT_DB: Final = 35.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,27 @@ def level(signal: Samples) -> FloatArray:
     return _decibel((power[:-1] + power[1:]) / 2)
 
 
+def audible(stem_db: FloatArray, mix_db: FloatArray) -> FloatArray:
+    """Weights in [0, 1] for the confidences of a stem's frames.
+
+    stem_db, mix_db: (frames,) RMS level in dBFS on one frame grid; the mix may be longer or shorter by some frames.
+    """
+    frames = len(stem_db)
+    mix = np.full(frames, FLOOR_DB)
+    mix[: min(frames, len(mix_db))] = mix_db[:frames]
+    if not frames:
+        return np.zeros(0)
+    loud_mix = float(np.percentile(mix, 95))
+    # A part that plays for a moment only is measured by its loudest moment.
+    loud_stem = max(float(np.percentile(stem_db, 95)), float(stem_db.max()) - 10.0)
+    if loud_stem < loud_mix - _ABSENT_DB or loud_stem <= FLOOR_DB + 20.0:
+        return np.zeros(frames)
+    within_stem = logistic((stem_db - loud_stem + _BELOW_STEM_DB) / _SLOPE_DB)
+    within_mix = logistic((stem_db - mix + _BELOW_MIX_DB) / _SLOPE_DB)
+    weights: FloatArray = within_stem * within_mix
+    return weights
+
+
 def _decibel(power: FloatArray) -> FloatArray:
     decibel: FloatArray = 10.0 * np.log10(np.maximum(power, 10.0 ** (FLOOR_DB / 10)))
     return decibel
@@ -87,10 +118,10 @@ def _flux(bands: FloatArray, lag: int) -> FloatArray:
     if not len(bands):
         return np.zeros(0)
     floor = np.percentile(bands.max(axis=1), 95) - _AUDIBLE_DB
-    audible = np.maximum(bands, floor)
+    above = np.maximum(bands, floor)
     sounding = np.maximum(np.sum(bands > floor, axis=1), _FEWEST_BANDS)
     rise = np.zeros(len(bands))
-    rise[lag:] = np.maximum(audible[lag:] - audible[:-lag], 0.0).sum(axis=1) / sounding[lag:]
+    rise[lag:] = np.maximum(above[lag:] - above[:-lag], 0.0).sum(axis=1) / sounding[lag:]
     # The rise is whole when the window has moved over the attack, half a lag later.
     back = lag // 2
     return np.concatenate((rise[back:], np.zeros(min(back, len(rise)))))[: len(rise)]

@@ -77,7 +77,7 @@ class Segment:
     pitch: float
 
 
-def decode(track: PitchTrack, onset: FloatArray, model: NoteModel) -> list[Segment]:
+def decode_notes(track: PitchTrack, onset: FloatArray, model: NoteModel) -> list[Segment]:
     """The most likely notes of a pitch track.
 
     onset: (frames,) onset strength in [0, 1]. Returns segments in order, which do not overlap and last longer than `attack_frames`.

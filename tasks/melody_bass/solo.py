@@ -29,7 +29,7 @@ _EXCERPT_SEC: Final = 6.0
 _SOUNDING_DB: Final = 40.0
 _LEAST_SOUNDING_SEC: Final = 2.0
 _SURE: Final = 0.78
-_ALONE: Final = 0.25
+_SOLO: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Tracker:
     track: Callable[[Samples, Progress], PitchTrack]
 
 
-def is_alone(path: Path, tracker: Tracker, min_midi: float, max_midi: float) -> bool:
+def is_solo(path: Path, tracker: Tracker, min_midi: float, max_midi: float) -> bool:
     """Whether a 44.1 kHz WAV file holds a single line. min_midi, max_midi: where to look for a second pitch."""
-    heard = [_listen(signal, tracker, min_midi, max_midi) for signal in excerpts(path)]
+    heard = [_measure(signal, tracker, min_midi, max_midi) for signal in excerpts(path)]
     loudest = max((float(level.max(initial=envelope.FLOOR_DB)) for _, level, _ in heard), default=envelope.FLOOR_DB)
     if loudest <= envelope.FLOOR_DB + _SOUNDING_DB:
         return False
@@ -53,10 +53,10 @@ def is_alone(path: Path, tracker: Tracker, min_midi: float, max_midi: float) -> 
     sure = np.concatenate([track.confidence[frames] for (track, _, _), frames in zip(heard, sounding, strict=True)]).mean()
     voiced = np.array([float(track.voiced.sum()) for track, _, _ in heard])
     second = float(np.average([share for _, _, share in heard], weights=voiced)) if voiced.any() else 1.0
-    return bool(sure >= _SURE and second <= _ALONE)
+    return bool(sure >= _SURE and second <= _SOLO)
 
 
-def _listen(signal: Samples, tracker: Tracker, min_midi: float, max_midi: float) -> tuple[PitchTrack, np.ndarray, float]:
+def _measure(signal: Samples, tracker: Tracker, min_midi: float, max_midi: float) -> tuple[PitchTrack, np.ndarray, float]:
     """The pitch, the level (dBFS) on the same frames, and the share of the time with a second pitch."""
     track = tracker.track(soxr.resample(signal, SAMPLE_RATE, tracker.sample_rate), silent)
     at_16k = soxr.resample(signal, SAMPLE_RATE, envelope.SAMPLE_RATE)

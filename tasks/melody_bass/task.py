@@ -7,7 +7,7 @@ from schemas.results import Part, SongSource, StemSet
 from tasks.common.orchestration.step_task import step
 from tasks.common.resources import CPU_HEAVY
 from tasks.common.step import StepContext
-from tasks.melody_bass import track as engine
+from tasks.melody_bass import track_notes as engine
 
 
 @step(

@@ -12,26 +12,26 @@ from schemas import results as r
 from schemas import song_map as m
 from schemas.options import AnalysisOptions
 from schemas.song_folder import stem_path
-from tasks.packager.outcomes import Outcomes, require, result_of, statuses_of, whole_characters
+from tasks.packager.step_results import StepResults, require, result_of, statuses_of, whole_characters
 from tasks.packager.times import Times
 
 
 def join_song_map(
-    outcomes: Outcomes, file_name: str, options: AnalysisOptions, flow_run: str, with_stems: bool, performia: str, created: str
+    results: StepResults, file_name: str, options: AnalysisOptions, flow_run: str, with_stems: bool, performia: str, created: str
 ) -> m.SongMap:
     """The Song Map of a run, as the steps would have it: nothing is checked here, for `validation` finds all problems, with their paths.
 
-    outcomes: of every step; one that is not in it did not run. with_stems: whether the stems are written beside the map.
+    results: of every step; one that is not in it did not run. with_stems: whether the stems are written beside the map.
     performia: the version. created: now, as ISO 8601 in UTC.
     Raises ingest's own error, or RequiredStepFailed where another required step failed.
     """
-    source, beats = require(outcomes)
-    lyrics = result_of(outcomes.get("asr"), r.Lyrics)
-    chords = result_of(outcomes.get("chords"), r.Chords)
-    structure = result_of(outcomes.get("structure"), r.Structure)
-    stems = result_of(outcomes.get("separation"), r.StemSet)
-    melody, bass = result_of(outcomes.get("melody"), r.Part), result_of(outcomes.get("bass"), r.Part)
-    steps = statuses_of(outcomes, flow_run)
+    source, beats = require(results)
+    lyrics = result_of(results.get("asr"), r.Lyrics)
+    chords = result_of(results.get("chords"), r.Chords)
+    structure = result_of(results.get("structure"), r.Structure)
+    stems = result_of(results.get("separation"), r.StemSet)
+    melody, bass = result_of(results.get("melody"), r.Part), result_of(results.get("bass"), r.Part)
+    steps = statuses_of(results, flow_run)
     lacking = any(step.status in ("failed", "skipped") for _, step in steps)
     times = Times(source.duration_sec, (beat.time for beat in beats.beats))
     name = whole_characters(file_name)

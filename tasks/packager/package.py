@@ -13,29 +13,29 @@ from schemas.steps import StepName
 from tasks.common.errors import SongMapInvalid
 from tasks.common.step import StepContext
 from tasks.packager.join import join_song_map
-from tasks.packager.outcomes import Outcome, Outcomes, result_of
+from tasks.packager.step_results import StepResults, result_of
 from tasks.packager.validation import Problem, validate
 from tasks.packager.write import write_report, write_song
 
-__all__ = ["Outcome", "StepName", "package"]
+__all__ = ["StepName", "package"]
 
 _PROBLEMS_IN_ERROR = 3
 
 
-def package(outcomes: Outcomes, file_name: str, out_dir: Path, options: AnalysisOptions, ctx: StepContext) -> SongMap:
-    """Join the outcomes of a run into a Song Map, check it, and write the song's folder into `out_dir`; the map knows its folder.
+def package(results: StepResults, file_name: str, out_dir: Path, options: AnalysisOptions, ctx: StepContext) -> SongMap:
+    """Join the results of a run into a Song Map, check it, and write the song's folder into `out_dir`; the map knows its folder.
 
     Raises ingest's own error, RequiredStepFailed where another required step failed, StorageError, and SongMapInvalid: then no map is
     written, and the steps' results and the report of the problems lie in the song's folder, in `invalid`.
     """
-    stems = result_of(outcomes.get("separation"), StemSet) if options.stems else None
+    stems = result_of(results.get("separation"), StemSet) if options.stems else None
     joined = join_song_map(
-        outcomes, file_name, options, ctx.flow_run, with_stems=stems is not None, performia=_own_version(), created=_now()
+        results, file_name, options, ctx.flow_run, with_stems=stems is not None, performia=_own_version(), created=_now()
     )
     document = joined.model_dump(mode="json", exclude_unset=True, warnings=False)
     problems = validate(document)
     if problems:
-        raise _refused(problems, write_report(document["id"], file_name, outcomes, problems, out_dir))
+        raise _refused(problems, write_report(document["id"], file_name, results, problems, out_dir))
     ctx.progress(0.1, "writing")
     song_map = SongMap.model_validate_json(joined.to_json())
     return song_map.written_to(write_song(song_map, stems, out_dir, ctx))

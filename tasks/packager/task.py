@@ -8,7 +8,6 @@ from pathlib import Path
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 
 from schemas.options import AnalysisOptions
-from schemas.results import StepResult
 from schemas.song_folder import MAP_NAME, stem_path
 from schemas.song_map import SongMap
 from schemas.steps import StepName
@@ -16,11 +15,9 @@ from tasks.common.orchestration.step_task import step
 from tasks.common.settings import get_settings
 from tasks.common.step import StepContext
 from tasks.packager import package as engine
+from tasks.packager.step_results import ResultOrError
 from tasks.packager.summary import data_url, summary_markdown, uri_of
 from tasks.packager.timeline import timeline_svg
-
-#: A step's result, the error it failed with, or None where it did not run.
-Ended = StepResult | BaseException | None
 
 logger = logging.getLogger(__name__)
 
@@ -38,17 +35,17 @@ def package_song(
     song: Path,
     output_dir: Path | None,
     options: AnalysisOptions,
-    ingest: Ended,
-    separation: Ended,
-    beats_key: Ended,
-    asr: Ended,
-    chords: Ended,
-    melody: Ended,
-    bass: Ended,
-    structure: Ended,
+    ingest: ResultOrError,
+    separation: ResultOrError,
+    beats_key: ResultOrError,
+    asr: ResultOrError,
+    chords: ResultOrError,
+    melody: ResultOrError,
+    bass: ResultOrError,
+    structure: ResultOrError,
 ) -> SongMap:
     """Join what the steps found into a validated Song Map and write it with the stems."""
-    found: dict[StepName, Ended] = {
+    found: dict[StepName, ResultOrError] = {
         "ingest": ingest,
         "separation": separation,
         "beats_key": beats_key,

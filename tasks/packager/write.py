@@ -19,7 +19,7 @@ from tasks.common.step import StepContext
 from tasks.common.storage.atomic import atomic_write, copy_atomic
 from tasks.packager.folder import claim_folder, release_claim
 from tasks.packager.join import stem_files
-from tasks.packager.outcomes import Outcomes, describe
+from tasks.packager.step_results import StepResults, describe
 from tasks.packager.timeline import timeline_svg
 from tasks.packager.validation import Problem
 
@@ -42,16 +42,16 @@ def write_song(song_map: SongMap, stems: StemSet | None, out_dir: Path, ctx: Ste
     return folder
 
 
-def write_report(song_id: str, file_name: str, outcomes: Outcomes, problems: list[Problem], out_dir: Path) -> Path:
+def write_report(song_id: str, file_name: str, results: StepResults, problems: list[Problem], out_dir: Path) -> Path:
     """Keep what the steps found, and every problem of the map, in `invalid` in the song's folder; return it. Raises StorageError."""
     with _storage_errors(out_dir):
         song_folder = claim_folder(out_dir, file_name, song_id)
         folder = song_folder / INVALID_FOLDER
         shutil.rmtree(folder, ignore_errors=True)
-        for step, outcome in outcomes.items():
-            if isinstance(outcome, StepResult):
-                atomic_write(folder / result_name(step), outcome.model_dump_json(indent=1).encode("utf-8"))
-        failed = {step: describe(outcome) for step, outcome in outcomes.items() if isinstance(outcome, BaseException)}
+        for step, ended in results.items():
+            if isinstance(ended, StepResult):
+                atomic_write(folder / result_name(step), ended.model_dump_json(indent=1).encode("utf-8"))
+        failed = {step: describe(ended) for step, ended in results.items() if isinstance(ended, BaseException)}
         report = {"id": song_id, "file_name": file_name, "problems": [asdict(problem) for problem in problems], "failed_steps": failed}
         atomic_write(folder / PROBLEMS_NAME, "".join(f"{problem}\n" for problem in problems).encode("utf-8", "replace"))
         atomic_write(folder / REPORT_NAME, (json.dumps(report, indent=1) + "\n").encode("ascii"))

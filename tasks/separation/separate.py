@@ -105,19 +105,19 @@ def by_spleeter(_choice: EngineChoice, at: Placement, source: SongSource, _plan:
     folder = models.obtain(name)
     mix, samples, rate = reader_of(ctx.store.path(source.audio)), source.audio.frames, source.audio.sample_rate
     window = spleeter.window_frames(at.size * spleeter.WINDOW_SEC, rate)
-    with ctx.store.temporary_dir() as scratch:
+    with ctx.store.temporary_dir() as temporary_dir:
         voice = spleeter.separate_vocals(_loaded_spleeter(name, folder, at.device), mix, samples, window)
-        _write_voice(voice, scratch, source, ctx, "spleeter: vocals")
-        return _split_rest(mix, scratch, source, ctx)
+        _write_voice(voice, temporary_dir, source, ctx, "spleeter: vocals")
+        return _split_rest(mix, temporary_dir, source, ctx)
 
 
-def by_signal_processing(_choice: EngineChoice, _at: Placement, source: SongSource, _plan: StepPlan, ctx: StepContext) -> StoredStems:
+def by_dsp(_choice: EngineChoice, _at: Placement, source: SongSource, _plan: StepPlan, ctx: StepContext) -> StoredStems:
     """Everything by signal processing, without a model: rough."""
     ctx.warn("The stems were separated without a model: expect much of the other instruments in each")
     mix, samples, rate = reader_of(ctx.store.path(source.audio)), source.audio.frames, source.audio.sample_rate
-    with ctx.store.temporary_dir() as scratch:
-        _write_voice(centre.extract_voice(mix, samples, rate, scratch), scratch, source, ctx, "voice in the centre")
-        return _split_rest(mix, scratch, source, ctx)
+    with ctx.store.temporary_dir() as temporary_dir:
+        _write_voice(centre.extract_voice(mix, samples, rate, temporary_dir), temporary_dir, source, ctx, "voice in the centre")
+        return _split_rest(mix, temporary_dir, source, ctx)
 
 
 #: A network hears little in less than half of its segment.
@@ -127,22 +127,22 @@ ENGINES: Final[Mapping[str, Engine[[SongSource, StepPlan, StepContext], StoredSt
     "htdemucs_ft": _DEMUCS,
     "htdemucs_6s": _DEMUCS,
     "spleeter": Engine(by_spleeter, devices=("cuda", "mps", "cpu"), sizes=(1.0, 0.5)),
-    "dsp": Engine(by_signal_processing),
+    "dsp": Engine(by_dsp),
 }
 
 
-def _write_voice(blocks: Iterator[Samples], scratch: Path, source: SongSource, ctx: StepContext, message: str) -> None:
-    with WavWriter(scratch / "voice.wav", source.audio.sample_rate, 2) as out:
+def _write_voice(blocks: Iterator[Samples], temporary_dir: Path, source: SongSource, ctx: StepContext, message: str) -> None:
+    with WavWriter(temporary_dir / "voice.wav", source.audio.sample_rate, 2) as out:
         for block in blocks:
             out.write(block)
             ctx.progress(_VOICE_SHARE * out.frames / source.audio.frames, message)
 
 
-def _split_rest(mix: Reader, scratch: Path, source: SongSource, ctx: StepContext) -> StoredStems:
-    """Drums and bass out of what the mix has beyond the voice in `scratch`; all stems into the store."""
+def _split_rest(mix: Reader, temporary_dir: Path, source: SongSource, ctx: StepContext) -> StoredStems:
+    """Drums and bass out of what the mix has beyond the voice in `temporary_dir`; all stems into the store."""
     samples, rate = source.audio.frames, source.audio.sample_rate
-    voice = reader_of(scratch / "voice.wav")
-    with stem_files(scratch, rate) as files:
+    voice = reader_of(temporary_dir / "voice.wav")
+    with stem_files(temporary_dir, rate) as files:
         done = 0
         for drums, bass in dsp.split_drums_bass(difference(mix, voice), samples, rate):
             frames = drums.shape[-1]

@@ -18,7 +18,7 @@ from tasks.common.progress import Progress, part_of, silent
 from tasks.common.spectra import FPS
 from tasks.common.step import StepContext, run_chain
 from tasks.structure.allinone.contract import FUNCTIONS as NETWORK_FUNCTIONS
-from tasks.structure.allinone.engine import Heard, hear
+from tasks.structure.allinone.engine import Activations, infer
 from tasks.structure.features import BarFeatures, bar_edges, measure_bars
 from tasks.structure.functional import (
     boundary_scores,
@@ -71,9 +71,9 @@ def by_functions(
     # The features are computed on one core, beside the networks.
     with ThreadPoolExecutor(1, "bar features") as pool:
         measured = pool.submit(_measure, source, beats, stems, chords, lyrics, ctx, silent)
-        heard = hear({name: ctx.store.path(stems.stem(name)) for name in STEMS}, at.device, at.size, ctx.progress)
+        activations = infer({name: ctx.store.path(stems.stem(name)) for name in STEMS}, at.device, at.size, ctx.progress)
         bars = measured.result()
-    return levels_of_functions(bars, heard, _words(lyrics))
+    return levels_of_functions(bars, activations, _words(lyrics))
 
 
 def by_change(
@@ -126,18 +126,18 @@ def _measure(
     return with_chords(bars, chords) if chords is not None else bars
 
 
-def levels_of_functions(bars: BarFeatures, heard: Heard | None, words: Sequence[Word]) -> Levels:
+def levels_of_functions(bars: BarFeatures, activations: Activations | None, words: Sequence[Word]) -> Levels:
     """Sections decided together with their functions; phrases inside them, and parts above them, by change.
 
-    heard: what the network hears. Without it, the words, the voice and the change of timbre decide where sections begin, and the sections
+    activations: of All-In-One. Without them, the words, the voice and the change of timbre decide where sections begin, and the sections
     are named by the evidence of words, loudness and place.
     """
     similarity = phrase_similarity(bars)
     change = boundary_strength(bars, similarity)
     repetition = repetition_by_bar(words, bars.edges)
-    if heard is not None:
-        network = network_evidence(heard.function, NETWORK_FUNCTIONS, FPS, bars.edges)
-        expected = expected_boundaries(heard.section, FPS, bars.edges)
+    if activations is not None:
+        network = network_evidence(activations.function, NETWORK_FUNCTIONS, FPS, bars.edges)
+        expected = expected_boundaries(activations.section, FPS, bars.edges)
         decided = decide(function_scores(bars, network, repetition), boundary_scores(expected, change))
         main = (0, *(section.last for section in decided))
         names = [(section.label, section.confidence) for section in decided]

@@ -102,7 +102,7 @@ def expected_boundaries(section: npt.NDArray[np.float32], fps: float, edges: Flo
 
 
 def no_evidence(bars: int) -> Floats:
-    """What stands for `network_evidence` where no network is heard: it speaks for nothing."""
+    """What stands for `network_evidence` without a network: it speaks for nothing."""
     return np.zeros((bars, len(FUNCTIONS)))
 
 
@@ -152,12 +152,12 @@ def boundary_scores(expected: Floats, change: Floats) -> Floats:
 
 
 def boundary_scores_alone(change: Floats) -> Floats:
-    """The same where no network is heard: change counts more."""
+    """The same without a network: change counts more."""
     return _CHANGE_WEIGHT_ALONE * change - _BOUNDARY_COST_ALONE
 
 
 def usual_lengths() -> Floats:
-    """(_LONGEST_BARS + 1,) nats that a section of so many bars is worth, where no network is heard: four, eight and sixteen are usual."""
+    """(_LONGEST_BARS + 1,) nats that a section of so many bars is worth, without a network: four, eight and sixteen are usual."""
     return np.array([_LENGTH_WEIGHT_ALONE * length_preference(bars) for bars in range(_LONGEST_BARS + 1)])
 
 

@@ -16,7 +16,7 @@ import soundfile
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, BeatsKey, SongSource
 from tasks.beats_key.activations import beat_activations
-from tasks.beats_key.track import track_beats_and_key
+from tasks.beats_key.track_beats import track_beats_and_key
 from tasks.common.audio import WavWriter, read_mono
 from tasks.common.settings import Settings
 from tasks.common.step import StepContext

@@ -16,9 +16,7 @@ import soundfile
 
 from schemas.options import AnalysisOptions
 from schemas.steps import FINDING
-from tests.performance.bench import driver_prefect as bench_prefect
-from tests.performance.bench import driver_race as race_analysis
-from tests.performance.bench import kernels, processes, profile, samples
+from tests.performance.bench import driver_prefect, driver_race, kernels, processes, profile, samples
 from tests.performance.bench.command import BenchOptions, Part, bench
 from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.request import Request
@@ -83,7 +81,7 @@ def test_the_program_of_the_kernels_prints_seconds_and_keeps_what_was_found(
     assert set(figures["cold_sec"]) == set(figures["warm_sec"]) == STEPS
     assert figures["peak_mib"] > 0
     assert set(json.loads(results.read_text())) == STEPS
-    monkeypatch.setattr(sys, "argv", ["kernels", str(short_song), "--steps", "bass", "--hear-stems", str(stems)])
+    monkeypatch.setattr(sys, "argv", ["kernels", str(short_song), "--steps", "bass", "--given-stems", str(stems)])
     assert kernels.main() == 0
     assert set(json.loads(capsys.readouterr().out)["cold_sec"]) == {"ingest", "bass"}
 
@@ -97,7 +95,7 @@ def test_a_step_by_itself_hears_what_the_others_found_before(
     heard: list[Any] = []
     engine = light_engines["tasks.structure.detect.detect_structure"]
     light_engines["tasks.structure.detect.detect_structure"] = lambda *inputs: heard.extend(inputs) or engine(*inputs)
-    monkeypatch.setattr(sys, "argv", ["kernels", str(short_song), "--steps", "structure", "--hear-results", str(results)])
+    monkeypatch.setattr(sys, "argv", ["kernels", str(short_song), "--steps", "structure", "--given-results", str(results)])
     capsys.readouterr()
     assert kernels.main() == 0
     assert set(json.loads(capsys.readouterr().out)["cold_sec"]) == {"structure"}
@@ -116,10 +114,10 @@ def test_what_listens_to_stems_in_a_race_hears_the_given_ones(
     name = "tasks.separation.separate.separate_song"
     engine = light_engines[name]
     light_engines[name] = lambda *inputs: engine(*inputs).model_copy(update={"residual_db": -1.0})
-    monkeypatch.setattr(race_analysis, "performia", kernels.main)
-    monkeypatch.setattr(race_analysis.separate_stems, "body", race_analysis.separate_stems.body)
-    monkeypatch.setattr(sys, "argv", ["race_analysis", str(given), *words, str(heard)])
-    race_analysis.main()
+    monkeypatch.setattr(driver_race, "performia", kernels.main)
+    monkeypatch.setattr(driver_race.separate_stems, "body", driver_race.separate_stems.body)
+    monkeypatch.setattr(sys, "argv", ["driver_race", str(given), *words, str(heard)])
+    driver_race.main()
     assert json.loads(heard.read_text())["residual_db"] == json.loads(given.read_text())["residual_db"] != -1.0
     assert light_engines["calls"]["separate_song"] == 2
 
@@ -167,10 +165,10 @@ def test_what_prefect_adds_is_what_runs_take_beyond_plain_functions(
 
     for task in STEP_TASKS.values():  # the recorder replaces the bodies for good
         monkeypatch.setattr(task, "body", task.body)
-    recorder = bench_prefect.Recorder()
+    recorder = driver_prefect.Recorder()
     recorder.install()
-    timing = bench_prefect.Timing(short_song, tmp_path / "out", AnalysisOptions(), recorder)
-    figures = bench_prefect.measure(timing, recorder, 1)
+    timing = driver_prefect.Timing(short_song, tmp_path / "out", AnalysisOptions(), recorder)
+    figures = driver_prefect.measure(timing, recorder, 1)
     assert figures["repetitions"] == 1
     assert figures["steps_at_once_sec"] > figures["plain_functions_sec"] > 0
     assert figures["prefect_share_sec"] == pytest.approx(figures["steps_at_once_sec"] - figures["plain_functions_sec"], abs=0.002)

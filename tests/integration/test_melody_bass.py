@@ -16,7 +16,7 @@ from tasks.common.audio import WavWriter
 from tasks.common.settings import get_settings
 from tasks.common.step import StepContext
 from tasks.common.storage.artifacts import ArtifactStore
-from tasks.melody_bass.track import track_bass, track_melody
+from tasks.melody_bass.track_notes import track_bass, track_melody
 from tasks.separation.separate import separate_song
 
 DEMO = Path(__file__).parent.parent / "demo_song"
@@ -29,8 +29,8 @@ def stems(tmp_path_factory):
     store = ArtifactStore(str(folder / "store"), folder / "scratch")
     ctx = StepContext(store=store, settings=get_settings())
     samples, rate = soundfile.read(DEMO / "demo_song.ogg", dtype="float32", always_2d=True)
-    with store.temporary_dir() as scratch:
-        with WavWriter(scratch / "demo.wav", rate) as out:
+    with store.temporary_dir() as temporary_dir:
+        with WavWriter(temporary_dir / "demo.wav", rate) as out:
             out.write(samples.T)
         ref = store.add(out.path, out.ref())
     source = SongSource.model_construct(report=StepReport(step="ingest"), audio=ref, duration_sec=ref.duration_sec)
@@ -87,7 +87,7 @@ def test_a_line_alone_is_read_from_the_recording_and_not_from_an_empty_vocal_ste
 
 
 def silence(ctx, like):
-    with ctx.store.temporary_dir() as scratch:
-        with WavWriter(scratch / "silence.wav") as out:
+    with ctx.store.temporary_dir() as temporary_dir:
+        with WavWriter(temporary_dir / "silence.wav") as out:
             out.write(np.zeros((2, like.frames), np.float32))
         return ctx.store.add(out.path, out.ref())

@@ -27,7 +27,7 @@ from schemas.plan import EngineChoice, StepPlan
 from schemas.steps import Step
 from tasks import asr, beats_key, chords, melody_bass, separation, structure
 from tasks.asr.transcribe import transcribe_lyrics
-from tasks.beats_key.track import track_beats_and_key
+from tasks.beats_key.track_beats import track_beats_and_key
 from tasks.chords.recognize import recognize_chords
 from tasks.common import models, planning
 from tasks.common.audio import WavWriter
@@ -36,7 +36,7 @@ from tasks.common.resources import GPU
 from tasks.common.settings import get_settings, reset_settings
 from tasks.common.step import StepContext
 from tasks.common.storage.artifacts import ArtifactStore
-from tasks.melody_bass.track import track_bass, track_melody
+from tasks.melody_bass.track_notes import track_bass, track_melody
 from tasks.separation import separate
 from tasks.separation.separate import separate_song
 from tasks.structure.detect import detect_structure
@@ -74,15 +74,17 @@ ROOMS = {
     Step.separation: Room(separation.separate_stems, "tasks.separation.separate", lambda s, plan, ctx: separate_song(s.source, plan, ctx)),
     Step.asr: Room(asr.transcribe_lyrics, "tasks.asr.transcribe", lambda s, plan, ctx: transcribe_lyrics(s.source, s.stems, plan, ctx)),
     Step.beats_key: Room(
-        beats_key.track_beats_and_key, "tasks.beats_key.track", lambda s, plan, ctx: track_beats_and_key(s.source, s.stems, plan, ctx)
+        beats_key.track_beats_and_key, "tasks.beats_key.track_beats", lambda s, plan, ctx: track_beats_and_key(s.source, s.stems, plan, ctx)
     ),
     Step.chords: Room(
         chords.recognize_chords,
         "tasks.chords.recognize",
         lambda s, plan, ctx: recognize_chords(s.source, s.beats, plan, ctx),
     ),
-    Step.melody: Room(melody_bass.track_melody, "tasks.melody_bass.track", lambda s, plan, ctx: track_melody(s.source, s.stems, plan, ctx)),
-    Step.bass: Room(melody_bass.track_bass, "tasks.melody_bass.track", lambda s, plan, ctx: track_bass(s.source, s.stems, plan, ctx)),
+    Step.melody: Room(
+        melody_bass.track_melody, "tasks.melody_bass.track_notes", lambda s, plan, ctx: track_melody(s.source, s.stems, plan, ctx)
+    ),
+    Step.bass: Room(melody_bass.track_bass, "tasks.melody_bass.track_notes", lambda s, plan, ctx: track_bass(s.source, s.stems, plan, ctx)),
     Step.structure: Room(
         structure.detect_structure,
         "tasks.structure.detect",

@@ -110,10 +110,10 @@ def structure(source: r.SongSource, grid: Any, stems: Any, chords: Any, lyrics: 
 ENGINES: dict[str, Callable[..., Any]] = {
     "tasks.separation.separate.separate_song": separate,
     "tasks.asr.transcribe.transcribe_lyrics": transcribe,
-    "tasks.beats_key.track.track_beats_and_key": beats,
+    "tasks.beats_key.track_beats.track_beats_and_key": beats,
     "tasks.chords.recognize.recognize_chords": chords,
-    "tasks.melody_bass.track.track_melody": part("melody"),
-    "tasks.melody_bass.track.track_bass": part("bass"),
+    "tasks.melody_bass.track_notes.track_melody": part("melody"),
+    "tasks.melody_bass.track_notes.track_bass": part("bass"),
     "tasks.structure.detect.detect_structure": structure,
 }
 

@@ -8,9 +8,9 @@ import sys
 TARGETS = {
     "tasks.separation.separate": ["separate_song"],
     "tasks.asr.transcribe": ["transcribe_lyrics"],
-    "tasks.beats_key.track": ["track_beats_and_key"],
+    "tasks.beats_key.track_beats": ["track_beats_and_key"],
     "tasks.chords.recognize": ["recognize_chords"],
-    "tasks.melody_bass.track": ["track_melody", "track_bass"],
+    "tasks.melody_bass.track_notes": ["track_melody", "track_bass"],
     "tasks.structure.detect": ["detect_structure"],
 }
 

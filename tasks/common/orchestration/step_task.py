@@ -103,7 +103,7 @@ class StepTask(Task[..., Any]):
         """
         if FlowRunContext.get() is None:
             return self(**inputs, **{str(name): future for name, future in found.items()})
-        results = {str(name): quote(outcome_of(future)) for name, future in found.items()}
+        results = {str(name): quote(result_or_error(future)) for name, future in found.items()}
         return self(**results, **inputs, wait_for=[optional(future) for future in found.values()])
 
     def _with_storage(self) -> StepTask:
@@ -159,7 +159,7 @@ def optional(future: Any) -> Any:
     return AllowFailure(future) if isinstance(future, PrefectFuture | State) else future
 
 
-def outcome_of(ended: Any) -> Any:
+def result_or_error(ended: Any) -> Any:
     """The result of a submitted step, or the error it ended with, once it has; what is no future is itself."""
     if not isinstance(ended, PrefectFuture | State):
         return ended

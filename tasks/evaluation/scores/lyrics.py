@@ -14,7 +14,7 @@ from schemas.results import Lyrics
 from tasks.evaluation.annotations import Annotations, TimedWord
 
 
-class Heard(NamedTuple):
+class FoundWord(NamedTuple):
     """A word that was recognised, as far as scoring goes."""
 
     start: float
@@ -25,7 +25,7 @@ class Heard(NamedTuple):
 
 def score_lyrics(truth: Annotations, found: Lyrics) -> dict[str, float]:
     """Word error rate, onsets of the words that are right, line breaks. Where nothing is sung: how many words were invented a minute."""
-    heard = [Heard(word.start, word.end, word.text, word.confidence) for line in found.lines for word in line.words]
+    heard = [FoundWord(word.start, word.end, word.text, word.confidence) for line in found.lines for word in line.words]
     if truth.words is None:
         return {}
     if not truth.words:
@@ -36,7 +36,7 @@ def score_lyrics(truth: Annotations, found: Lyrics) -> dict[str, float]:
     return scores
 
 
-def word_figures(truth: Sequence[TimedWord], found: Sequence[Heard], language: str | None) -> dict[str, float]:
+def word_figures(truth: Sequence[TimedWord], found: Sequence[FoundWord], language: str | None) -> dict[str, float]:
     """jiwer's WER after Whisper's text normaliser; over its alignment, how far off the onsets of the right words are."""
     sung, heard = _normalised(truth, language), _normalised(found, language)
     if not heard:
@@ -58,7 +58,7 @@ def line_figures(truth: Sequence[TimedWord], found: Sequence[str], language: str
 
 def word_hits(truth: Annotations, found: Lyrics) -> list[tuple[float, bool]]:
     """(confidence, right) of each word."""
-    heard = [Heard(word.start, word.end, word.text, word.confidence) for line in found.lines for word in line.words]
+    heard = [FoundWord(word.start, word.end, word.text, word.confidence) for line in found.lines for word in line.words]
     if not truth.words:
         return [(word.confidence, False) for word in heard] if truth.words is not None else []
     normal, sung = _normalised(heard, truth.language), _normalised(truth.words, truth.language)
@@ -79,7 +79,7 @@ def _right(output: jiwer.WordOutput) -> list[tuple[int, int]]:
     ]
 
 
-def _normalised(words: Iterable[TimedWord | Heard], language: str | None) -> list[tuple[str, int]]:
+def _normalised(words: Iterable[TimedWord | FoundWord], language: str | None) -> list[tuple[str, int]]:
     """Words after the normaliser, each with the index of what it comes from: `don't` becomes two, `(oh)` none."""
     normalise = _normaliser(language == "en")
     return [(part, index) for index, word in enumerate(words) for part in normalise(word.text).split()]

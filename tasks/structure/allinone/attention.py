@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tasks.common.networks.scratch import Scratch
+from tasks.common.networks.tensor_buffers import TensorBuffers
 
 #: Positions that each position attends to.
 WINDOW = 5
@@ -28,7 +28,9 @@ _BLOCK = 8
 _BLOCKS = 64
 
 
-def attend_in_time(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dilation: int, attended: Tensor, scratch: Scratch) -> None:
+def attend_in_time(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dilation: int, attended: Tensor, buffers: TensorBuffers
+) -> None:
     """Neighbourhood attention along the last axis, which is contiguous.
 
     query (scaled), key, value: (H, D, I, T), T >= WINDOW * dilation. bias: (H, 2 * WINDOW - 1), by distance. attended: (H, D, I, T), is
@@ -36,7 +38,7 @@ def attend_in_time(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dila
     """
     for start, stop, first, offset in spans(query.shape[-1], dilation):
         keys, values = (_neighbours(x, first, dilation, stop - start) for x in (key, value))
-        products = scratch.take("products", *keys.shape)
+        products = buffers.take("products", *keys.shape)
         # (H, I, WINDOW, positions)
         scores = torch.mul(query[..., None, start:stop], keys, out=products).sum(dim=1)
         scores += bias[:, None, offset : offset + WINDOW, None]
@@ -64,7 +66,7 @@ def _neighbours(x: Tensor, first: int, dilation: int, positions: int) -> Tensor:
     return x.as_strided((*x.shape[:-1], WINDOW, positions), (*x.stride()[:-1], dilation, 1), x.storage_offset() + first)
 
 
-def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, attended: Tensor, scratch: Scratch) -> None:
+def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, attended: Tensor, buffers: TensorBuffers) -> None:
     """Attention of each instrument to all instruments at the WINDOW nearest moments.
 
     query (scaled): (H, D, I, T). key, value: (H, D, WINDOW, T), of which the last instruments may be padding. bias: (H, 2 * WINDOW - 1,
@@ -80,14 +82,14 @@ def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Te
     for start, stop, around in (*ends, *inner):
         if start <= 2 or around > _REACH:  # all inner blocks have the same mask
             mask = _mask(bias, instruments, length, start, around)
-        asking = _in_blocks(query, start, stop, 0, scratch, "asking")
-        asked = _in_blocks(key, start, stop, around, scratch, "asked")
-        answers = _in_blocks(value, start, stop, around, scratch, "answers")
+        asking = _in_blocks(query, start, stop, 0, buffers, "asking")
+        asked = _in_blocks(key, start, stop, around, buffers, "asked")
+        answers = _in_blocks(value, start, stop, around, buffers, "answers")
         count = (stop - start) * heads
-        scores = torch.bmm(asking.transpose(-1, -2), asked, out=scratch.take("scores", count, *mask.shape[1:]))
+        scores = torch.bmm(asking.transpose(-1, -2), asked, out=buffers.take("scores", count, *mask.shape[1:]))
         scores.view(-1, *mask.shape).add_(mask)
-        weights = torch.softmax(scores, dim=-1, out=scratch.take("weights", *scores.shape))
-        found = torch.bmm(answers, weights.transpose(-1, -2), out=scratch.take("found", *asking.shape))
+        weights = torch.softmax(scores, dim=-1, out=buffers.take("weights", *scores.shape))
+        found = torch.bmm(answers, weights.transpose(-1, -2), out=buffers.take("found", *asking.shape))
         place = slice(start * _BLOCK, min(stop * _BLOCK, length))
         merged = found.view(stop - start, heads, -1, instruments, _BLOCK).permute(1, 2, 3, 0, 4)
         into = attended[..., place]
@@ -97,14 +99,14 @@ def attend_among_instruments(query: Tensor, key: Tensor, value: Tensor, bias: Te
             into.copy_(merged.flatten(3)[..., : place.stop - place.start])
 
 
-def _in_blocks(x: Tensor, start: int, stop: int, around: int, scratch: Scratch, name: str) -> Tensor:
+def _in_blocks(x: Tensor, start: int, stop: int, around: int, buffers: TensorBuffers, name: str) -> Tensor:
     """(blocks * H, D, n * moments) of (H, D, n, T): the moments of each block and those around it. Beyond the ends there are zeros."""
     first, last, length = start * _BLOCK - around, stop * _BLOCK + around, x.shape[-1]
     inside = x[..., max(0, first) : min(last, length)]
     if first < 0 or last > length:
         inside = F.pad(inside, (max(0, -first), max(0, last - length)))
     blocks = inside.unfold(-1, _BLOCK + 2 * around, _BLOCK).permute(3, 0, 1, 2, 4)
-    return scratch.take(name, *blocks.shape).copy_(blocks).flatten(3).flatten(0, 1)
+    return buffers.take(name, *blocks.shape).copy_(blocks).flatten(3).flatten(0, 1)
 
 
 def _mask(bias: Tensor, instruments: int, length: int, block: int, around: int) -> Tensor:

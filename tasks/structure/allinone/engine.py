@@ -30,13 +30,13 @@ MODEL = "all-in-one"
 #: The published front end (Kim and Nam 2023, section 4.2).
 SPECTRUM = Shape(frame_size=2048, bands=12)
 
-#: A longer song is heard in windows of so many seconds, of which the outer ones only give context: the farthest a block attends is 41 s.
+#: A longer song is read in windows of so many seconds, of which the outer ones only give context: the farthest a block attends is 41 s.
 _WINDOW_SEC = 600
 _CONTEXT_SEC = 60
 
 
 @dataclass(frozen=True)
-class Heard:
+class Activations:
     """Probabilities of each frame; frame i is centred on i / FPS s."""
 
     beat: Floats  # (frames,)
@@ -45,15 +45,15 @@ class Heard:
     function: Floats  # (functions, frames), in the order of network.FUNCTIONS
 
 
-def hear(stems: Mapping[StemName, Path], device: str = "cpu", size: float = 1.0, progress: Progress = silent) -> Heard:
-    """Hear a song's four stems (44.1 kHz WAV files). size: see `window_frames`. Raises ModelUnavailable, ModelCorrupt."""
+def infer(stems: Mapping[StemName, Path], device: str = "cpu", size: float = 1.0, progress: Progress = silent) -> Activations:
+    """All-In-One on a song's four stems (44.1 kHz WAV files). size: see `window_frames`. Raises ModelUnavailable, ModelCorrupt."""
     import torch
 
     torch.set_num_threads(threads())
     networks = load(device, part_of(progress, 0.0, 0.05))
     spectra = stem_spectra(stems, part_of(progress, 0.05, 0.3))
     frames = spectra.shape[1]
-    heard = np.zeros((3 + len(FUNCTIONS), frames), np.float32)
+    activations = np.zeros((3 + len(FUNCTIONS), frames), np.float32)
     spans = list(windows(frames, window_frames(frames, size), _CONTEXT_SEC * FPS))
     done = 0
     with torch.inference_mode():
@@ -62,29 +62,29 @@ def hear(stems: Mapping[StemName, Path], device: str = "cpu", size: float = 1.0,
             total: Any = 0
             for logits in side_by_side(_in_turn(networks, part), part, device):
                 done += 1
-                progress(0.3 + 0.7 * done / (len(spans) * len(networks)), "sections heard")
+                progress(0.3 + 0.7 * done / (len(spans) * len(networks)), "sections")
                 total = total + torch.cat([torch.stack([logits.beat, logits.downbeat, logits.section]), logits.function])
             mean = total / len(networks)
             probabilities = torch.cat([mean[:3].sigmoid(), mean[3:].softmax(dim=0)])
-            heard[:, start:stop] = probabilities[:, start - first : stop - first].cpu().numpy()
+            activations[:, start:stop] = probabilities[:, start - first : stop - first].cpu().numpy()
     progress(1.0)
-    return Heard(heard[0], heard[1], heard[2], heard[3:])
+    return Activations(activations[0], activations[1], activations[2], activations[3:])
 
 
 def _in_turn(networks: Sequence[Any], spectra: Any) -> list[Callable[[Any], Any]]:
     """The networks, each of which takes the memory of one that is done."""
-    from tasks.common.networks.scratch import Scratches
+    from tasks.common.networks.tensor_buffers import BufferPool
 
-    scratches = Scratches(spectra)
+    pool = BufferPool(spectra)
 
-    def with_scratch(network: Any) -> Callable[[Any], Any]:
+    def with_buffers(network: Any) -> Callable[[Any], Any]:
         def run(part: Any) -> Any:
-            with scratches.one() as scratch:
-                return network(part, scratch)
+            with pool.one() as buffers:
+                return network(part, buffers)
 
         return run
 
-    return [with_scratch(network) for network in networks]
+    return [with_buffers(network) for network in networks]
 
 
 def window_frames(frames: int, size: float) -> int:
@@ -93,7 +93,7 @@ def window_frames(frames: int, size: float) -> int:
 
 
 def windows(frames: int, length: int, context: int) -> Iterator[tuple[int, int, int, int]]:
-    """(first, start, stop, last) of each window over `frames`: [first, last) is heard, [start, stop) kept. The kept parts tile the song."""
+    """(first, start, stop, last) of each window over `frames`: [first, last) is read, [start, stop) kept. The kept parts tile the song."""
     if frames <= length:
         yield 0, 0, frames, frames
         return

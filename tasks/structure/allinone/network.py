@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks.common.networks.scratch import Scratch
+from tasks.common.networks.tensor_buffers import TensorBuffers
 from tasks.structure.allinone.attention import WINDOW, attend_among_instruments, attend_in_time
 from tasks.structure.allinone.contract import FUNCTIONS, INSTRUMENTS
 
@@ -55,10 +55,10 @@ class AllInOne(nn.Module):
         self.section_classifier = _Head(1)
         self.function_classifier = _Head(len(FUNCTIONS))
 
-    def forward(self, spectra: Tensor, scratch: Scratch | None = None) -> Logits:
-        """spectra: (instruments, frames, 81), in the order of INSTRUMENTS. scratch: what another network of the ensemble has used."""
-        scratch = scratch or Scratch(spectra)
-        x = self.encoder(self.embeddings(spectra, scratch), scratch)
+    def forward(self, spectra: Tensor, buffers: TensorBuffers | None = None) -> Logits:
+        """spectra: (instruments, frames, 81), in the order of INSTRUMENTS. buffers: what another network of the ensemble has used."""
+        buffers = buffers or TensorBuffers(spectra)
+        x = self.encoder(self.embeddings(spectra, buffers), buffers)
         x = _norm(self.norm, x).transpose(0, 1).flatten(0, 1)
         return Logits(
             self.beat_classifier(x)[0], self.downbeat_classifier(x)[0], self.section_classifier(x)[0], self.function_classifier(x)
@@ -73,7 +73,7 @@ class _Embeddings(nn.Module):
         self.conv2 = nn.Conv2d(_FEATURES, _FEATURES, (3, 3), padding=(1, 0))
         self.norm = nn.LayerNorm(_FEATURES)
 
-    def forward(self, spectra: Tensor, scratch: Scratch) -> Tensor:
+    def forward(self, spectra: Tensor, buffers: TensorBuffers) -> Tensor:
         """(instruments, frames, 81) to (features, instruments, frames), in chunks: the first layer's output is large."""
         length = spectra.shape[1]
         # Trained with time before frequency; here it comes last, so that pooling over three bands is a maximum of whole rows.
@@ -82,11 +82,11 @@ class _Embeddings(nn.Module):
         for start in range(0, length, _STEM_CHUNK):
             stop = min(start + _STEM_CHUNK, length)
             first, last = max(0, start - 2), min(length, stop + 2)  # two layers see one frame around
-            x = self._rest(self._first(bands[..., first:last], scratch))
+            x = self._rest(self._first(bands[..., first:last], buffers))
             parts.append(x[..., start - first : stop - first])
         return _norm(self.norm, torch.cat(parts, dim=-1))
 
-    def _first(self, bands: Tensor, scratch: Scratch) -> Tensor:
+    def _first(self, bands: Tensor, buffers: TensorBuffers) -> Tensor:
         """(bands, instruments, frames) to (features, bands // 3, instruments, frames): the first layer, pooled.
 
         A convolution of one channel is one product with what each answer sees; here the three answers of a pool see it together.
@@ -100,12 +100,12 @@ class _Embeddings(nn.Module):
         bias = _given(layer.bias).repeat(_POOL)
         padded = F.pad(bands, (1, 1))
         positions = pooled * math.prod(bands.shape[1:])
-        columns = _over_ones(scratch, "normed", seen * _KERNEL, positions)
+        columns = _over_ones(buffers, "normed", seen * _KERNEL, positions)
         views = columns[:-1].view(seen, _KERNEL, pooled, *bands.shape[1:])
         for band in range(seen):
             for frame in range(_KERNEL):
                 views[band, frame] = padded[band : band + _POOL * pooled : _POOL, :, frame : frame + bands.shape[-1]][:pooled]
-        answers = torch.mm(_with_bias(weight.view(len(bias), -1), bias), columns, out=scratch.take("hidden", len(bias), positions))
+        answers = torch.mm(_with_bias(weight.view(len(bias), -1), bias), columns, out=buffers.take("hidden", len(bias), positions))
         return _elu_of_strongest(*answers.view(_POOL, layer.out_channels, *views.shape[2:]))
 
     def _rest(self, x: Tensor) -> Tensor:
@@ -122,10 +122,10 @@ class _Encoder(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(_Block(2**i) for i in range(_DEPTH))
 
-    def forward(self, x: Tensor, scratch: Scratch) -> Tensor:
+    def forward(self, x: Tensor, buffers: TensorBuffers) -> Tensor:
         """x: (features, instruments, frames), changed in place."""
         for layer in self.layers:
-            layer(x, scratch)
+            layer(x, buffers)
         return x
 
 
@@ -135,9 +135,9 @@ class _Block(nn.Module):
         self.timelayer = _TimeLayer(dilation)
         self.instlayer = _InstrumentLayer()
 
-    def forward(self, x: Tensor, scratch: Scratch) -> None:
-        self.timelayer(x, scratch)
-        self.instlayer(x, scratch)
+    def forward(self, x: Tensor, buffers: TensorBuffers) -> None:
+        self.timelayer(x, buffers)
+        self.instlayer(x, buffers)
 
 
 class _Layer(nn.Module):
@@ -150,7 +150,7 @@ class _Layer(nn.Module):
         self.intermediate = _Dense(width, 4 * width)
         self.output = _Dense(4 * width, _FEATURES)
 
-    def project(self, x: Tensor, attentions: Sequence[_Attention], projected: Tensor, scratch: Scratch) -> None:
+    def project(self, x: Tensor, attentions: Sequence[_Attention], projected: Tensor, buffers: TensorBuffers) -> None:
         """The attentions' queries, keys and values, one below the other, into projected: (rows, instruments, frames), of which the last
         instruments and frames may be padding, with zeros after the norm.
         """
@@ -159,7 +159,7 @@ class _Layer(nn.Module):
         _, instruments, length = x.shape
         for instrument, part in _chunks(instruments, length):
             here = x[:, instrument, part]
-            normed = _standardised(here, self.layernorm_before.eps, _over_ones(scratch, "normed", *here.shape))
+            normed = _standardised(here, self.layernorm_before.eps, _over_ones(buffers, "normed", *here.shape))
             torch.mm(after_norm, normed, out=projected[:, instrument, part])
         projected[:, instruments:] = bias[:, None, None]
         projected[:, :instruments, length:] = bias[:, None, None]
@@ -169,11 +169,11 @@ class _Layer(nn.Module):
         into, out = self.intermediate.dense, self.output.dense
         return _after_norm(self.layernorm_after, into.weight, into.bias), _with_bias(out.weight, out.bias)
 
-    def perceive(self, weights: tuple[Tensor, Tensor], x: Tensor, scratch: Scratch) -> tuple[Tensor, Tensor]:
+    def perceive(self, weights: tuple[Tensor, Tensor], x: Tensor, buffers: TensorBuffers) -> tuple[Tensor, Tensor]:
         """The matrices whose product is what the perceptron says of x, (width, frames)."""
         into, out = weights
-        normed = _standardised(x, self.layernorm_after.eps, _over_ones(scratch, "normed", *x.shape))
-        hidden = _over_ones(scratch, "hidden", len(into), x.shape[1])
+        normed = _standardised(x, self.layernorm_after.eps, _over_ones(buffers, "normed", *x.shape))
+        hidden = _over_ones(buffers, "hidden", len(into), x.shape[1])
         torch.mm(into, normed, out=hidden[:-1])
         torch.ops.aten.gelu_(hidden[:-1])
         return out, hidden
@@ -186,27 +186,27 @@ class _TimeLayer(_Layer):
         self.attention = _Attention(2 * WINDOW - 1)
         self.attention2 = _Attention(2 * WINDOW - 1)
 
-    def forward(self, x: Tensor, scratch: Scratch) -> None:
+    def forward(self, x: Tensor, buffers: TensorBuffers) -> None:
         """Changes x in place."""
         _, instruments, length = x.shape
         both = (self.attention, self.attention2)
         # A sequence shorter than the windows is padded, as in training.
         padded = max(length, 2 * WINDOW * self.dilation)
-        projected = scratch.take("projected", 6 * _FEATURES, instruments, padded)
-        attended = _attended(scratch, 2, instruments, padded)
-        self.project(x, both, projected, scratch)
+        projected = buffers.take("projected", 6 * _FEATURES, instruments, padded)
+        attended = _attended(buffers, 2, instruments, padded)
+        self.project(x, both, projected, buffers)
         for number, (attention, rows) in enumerate(zip(both, projected.chunk(2), strict=True)):
             query, key, value = attention.split(rows)
             answers = attention.heads(attended[number, :_FEATURES])
-            attend_in_time(query, key, value, attention.bias, (number + 1) * self.dilation, answers, scratch)
+            attend_in_time(query, key, value, attention.bias, (number + 1) * self.dilation, answers, buffers)
         weights, outputs = self.perceptron(), [attention.output.weights() for attention in both]
         for instrument, part in _chunks(instruments, length):
             here = x[:, instrument, part]
-            summed = scratch.take("summed", 2 * _FEATURES, here.shape[1])
+            summed = buffers.take("summed", 2 * _FEATURES, here.shape[1])
             near, far = summed.chunk(2)
             for sum_, output, said in zip((near, far), outputs, attended, strict=True):
                 torch.addmm(here, output, said[:, instrument, part], out=sum_)
-            torch.addmm((near + far).div_(2), *self.perceive(weights, summed, scratch), out=here)
+            torch.addmm((near + far).div_(2), *self.perceive(weights, summed, buffers), out=here)
 
 
 class _InstrumentLayer(_Layer):
@@ -214,23 +214,23 @@ class _InstrumentLayer(_Layer):
         super().__init__(_FEATURES)
         self.attention = _Attention(2 * WINDOW - 1, 2 * WINDOW - 1)
 
-    def forward(self, x: Tensor, scratch: Scratch) -> None:
+    def forward(self, x: Tensor, buffers: TensorBuffers) -> None:
         """Changes x in place."""
         _, instruments, length = x.shape
         # Four instruments are fewer than the window: the published network pads them, and attends to those too.
         padded = max(length, WINDOW)
-        projected = scratch.take("projected", 3 * _FEATURES, WINDOW, padded)
-        (attended,) = _attended(scratch, 1, instruments, padded)
-        self.project(x, [self.attention], projected, scratch)
+        projected = buffers.take("projected", 3 * _FEATURES, WINDOW, padded)
+        (attended,) = _attended(buffers, 1, instruments, padded)
+        self.project(x, [self.attention], projected, buffers)
         query, key, value = self.attention.split(projected)
         answers = self.attention.heads(attended[:_FEATURES])
-        attend_among_instruments(query[:, :, :instruments], key, value, self.attention.bias, answers, scratch)
+        attend_among_instruments(query[:, :, :instruments], key, value, self.attention.bias, answers, buffers)
         weights, output = self.perceptron(), self.attention.output.weights()
         for instrument, part in _chunks(instruments, length):
             here = x[:, instrument, part]
-            summed = scratch.take("summed", *here.shape)
+            summed = buffers.take("summed", *here.shape)
             torch.addmm(here, output, attended[:, instrument, part], out=summed)
-            torch.addmm(summed, *self.perceive(weights, summed, scratch), out=here)
+            torch.addmm(summed, *self.perceive(weights, summed, buffers), out=here)
 
 
 class _Attention(nn.Module):
@@ -301,16 +301,16 @@ def _with_bias(weight: Tensor, bias: Tensor) -> Tensor:
     return torch.cat([weight, bias[:, None]], dim=1)
 
 
-def _over_ones(scratch: Scratch, name: str, features: int, frames: int) -> Tensor:
+def _over_ones(buffers: TensorBuffers, name: str, features: int, frames: int) -> Tensor:
     """(features + 1, frames), of which the last row is ones: its column in the weights of a product is the bias."""
-    rows = scratch.take(name, features + 1, frames)
+    rows = buffers.take(name, features + 1, frames)
     rows[features] = 1.0
     return rows
 
 
-def _attended(scratch: Scratch, count: int, instruments: int, length: int) -> Tensor:
+def _attended(buffers: TensorBuffers, count: int, instruments: int, length: int) -> Tensor:
     """(count, features and ones, instruments, frames)."""
-    attended = scratch.take("attended", count, _FEATURES + 1, instruments, length)
+    attended = buffers.take("attended", count, _FEATURES + 1, instruments, length)
     attended[:, _FEATURES] = 1.0
     return attended
 

@@ -11,7 +11,7 @@ import typer
 from deployments.cli.options import EngineOption, QualityOption, analysis_options
 from schemas.options import Quality
 from tasks.common.errors import OptionInvalid, PerformiaError
-from tests.performance.bench.command import BenchOptions, Part, teller
+from tests.performance.bench.command import BenchOptions, Part, reporter
 from tests.performance.bench.command import bench as measure
 from tests.performance.bench.request import Request
 
@@ -44,7 +44,7 @@ def bench(
         whisper_checkpoint=whisper_checkpoint,
         models=models,
         profiles=output.parent / "profiles" if output else None,
-        tell=teller(),
+        tell=reporter(),
         **({"minutes": tuple(minutes)} if minutes else {}),
     )
     raise typer.Exit(measure(BenchOptions([Part(name) for name in part or []], output, against), request))

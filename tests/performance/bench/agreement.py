@@ -93,13 +93,13 @@ def _chords(results: Mapping[str, Any]) -> list[tuple[float, float, str]]:
 def word_error_rates(words: Path, ours: Mapping[str, Any], heard: Path) -> dict[str, float]:
     """{"whisper": WER, "performia": WER}, against the words of the CSV file."""
     from tasks.evaluation.datasets.reading import timed_words
-    from tasks.evaluation.scores.lyrics import Heard, word_figures
+    from tasks.evaluation.scores.lyrics import FoundWord, word_figures
 
     truth = timed_words(words, "word")
     theirs = json.loads(heard.read_text(encoding="utf-8"))
     language = theirs.get("language", "en")
     spoken = {
-        "whisper": [Heard(word["start"], word["end"], word["word"]) for part in theirs["segments"] for word in part.get("words", [])],
-        "performia": [Heard(word["start"], word["end"], word["text"]) for line in ours["lines"] for word in line["words"]],
+        "whisper": [FoundWord(word["start"], word["end"], word["word"]) for part in theirs["segments"] for word in part.get("words", [])],
+        "performia": [FoundWord(word["start"], word["end"], word["text"]) for line in ours["lines"] for word in line["words"]],
     }
     return {side: round(word_figures(truth, found, language)["wer"], 3) for side, found in spoken.items()}

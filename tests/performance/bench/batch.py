@@ -65,11 +65,11 @@ def _in_one_process(request: Request, folder: Path, at_once: int) -> dict[str, A
     with new_place() as place:
         environment = surroundings(place)
         words = ["analyze-folder", folder, "-o", place / "out", "--at-once", str(at_once), "--json", *request.words]
-        with Scales(place / "out" / "manifest.json") as scales:
+        with MemorySampler(place / "out" / "manifest.json") as memory:
             ran = performia(f"The batch, {at_once} at a time", words, environment)
         summary = json.loads(ran.output)
     figures = figures_of(summary["songs"], summary["music_sec"], ran.wall_sec, ran.peak_mib)
-    return {**figures, "after_song_mib": scales.after_song}
+    return {**figures, "after_song_mib": memory.after_song}
 
 
 def figures_of(songs: int, music_sec: float, wall_sec: float, peak_mib: int) -> dict[str, Any]:
@@ -83,8 +83,8 @@ def figures_of(songs: int, music_sec: float, wall_sec: float, peak_mib: int) -> 
     }
 
 
-class Scales:
-    """with Scales(manifest): while the block runs a batch in a child process, weighs that ten times a second.
+class MemorySampler:
+    """with MemorySampler(manifest): while the block runs a batch in a child process, takes its memory ten times a second.
 
     after_song: MiB that it held when each song had just been written down.
     """
@@ -93,9 +93,9 @@ class Scales:
         self.after_song: list[int] = []
         self._manifest = manifest
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._weigh, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
 
-    def __enter__(self) -> Scales:
+    def __enter__(self) -> MemorySampler:
         self._thread.start()
         return self
 
@@ -103,7 +103,7 @@ class Scales:
         self._stop.set()
         self._thread.join()
 
-    def _weigh(self) -> None:
+    def _sample(self) -> None:
         import psutil
 
         own = psutil.Process()

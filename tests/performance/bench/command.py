@@ -79,7 +79,7 @@ def chosen(parts: Sequence[Part]) -> list[Part]:
     return [part for part in _MODULES if part in wanted or Part.all in wanted]
 
 
-def teller() -> Callable[[str], None]:
+def reporter() -> Callable[[str], None]:
     """Says on standard error what is being measured."""
     console = error_console()
     return lambda stage: console.print(f"[dim]{escape(stage)}", soft_wrap=True)

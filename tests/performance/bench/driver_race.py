@@ -1,4 +1,4 @@
-"""The command `performia`, where the steps after the separation hear given stems: for a separation with random weights, which gives noise.
+"""The command `performia`, where the steps after the separation read given stems: for a separation with random weights, which gives noise.
 
     python -m tests.performance.bench.driver_race STEMS.json ARGUMENT...
 

@@ -82,8 +82,8 @@ def main() -> int:
     parser.add_argument("--steps", nargs="+", default=FINDING, help="only these, without what others would tell them")
     parser.add_argument("--twice", action="store_true", help="everything once more, with the models loaded")
     parser.add_argument("--keep-stems", type=Path, help="write down the separated stems")
-    parser.add_argument("--hear-stems", type=Path, help="let the later steps hear those instead of the separation's own")
-    parser.add_argument("--hear-results", type=Path, help="let each step hear of the others what those once found")
+    parser.add_argument("--given-stems", type=Path, help="stems that the later steps read instead of what separation made")
+    parser.add_argument("--given-results", type=Path, help="results of an earlier run that each step gets of the others")
     parser.add_argument("--keep-results", type=Path, help="write down what each step found")
     arguments = parser.parse_args()
     chosen = {Step(step): engine for step, engine in (pair.split("=", 1) for pair in arguments.engine)}
@@ -108,11 +108,11 @@ def _figures(arguments: argparse.Namespace, options: AnalysisOptions) -> dict[st
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the steps are told instead of what those before them find."""
     given: dict[str, Any] = {}
-    if arguments.hear_results:
-        found = json.loads(arguments.hear_results.read_text(encoding="utf-8"))
+    if arguments.given_results:
+        found = json.loads(arguments.given_results.read_text(encoding="utf-8"))
         given = {step: _RESULTS[step].model_validate(result) for step, result in found.items()}
-    if arguments.hear_stems:
-        given["separation"] = StemSet.model_validate_json(arguments.hear_stems.read_text(encoding="utf-8"))
+    if arguments.given_stems:
+        given["separation"] = StemSet.model_validate_json(arguments.given_stems.read_text(encoding="utf-8"))
     return given
 
 

@@ -61,7 +61,7 @@ def measure(request: Request) -> dict[str, Any]:
         steps = {}
         for step in FINDING:
             request.tell(f"profile: {step}")
-            stacks = sample(step, request.song, [*request.words, "--hear-results", results], place, environment)
+            stacks = sample(step, request.song, [*request.words, "--given-results", results], place, environment)
             kept = _kept(request.profiles, step, stacks)
             steps[step] = {"samples": sum(stacks.values()), "stacks": kept, "top": samples.shares(stacks, _TOP)}
     return {"song": request.song.stem, "samples_per_second": _PER_SEC, "steps": steps}

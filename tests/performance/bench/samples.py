@@ -61,7 +61,7 @@ def _below(stack: Stack) -> Stack:
 
 
 def shares(stacks: Stacks, count: int) -> dict[str, float]:
-    """{"tasks/chords/decode.py:viterbi": share of the samples}, the largest `count`. A sample belongs to the innermost of our functions on
+    """{"tasks/asr/timing.py:sharpened": share of the samples}, the largest `count`. A sample belongs to the innermost of our functions on
     its stack, with all that this calls in libraries; the execution of a module is `(import)`.
     """
     total = sum(stacks.values())

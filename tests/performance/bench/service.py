@@ -26,7 +26,7 @@ from service import Service, tones
 
 from flows.folder_watch.ledger import opened
 from flows.folder_watch.rules import WatchRules
-from flows.folder_watch.scan import look
+from flows.folder_watch.scan import scan_inbox
 
 ON_GPU = ("separate_song", "transcribe_lyrics")
 
@@ -68,7 +68,7 @@ def scan(folder: Path, files: int = 10_000, looks: int = 5) -> dict[str, Any]:
         assert ledger is not None
         for _ in range(looks + 1):
             started = time.perf_counter()
-            look(ledger, folder / "inbox", "options", WatchRules(settle_sec=0))
+            scan_inbox(ledger, folder / "inbox", "options", WatchRules(settle_sec=0))
             seconds.append(time.perf_counter() - started)
     return {"scan_10000_first_sec": round(seconds[0], 2), "scan_10000_unchanged_sec": round(statistics.median(seconds[1:]), 3)}
 

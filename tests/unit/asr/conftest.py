@@ -12,7 +12,7 @@ import pytest
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, ModelUse, SongSource, StemSet, StepReport
-from tasks.asr.hearing import HeardSegment, HeardWord
+from tasks.asr.recognizer import RecognizedSegment, RecognizedWord
 from tasks.common import models
 from tasks.common.audio import Samples, WavWriter
 from tasks.common.settings import get_settings, reset_settings
@@ -33,24 +33,24 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     reset_settings()
 
 
-def _segment(text: str, start: float = 0.0, step: float = 0.5, window: float = 0.0, **scores: float) -> HeardSegment:
+def _segment(text: str, start: float = 0.0, step: float = 0.5, window: float = 0.0, **scores: float) -> RecognizedSegment:
     """Words of equal length, one after another."""
     words = tuple(
-        HeardWord(start + index * step, start + (index + 1) * step, f" {word}", scores.get("probability", 0.9))
+        RecognizedWord(start + index * step, start + (index + 1) * step, f" {word}", scores.get("probability", 0.9))
         for index, word in enumerate(text.split())
     )
-    return HeardSegment(window, words, scores.get("no_speech_prob", 0.1), scores.get("avg_logprob", -0.3))
+    return RecognizedSegment(window, words, scores.get("no_speech_prob", 0.1), scores.get("avg_logprob", -0.3))
 
 
 @pytest.fixture
-def segment() -> Callable[..., HeardSegment]:
+def segment() -> Callable[..., RecognizedSegment]:
     return _segment
 
 
 class ScriptedRecognizer:
     """Says for each piece of sound what `script` says; remembers what it was given."""
 
-    def __init__(self, script: Callable[[Samples], list[HeardSegment]], languages: tuple[str, ...] = ("en",), at_once: int = 1):
+    def __init__(self, script: Callable[[Samples], list[RecognizedSegment]], languages: tuple[str, ...] = ("en",), at_once: int = 1):
         self.at_once = at_once
         self.script = script
         self.languages = languages
@@ -62,7 +62,7 @@ class ScriptedRecognizer:
         self.listened.append(len(samples) / 16000)
         return self.probabilities[(len(self.listened) - 1) % len(self.probabilities)]
 
-    def decode(self, samples: Samples, language: str) -> Iterator[HeardSegment]:
+    def decode(self, samples: Samples, language: str) -> Iterator[RecognizedSegment]:
         self.decoded.append((len(samples) / 16000, language))
         yield from self.script(samples)
 

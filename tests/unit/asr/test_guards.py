@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.results import TimeSpan
 from tasks.asr.guards import is_caption, trusted_phrases
-from tasks.asr.hearing import HeardSegment, HeardWord
+from tasks.asr.recognizer import RecognizedSegment, RecognizedWord
 
 WHOLE_SONG = [TimeSpan(start=0.0, end=100.0)]
 
@@ -20,9 +20,9 @@ WHOLE_SONG = [TimeSpan(start=0.0, end=100.0)]
 def test_guards_agree_with_the_golden_cases(golden: Callable[[str], Any]) -> None:
     for case in golden("guards"):
         segments = [
-            HeardSegment(
+            RecognizedSegment(
                 entry["window"],
-                tuple(HeardWord(start, end, text, 0.8) for start, end, text in entry["words"]),
+                tuple(RecognizedWord(start, end, text, 0.8) for start, end, text in entry["words"]),
                 entry["no_speech_prob"],
                 entry["avg_logprob"],
             )
@@ -71,18 +71,18 @@ def test_lyrics_that_only_sound_like_captions_stay(text: str) -> None:
     assert not is_caption(text)
 
 
-def test_a_loop_is_cut_down(segment: Callable[..., HeardSegment]) -> None:
+def test_a_loop_is_cut_down(segment: Callable[..., RecognizedSegment]) -> None:
     stuck = segment("and then " + "I'm out " * 60, step=0.4)
     (phrase,) = trusted_phrases([stuck], WHOLE_SONG, 100.0)
     assert "".join(word.text for word in phrase).strip() == "and then " + " ".join(["I'm out"] * 4)
 
 
-def test_a_loop_over_many_phrases_is_cut_down(segment: Callable[..., HeardSegment]) -> None:
+def test_a_loop_over_many_phrases_is_cut_down(segment: Callable[..., RecognizedSegment]) -> None:
     stuck = [segment("never gonna shoot you", start=3.0 * index) for index in range(20)]
     assert len(trusted_phrases(stuck, WHOLE_SONG, 100.0)) == 4
 
 
-def test_a_chorus_that_repeats_itself_stays_whole(segment: Callable[..., HeardSegment]) -> None:
+def test_a_chorus_that_repeats_itself_stays_whole(segment: Callable[..., RecognizedSegment]) -> None:
     chorus = segment("na na na na hey Jude take a sad song and make it better na na na na hey Jude")
     (phrase,) = trusted_phrases([chorus], WHOLE_SONG, 100.0)
     assert len(phrase) == 20
@@ -99,7 +99,7 @@ def test_whatever_is_heard_words_rise_do_not_overlap_and_stay_inside_the_song(
     for pause, length in steps:
         voice.append(TimeSpan(start=now + pause + 0.01, end=now + pause + length + 0.01))
         now += pause + length + 0.01
-    words = tuple(HeardWord(start, max(0.0, start + length), text, 0.5) for start, length, text in heard)
-    found = [word for phrase in trusted_phrases([HeardSegment(0.0, words, 0.0, 0.0)], voice, 50.0) for word in phrase]
+    words = tuple(RecognizedWord(start, max(0.0, start + length), text, 0.5) for start, length, text in heard)
+    found = [word for phrase in trusted_phrases([RecognizedSegment(0.0, words, 0.0, 0.0)], voice, 50.0) for word in phrase]
     assert all(0 <= word.start < word.end <= 50.0 for word in found)
     assert all(after.start >= before.end for before, after in pairwise(found))

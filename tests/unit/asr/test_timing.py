@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.asr.hearing import HeardWord
+from tasks.asr.recognizer import RecognizedWord
 from tasks.asr.timing import EARLY_SEC, sharpened
 from tasks.asr.voice_activity import HOP_SEC
 
@@ -16,28 +16,28 @@ def levels(*parts: tuple[float, float]) -> np.ndarray:
     return np.concatenate([np.full(round(seconds / HOP_SEC), value, np.float32) for seconds, value in parts])
 
 
-def only(word: HeardWord, vocals_db: np.ndarray | None) -> HeardWord:
+def only(word: RecognizedWord, vocals_db: np.ndarray | None) -> RecognizedWord:
     ((found,),) = sharpened([[word]], vocals_db)
     return found
 
 
 def test_a_word_loses_the_pauses_at_its_ends() -> None:
-    found = only(HeardWord(1.0, 5.0, " sea", 0.9), levels((2, -80), (1, -20), (5, -80)))
+    found = only(RecognizedWord(1.0, 5.0, " sea", 0.9), levels((2, -80), (1, -20), (5, -80)))
     assert (found.start, found.end) == (pytest.approx(2.0), pytest.approx(3.0))
 
 
 def test_a_word_starts_where_the_level_jumps() -> None:
-    found = only(HeardWord(1.0, 2.0, " sea", 0.9), levels((1.2, -28), (3, -20)))
+    found = only(RecognizedWord(1.0, 2.0, " sea", 0.9), levels((1.2, -28), (3, -20)))
     assert found.start == pytest.approx(1.2)
     assert found.end == 2.0
 
 
 def test_without_a_jump_the_usual_error_is_put_right() -> None:
-    assert only(HeardWord(1.0, 2.0, " sea", 0.9), levels((4, -20))).start == pytest.approx(1.0 + EARLY_SEC)
+    assert only(RecognizedWord(1.0, 2.0, " sea", 0.9), levels((4, -20))).start == pytest.approx(1.0 + EARLY_SEC)
 
 
 def test_without_a_stem_the_usual_error_is_put_right() -> None:
-    assert only(HeardWord(1.0, 2.0, " sea", 0.9), None).start == pytest.approx(1.0 + EARLY_SEC)
+    assert only(RecognizedWord(1.0, 2.0, " sea", 0.9), None).start == pytest.approx(1.0 + EARLY_SEC)
 
 
 @given(
@@ -46,7 +46,7 @@ def test_without_a_stem_the_usual_error_is_put_right() -> None:
 )
 def test_words_only_ever_shrink_and_never_vanish(lengths: list[float], values: list[float]) -> None:
     ends = np.cumsum(lengths)
-    words = [HeardWord(float(end - length), float(end), " a", 0.5) for end, length in zip(ends, lengths, strict=True)]
+    words = [RecognizedWord(float(end - length), float(end), " a", 0.5) for end, length in zip(ends, lengths, strict=True)]
     (found,) = sharpened([words], np.asarray(values, np.float32))
     for before, after in zip(words, found, strict=True):
         assert before.start <= after.start <= after.end <= before.end

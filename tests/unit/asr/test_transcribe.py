@@ -12,7 +12,7 @@ import pytest
 
 from schemas.results import Lyrics
 from tasks.asr import transcribe
-from tasks.asr.hearing import HeardSegment
+from tasks.asr.recognizer import RecognizedSegment
 from tasks.common.errors import EngineFailed, LanguageUnsupported, ModelUnavailable
 from tasks.common.settings import reset_settings
 
@@ -43,7 +43,7 @@ def models_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[
 
 
 def test_lyrics_have_words_lines_and_where_the_voice_is(
-    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., HeardSegment], models_at_hand: Any
+    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., RecognizedSegment], models_at_hand: Any
 ) -> None:
     models_at_hand(recognizer(lambda _: [segment("hello sea", start=1.0)], ("en", "fr")))
     source, stems = song(tone, 0.1 * tone)
@@ -63,7 +63,7 @@ def test_an_instrumental_has_no_lyrics_and_no_model_is_asked(song: Any, plan: An
 
 
 def test_a_song_whose_words_are_all_invented_has_no_language(
-    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., HeardSegment], models_at_hand: Any
+    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., RecognizedSegment], models_at_hand: Any
 ) -> None:
     models_at_hand(recognizer(lambda _: [segment("Thanks for watching!")]))
     found = transcribe.transcribe_lyrics(*song(tone, 0.1 * tone), plan("whisper-tiny.en"), ctx)
@@ -71,7 +71,7 @@ def test_a_song_whose_words_are_all_invented_has_no_language(
 
 
 def test_an_english_model_without_a_given_language_warns(
-    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., HeardSegment], models_at_hand: Any
+    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., RecognizedSegment], models_at_hand: Any
 ) -> None:
     models_at_hand(recognizer(lambda _: [segment("hello")]))
     found = transcribe.transcribe_lyrics(*song(tone, 0.1 * tone), plan("whisper-tiny.en"), ctx)
@@ -89,7 +89,7 @@ def test_another_language_than_the_model_knows_is_refused(
 
 
 def test_without_stems_the_mix_is_transcribed_with_a_warning(
-    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., HeardSegment], models_at_hand: Any,
+    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., RecognizedSegment], models_at_hand: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(transcribe, "speech_probabilities", lambda samples: np.full(len(samples) // 320, 0.9, np.float32))
@@ -107,7 +107,7 @@ def test_a_tone_without_stems_is_no_voice(song: Any, plan: Any, ctx: Any, tone: 
 
 
 def test_a_model_that_fails_gives_way_to_the_next(
-    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., HeardSegment], models_at_hand: Any,
+    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., RecognizedSegment], models_at_hand: Any,
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip
     models_at_hand(recognizer(lambda _: [segment("hello")]))
@@ -124,14 +124,14 @@ def test_a_model_that_fails_gives_way_to_the_next(
 
 
 def test_too_little_memory_on_the_gpu_means_the_cpu(
-    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., HeardSegment], models_at_hand: Any,
+    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., RecognizedSegment], models_at_hand: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("PERFORMIA_DEVICE", "cuda")
     reset_settings()
     tries = iter([RuntimeError("CUDA out of memory"), None])
 
-    def script(samples: np.ndarray) -> list[HeardSegment]:
+    def script(samples: np.ndarray) -> list[RecognizedSegment]:
         error = next(tries)
         if error is not None:
             raise error
@@ -150,7 +150,7 @@ def test_another_failure_on_the_gpu_is_the_engines(
     monkeypatch.setenv("PERFORMIA_DEVICE", "cuda")
     reset_settings()
 
-    def script(samples: np.ndarray) -> list[HeardSegment]:
+    def script(samples: np.ndarray) -> list[RecognizedSegment]:
         raise RuntimeError("a bug")
 
     models_at_hand(recognizer(script))
@@ -159,7 +159,7 @@ def test_another_failure_on_the_gpu_is_the_engines(
 
 
 def test_the_step_reports_progress_to_the_end(
-    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., HeardSegment], models_at_hand: Any
+    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., RecognizedSegment], models_at_hand: Any
 ) -> None:
     fractions: list[float] = []
     models_at_hand(recognizer(lambda _: [segment("hello")]))

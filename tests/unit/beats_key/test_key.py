@@ -1,4 +1,4 @@
-"""Keys from key probabilities, and key profiles."""
+"""Keys from key probabilities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tasks.beats_key.key import KeyPosteriors, change_costs, confusable, find_keys, key_name, window_starts
-from tasks.beats_key.key_profiles import MAJOR_PROFILE, MINOR_PROFILE, profile_posteriors
 
 C_MAJOR, G_MAJOR, A_MINOR, DB_MAJOR = 0, 7, 21, 1
 
@@ -76,17 +75,6 @@ def test_windows_cover_the_song(duration):
     assert starts[0] == 0
     assert starts[-1] + length == pytest.approx(duration)
     assert all(0 < later - earlier <= 5.0 for earlier, later in itertools.pairwise(starts))
-
-
-@pytest.mark.parametrize("tonic", range(12))
-def test_profiles_are_recognised_in_every_key(tonic):
-    assert int(profile_posteriors(np.roll(MAJOR_PROFILE, tonic)).argmax()) == tonic
-    assert int(profile_posteriors(np.roll(MINOR_PROFILE, tonic)).argmax()) == 12 + tonic
-
-
-def test_a_flat_or_silent_chroma_favours_no_key():
-    for chroma in (np.zeros(12), np.full(12, 1 / 12)):
-        np.testing.assert_allclose(profile_posteriors(chroma), 1 / 24)
 
 
 def test_agrees_with_the_golden_keys(golden):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.beats_key.grid import BeatGrid
+from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.meter import main_meter, meter_spans
 
 

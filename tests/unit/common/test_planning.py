@@ -3,7 +3,7 @@
 import pytest
 
 from flows.folder_analysis.entries import recipe_of
-from flows.folder_watch.starts import options_digest
+from flows.folder_watch.start_runs import options_digest
 from schemas.options import AnalysisOptions, Quality
 from schemas.results import digest_of
 from schemas.steps import Step

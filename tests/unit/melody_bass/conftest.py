@@ -62,7 +62,7 @@ def store_audio(ctx: StepContext) -> Callable[[Signal], AudioRef]:
 @pytest.fixture
 def track(ctx: StepContext, store_audio: Callable[[Signal], AudioRef]) -> Callable[..., Part]:
     """Run the step on a stem; the mix is the stem itself unless given."""
-    from tasks.melody_bass.track import track_bass, track_melody
+    from tasks.melody_bass.track_notes import track_bass, track_melody
 
     def run(part: str, stem: Signal, engines: Sequence[str] = ("swift-f0",), mix: Signal | None = None, **options: Any) -> Part:
         stem_ref, mix_ref = store_audio(stem), store_audio(stem if mix is None else mix)

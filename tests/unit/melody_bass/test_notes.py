@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from schemas.results import Note
 from tasks.melody_bass.fit import notes_of
-from tasks.melody_bass.notes import NoteModel, decode
+from tasks.melody_bass.notes import NoteModel, decode_notes
 from tasks.melody_bass.pitch import PitchTrack
-from tasks.melody_bass.track import MELODY
+from tasks.melody_bass.track_notes import MELODY
 
 
 def melody_of(midi, confidence, onset):
     track = PitchTrack(np.asarray(midi, float), np.asarray(confidence, float))
-    segments = decode(track, np.asarray(onset, float), MELODY.model())
+    segments = decode_notes(track, np.asarray(onset, float), MELODY.model())
     return notes_of(segments, track, MELODY.aim, (MELODY.min_midi, MELODY.max_midi), len(track) * 0.016)
 
 
@@ -62,7 +62,7 @@ def test_notes_outside_the_range_are_left_out():
 
 def test_onsets_and_pitches_must_have_one_length():
     with pytest.raises(ValueError, match="5 frames"):
-        decode(PitchTrack(np.zeros(4), np.zeros(4)), np.zeros(5), NoteModel(40, 88))
+        decode_notes(PitchTrack(np.zeros(4), np.zeros(4)), np.zeros(5), NoteModel(40, 88))
 
 
 @settings(max_examples=30, deadline=None)

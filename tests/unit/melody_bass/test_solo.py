@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tasks.melody_bass.solo import Tracker, excerpts, is_alone
-from tasks.melody_bass.track import MELODY, _swift
+from tasks.melody_bass.solo import Tracker, excerpts, is_solo
+from tasks.melody_bass.track_notes import MELODY, _swift
 
 RATE = 44100
 SCALE = (60, 64, 67, 72, 71, 67, 65, 62)
@@ -37,15 +37,15 @@ def write(path: Path, samples: np.ndarray) -> Path:
 
 
 def alone(path: Path, tracker: Tracker) -> bool:
-    return is_alone(path, tracker, MELODY.min_midi, MELODY.max_midi)
+    return is_solo(path, tracker, MELODY.min_midi, MELODY.max_midi)
 
 
 @pytest.mark.parametrize("seconds", [5, 60])
-def test_a_melody_by_itself_is_alone(tmp_path: Path, tracker: Tracker, seconds: int) -> None:
+def test_a_melody_by_itself_is_solo(tmp_path: Path, tracker: Tracker, seconds: int) -> None:
     assert alone(write(tmp_path / "solo.wav", line(SCALE, seconds)), tracker)
 
 
-def test_a_melody_with_pauses_is_alone(tmp_path: Path, tracker: Tracker) -> None:
+def test_a_melody_with_pauses_is_solo(tmp_path: Path, tracker: Tracker) -> None:
     phrase = line(SCALE, 3.2)
     samples = np.concatenate([np.concatenate([phrase, np.zeros(3 * RATE, np.float32)]) for _ in range(6)])
     assert alone(write(tmp_path / "solo.wav", samples), tracker)

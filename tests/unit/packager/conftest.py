@@ -14,7 +14,7 @@ from schemas import results as r
 from schemas.options import AnalysisOptions
 from schemas.steps import StepName
 from tasks.packager.join import join_song_map
-from tasks.packager.outcomes import Outcome
+from tasks.packager.step_results import ResultOrError
 
 GOLDEN = Path(__file__).parent / "golden" / "song_map.json"
 RUN = "11111111-2222-3333-4444-555555555555"
@@ -172,7 +172,7 @@ def make_structure() -> r.Structure:
 
 
 @pytest.fixture
-def outcomes() -> dict[StepName, Outcome]:
+def results() -> dict[StepName, ResultOrError]:
     """What every step of a run found."""
     return {
         "ingest": make_source(),
@@ -187,12 +187,12 @@ def outcomes() -> dict[StepName, Outcome]:
 
 
 @pytest.fixture
-def join(outcomes: dict[StepName, Outcome]) -> Callable[..., Any]:
-    """Join the outcomes, some of them replaced: `join(asr=None)`."""
+def join(results: dict[StepName, ResultOrError]) -> Callable[..., Any]:
+    """Join the results, some of them replaced: `join(asr=None)`."""
 
     def joined(file_name: str = "song.mp3", with_stems: bool = True, **replaced: Any) -> Any:
         options = AnalysisOptions(language="en", engines={"beats_key": "librosa"})
-        return join_song_map(outcomes | replaced, file_name, options, RUN, with_stems, performia="0.1.0", created="2025-01-31T12:00:00Z")
+        return join_song_map(results | replaced, file_name, options, RUN, with_stems, performia="0.1.0", created="2025-01-31T12:00:00Z")
 
     return joined
 

@@ -16,7 +16,7 @@ from schemas.results import Beat
 from schemas.steps import StepName
 from tasks.common.errors import AudioTooShort, EngineFailed, ModelUnavailable, RequiredStepFailed
 from tasks.packager.join import bars_of, title_from
-from tasks.packager.outcomes import Outcome
+from tasks.packager.step_results import ResultOrError
 from tasks.packager.times import Times
 from tasks.packager.validation import validate
 
@@ -87,8 +87,8 @@ def test_without_a_required_step_there_is_no_map(join: Join, replaced: dict[str,
     assert text in str(caught.value)
 
 
-def test_the_title_is_the_tag_or_else_comes_from_the_file_name(join: Join, outcomes: dict[StepName, Outcome]) -> None:
-    source: Any = outcomes["ingest"]
+def test_the_title_is_the_tag_or_else_comes_from_the_file_name(join: Join, results: dict[StepName, ResultOrError]) -> None:
+    source: Any = results["ingest"]
     untagged = source.model_copy(update={"tags": source.tags.model_copy(update={"title": "  "})})
     assert join().title == "Ünsere Straße"
     assert join(file_name="My_great  song.v2.mp3", ingest=untagged).title == "My great song.v2"
@@ -112,31 +112,31 @@ def test_stems_that_are_not_written_have_no_path(join: Join) -> None:
     assert [stem.path for stem in join().stems][-1] == "stems/instrumental.wav"
 
 
-def test_boundaries_that_rounding_moved_are_on_their_beats_again(join: Join, outcomes: dict[StepName, Outcome]) -> None:
-    chords: Any = outcomes["chords"]
+def test_boundaries_that_rounding_moved_are_on_their_beats_again(join: Join, results: dict[StepName, ResultOrError]) -> None:
+    chords: Any = results["chords"]
     moved = [chord.model_copy(update={"start": chord.start + 4e-4, "end": chord.end - 4e-4}) for chord in chords.chords]
     moved[0] = moved[0].model_copy(update={"start": 0.0003})
     song_map = join(chords=chords.model_copy(update={"chords": tuple(moved)}))
     assert [(chord.start, chord.end) for chord in song_map.chords] == [(0.0, 0.6), (0.6, 6.6), (6.6, 16.0)]
 
 
-def test_what_rounding_put_behind_the_end_is_at_the_end(join: Join, outcomes: dict[StepName, Outcome]) -> None:
-    lyrics: Any = outcomes["asr"]
+def test_what_rounding_put_behind_the_end_is_at_the_end(join: Join, results: dict[StepName, ResultOrError]) -> None:
+    lyrics: Any = results["asr"]
     spans = (lyrics.voice_activity[0], lyrics.voice_activity[1].model_copy(update={"end": 16.0005}))
     song_map = join(asr=lyrics.model_copy(update={"voice_activity": spans}))
     assert song_map.voice.activity[-1] == (8.9, 16.0)
     assert validate(as_document(song_map)) == []
 
 
-def test_what_lies_truly_behind_the_end_is_not_hidden(join: Join, outcomes: dict[StepName, Outcome]) -> None:
-    lyrics: Any = outcomes["asr"]
+def test_what_lies_truly_behind_the_end_is_not_hidden(join: Join, results: dict[StepName, ResultOrError]) -> None:
+    lyrics: Any = results["asr"]
     spans = (lyrics.voice_activity[0], lyrics.voice_activity[1].model_copy(update={"end": 16.01}))
     song_map = join(asr=lyrics.model_copy(update={"voice_activity": spans}))
     assert [problem.json_path for problem in validate(as_document(song_map))] == ["$.voice.activity[1][1]"]
 
 
-def test_a_label_the_schema_refuses_is_a_problem_and_no_crash(join: Join, outcomes: dict[StepName, Outcome]) -> None:
-    chords: Any = outcomes["chords"]
+def test_a_label_the_schema_refuses_is_a_problem_and_no_crash(join: Join, results: dict[StepName, ResultOrError]) -> None:
+    chords: Any = results["chords"]
     odd = chords.chords[1].model_copy(update={"label": "Am7"})
     song_map = join(chords=chords.model_copy(update={"chords": (chords.chords[0], odd, chords.chords[2])}))
     assert [problem.json_path for problem in validate(as_document(song_map))] == ["$.chords[1].label"]

@@ -17,12 +17,12 @@ from schemas.steps import StepName
 from tasks.common.audio import WavWriter
 from tasks.common.errors import ArtifactMissing, AudioSilent, EngineFailed, RequiredStepFailed, SongMapInvalid, StorageError
 from tasks.common.step import StepContext
-from tasks.packager.outcomes import Outcome
 from tasks.packager.package import package
+from tasks.packager.step_results import ResultOrError
 from tasks.packager.validation import validate_file
 
 FILES = ["bass.wav", "drums.wav", "instrumental.wav", "other.wav", "vocals.wav"]
-Outcomes = dict[StepName, Outcome]
+StepResults = dict[StepName, ResultOrError]
 
 
 def stored(ctx: StepContext, level: float) -> AudioRef:
@@ -39,15 +39,15 @@ def stored_stems(ctx: StepContext, stems: StemSet, offset: float = 0.0) -> StemS
 
 
 @pytest.fixture
-def run(outcomes: Outcomes, ctx: StepContext, tmp_path: Path, run_id: str) -> Any:
-    """Package the outcomes, some of them replaced, into tmp_path/out."""
+def run(results: StepResults, ctx: StepContext, tmp_path: Path, run_id: str) -> Any:
+    """Package the results, some of them replaced, into tmp_path/out."""
     ctx.flow_run = run_id
-    stems = outcomes["separation"]
+    stems = results["separation"]
     assert isinstance(stems, StemSet)
-    outcomes["separation"] = stored_stems(ctx, stems)
+    results["separation"] = stored_stems(ctx, stems)
 
     def packaged(file_name: str = "song.mp3", options: AnalysisOptions | None = None, **replaced: Any) -> SongMap:
-        return package(outcomes | replaced, file_name, tmp_path / "out", options or AnalysisOptions(), ctx)
+        return package(results | replaced, file_name, tmp_path / "out", options or AnalysisOptions(), ctx)
 
     return packaged
 
@@ -90,7 +90,7 @@ def test_stems_that_are_there_already_are_not_written_again(run: Any) -> None:
     assert {path.name: path.stat().st_ino for path in (folder / "stems").iterdir()} == before
 
 
-def test_stems_that_changed_or_are_gone_are_written_again(run: Any, outcomes: Outcomes, ctx: StepContext) -> None:
+def test_stems_that_changed_or_are_gone_are_written_again(run: Any, results: StepResults, ctx: StepContext) -> None:
     folder = run().folder
     good = (folder / "stems" / "vocals.wav").read_bytes()
     (folder / "stems" / "vocals.wav").write_bytes(good[::-1])
@@ -98,7 +98,7 @@ def test_stems_that_changed_or_are_gone_are_written_again(run: Any, outcomes: Ou
     run()
     assert (folder / "stems" / "vocals.wav").read_bytes() == good
     assert (folder / "stems" / "drums.wav").is_file()
-    other: Any = outcomes["separation"]
+    other: Any = results["separation"]
     song_map = run(separation=stored_stems(ctx, other, offset=0.05))
     assert soundfile.read(folder / "stems" / "vocals.wav")[0][0, 0] == pytest.approx(0.05)
     assert song_map.stems[0].sha256 != other.vocals.sha256
@@ -116,27 +116,27 @@ def test_without_separation_only_the_map_is_written(run: Any) -> None:
     assert song_map.status == "partial"
 
 
-def test_another_song_of_the_same_name_gets_its_own_folder(run: Any, outcomes: Outcomes) -> None:
+def test_another_song_of_the_same_name_gets_its_own_folder(run: Any, results: StepResults) -> None:
     first = run()
-    source: Any = outcomes["ingest"]
+    source: Any = results["ingest"]
     audio = source.audio.model_copy(update={"sha256": "9" * 64})
     second = run(ingest=SongSource(**(dict(source) | {"song_id": "9" * 16, "audio": audio})))
     assert second.folder.name == "song-99999999"
     assert SongMap.from_json((first.folder / "song_map.json").read_bytes()).id == first.id
 
 
-def with_overlap(outcomes: Outcomes) -> Any:
-    chords: Any = outcomes["chords"]
+def with_overlap(results: StepResults) -> Any:
+    chords: Any = results["chords"]
     first = chords.chords[0].model_copy(update={"end": 1.0})
     last = chords.chords[2].model_copy(update={"end_beat": 99})
     return chords.model_copy(update={"chords": (first, chords.chords[1], last)})
 
 
-def test_an_invalid_map_is_not_written_but_the_results_and_the_report_are(run: Any, outcomes: Outcomes, tmp_path: Path) -> None:
+def test_an_invalid_map_is_not_written_but_the_results_and_the_report_are(run: Any, results: StepResults, tmp_path: Path) -> None:
     with pytest.raises(SongMapInvalid) as caught:
-        run(chords=with_overlap(outcomes), asr=EngineFailed("nothing worked"))
+        run(chords=with_overlap(results), asr=EngineFailed("nothing worked"))
     folder = tmp_path / "out" / "song" / "invalid"
-    steps = [f"{step}.json" for step in outcomes if step != "asr"]
+    steps = [f"{step}.json" for step in results if step != "asr"]
     assert tree(tmp_path / "out" / "song") == sorted(f"invalid/{name}" for name in [*steps, "problems.txt", "report.json"])
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert [problem["json_path"] for problem in report["problems"]] == ["$.chords[1].start", "$.chords[2].end_beat"]
@@ -147,19 +147,19 @@ def test_an_invalid_map_is_not_written_but_the_results_and_the_report_are(run: A
     assert (folder / "problems.txt").read_text(encoding="utf-8").splitlines() == list(caught.value.problems)
 
 
-def test_a_valid_map_takes_the_place_of_the_report(run: Any, outcomes: Outcomes) -> None:
+def test_a_valid_map_takes_the_place_of_the_report(run: Any, results: StepResults) -> None:
     with pytest.raises(SongMapInvalid):
-        run(chords=with_overlap(outcomes))
+        run(chords=with_overlap(results))
     folder = run().folder
     assert folder.name == "song"
     assert not (folder / "invalid").exists()
 
 
-def test_an_invalid_map_leaves_the_earlier_one_as_it_was(run: Any, outcomes: Outcomes) -> None:
+def test_an_invalid_map_leaves_the_earlier_one_as_it_was(run: Any, results: StepResults) -> None:
     path = run().folder / "song_map.json"
     before = path.read_bytes()
     with pytest.raises(SongMapInvalid):
-        run(chords=with_overlap(outcomes))
+        run(chords=with_overlap(results))
     assert path.read_bytes() == before
 
 
@@ -172,9 +172,9 @@ def test_where_a_required_step_failed_nothing_is_written(run: Any, tmp_path: Pat
 
 
 def test_stems_that_vanished_from_the_store_are_a_storage_error_and_no_map_is_written(
-    run: Any, outcomes: Outcomes, ctx: StepContext
+    run: Any, results: StepResults, ctx: StepContext
 ) -> None:
-    stems: Any = outcomes["separation"]
+    stems: Any = results["separation"]
     ctx.store.path(stems.other).unlink()
     with pytest.raises(ArtifactMissing):
         run()

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.steps import StepName
 from tasks.common.errors import EngineFailed
-from tasks.packager.outcomes import Outcome
+from tasks.packager.step_results import ResultOrError
 from tasks.packager.summary import clock, escape, link, summary_lines, summary_markdown, uri_of
 
 GOLDEN = Path(__file__).parent / "golden" / "summary.md"
@@ -31,21 +31,21 @@ def test_the_lines_tell_what_a_musician_asks(join: Callable[..., Any]) -> None:
     ]
 
 
-def test_what_is_missing_is_said(join: Callable[..., Any], outcomes: dict[StepName, Outcome]) -> None:
-    beats: Any = outcomes["beats_key"]
+def test_what_is_missing_is_said(join: Callable[..., Any], results: dict[StepName, ResultOrError]) -> None:
+    beats: Any = results["beats_key"]
     no_pulse = beats.model_copy(update={"tempo": beats.tempo.model_copy(update={"bpm_global": None}), "key_spans": ()})
     lines = dict(summary_lines(join(beats_key=no_pulse, asr=EngineFailed("x"), chords=None, structure=None)))
     assert (lines["tempo"], lines["key"], lines["lyrics"], lines["chords"], lines["sections"]) == ("no steady pulse", "–", "–", "–", "–")
     assert lines["status"] == "partial: without asr, chords, structure"
 
 
-def test_a_song_without_words_is_not_a_failed_step(join: Callable[..., Any], outcomes: dict[StepName, Outcome]) -> None:
-    lyrics: Any = outcomes["asr"]
+def test_a_song_without_words_is_not_a_failed_step(join: Callable[..., Any], results: dict[StepName, ResultOrError]) -> None:
+    lyrics: Any = results["asr"]
     assert dict(summary_lines(join(asr=lyrics.model_copy(update={"lines": ()}))))["lyrics"] == "none heard"
 
 
-def test_control_characters_in_tags_do_not_reach_the_terminal(join: Callable[..., Any], outcomes: dict[StepName, Outcome]) -> None:
-    source: Any = outcomes["ingest"]
+def test_control_characters_in_tags_do_not_reach_the_terminal(join: Callable[..., Any], results: dict[StepName, ResultOrError]) -> None:
+    source: Any = results["ingest"]
     tagged = source.model_copy(update={"tags": source.tags.model_copy(update={"title": "a\x1b[31m\r\nb", "artist": None})})
     assert summary_lines(join(ingest=tagged))[0] == ("title", "a [31m  b")
 

@@ -14,14 +14,14 @@ import soundfile
 import torch
 
 from tasks.common import models
-from tasks.common.networks.scratch import Scratch
 from tasks.common.networks.side_by_side import side_by_side
+from tasks.common.networks.tensor_buffers import TensorBuffers
 from tasks.common.settings import reset_settings
 from tasks.common.spectra import FPS
 from tasks.structure.allinone import engine
 from tasks.structure.allinone.attention import WINDOW, attend_among_instruments, attend_in_time
 from tasks.structure.allinone.contract import INSTRUMENTS
-from tasks.structure.allinone.engine import hear, windows
+from tasks.structure.allinone.engine import infer, windows
 from tasks.structure.allinone.network import AllInOne
 
 #: What the network of the package all-in-one-infer 3.1.0 (MIT) answers to `seeded_network.spectra`: with the seeded weights, and with those
@@ -69,7 +69,7 @@ def test_attention_in_time_is_what_its_definition_says(length: int, dilation: in
         scores = torch.einsum("hdi,hdik->hik", query[..., t], key[..., near]) + bias[:, None, steps]
         expected[..., t] = torch.einsum("hik,hdik->hdi", scores.softmax(-1), value[..., near])
     attended = torch.empty_like(expected)
-    attend_in_time(query, key, value, bias, dilation, attended, Scratch(query))
+    attend_in_time(query, key, value, bias, dilation, attended, TensorBuffers(query))
     torch.testing.assert_close(attended, expected)
 
 
@@ -90,7 +90,7 @@ def test_attention_among_instruments_is_what_its_definition_says(length: int) ->
             weights = scores.flatten(1).softmax(-1).view_as(scores)
             expected[..., i, t] = torch.einsum("hwk,hdwk->hd", weights, value[..., near])
     attended = torch.empty_like(expected)
-    attend_among_instruments(query, key, value, bias, attended, Scratch(query))
+    attend_among_instruments(query, key, value, bias, attended, TensorBuffers(query))
     torch.testing.assert_close(attended, expected)
 
 
@@ -127,11 +127,11 @@ def test_every_frame_of_four_stems_has_probabilities(seeded_weights: None, tmp_p
     for name in INSTRUMENTS:
         stems[name] = tmp_path / f"{name}.wav"
         soundfile.write(stems[name], 0.1 * random.normal(size=(round(seconds * 44100), 2)), 44100, subtype="FLOAT")
-    heard = hear(stems)
-    assert len(heard.section) == max(8, round(np.ceil(seconds * FPS)))
-    assert heard.function.shape == (10, len(heard.section))
-    np.testing.assert_allclose(heard.function.sum(axis=0), 1.0, atol=1e-5)
-    for probability in (heard.beat, heard.downbeat, heard.section):
+    activations = infer(stems)
+    assert len(activations.section) == max(8, round(np.ceil(seconds * FPS)))
+    assert activations.function.shape == (10, len(activations.section))
+    np.testing.assert_allclose(activations.function.sum(axis=0), 1.0, atol=1e-5)
+    for probability in (activations.beat, activations.downbeat, activations.section):
         assert ((probability > 0) & (probability < 1)).all()
 
 
@@ -143,12 +143,12 @@ def test_a_long_song_in_windows_is_heard_as_in_one(seeded_weights: None, tmp_pat
         soundfile.write(stems[name], 0.1 * random.normal(size=(24 * 44100, 2)), 44100, subtype="FLOAT")
     one_fold = engine.load("cpu")[:1]
     monkeypatch.setattr(engine, "load", lambda device, progress: one_fold)
-    whole = hear(stems)
+    whole = infer(stems)
     monkeypatch.setattr(engine, "_WINDOW_SEC", 20)
     monkeypatch.setattr(engine, "_CONTEXT_SEC", 6)
     # The outermost layers look farther than the context; what they see there weighs little.
-    assert np.abs(hear(stems).section - whole.section).max() < 0.1
-    assert np.abs(hear(stems, size=0.5).section - whole.section).max() < 0.1
+    assert np.abs(infer(stems).section - whole.section).max() < 0.1
+    assert np.abs(infer(stems, size=0.5).section - whole.section).max() < 0.1
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.folder_watch.endings import End, RunEnd, give_up_unreadable, message_codes, move_finished, settle_fate
+from flows.folder_watch.endings import End, RunEnd, give_up_unreadable, message_codes, move_ended, move_finished
 from flows.folder_watch.ledger import Ledger, SongRecord, SongState, opened
 from flows.folder_watch.rules import WatchRules
-from flows.folder_watch.scan import Looked, look
-from flows.folder_watch.starts import idempotency_key, options_digest, place_in, songs_to_start
+from flows.folder_watch.scan import InboxScan, scan_inbox
+from flows.folder_watch.start_runs import idempotency_key, options_digest, place_in, songs_to_start
 from schemas.options import AnalysisOptions, Quality
 from tasks.common.errors import FolderNotFound, OptionInvalid, StorageError
 
@@ -56,9 +56,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def look_once(ledger: Ledger, inbox: Path, clock: Clock) -> Callable[..., Looked]:
-    def once(rules: WatchRules = RULES) -> Looked:
-        return look(ledger, inbox, OPTIONS, rules, clock=clock, sleep=clock.sleep)
+def scan_once(ledger: Ledger, inbox: Path, clock: Clock) -> Callable[..., InboxScan]:
+    def once(rules: WatchRules = RULES) -> InboxScan:
+        return scan_inbox(ledger, inbox, OPTIONS, rules, clock=clock, sleep=clock.sleep)
 
     return once
 
@@ -78,14 +78,14 @@ def started(ledger: Ledger, clock: Clock, rules: WatchRules = RULES) -> list[Son
     return ledger.songs(SongState.running) if songs else []
 
 
-def test_a_file_that_did_not_change_between_two_looks_is_accepted(inbox: Path, look_once: Callable[..., Looked]) -> None:
+def test_a_file_that_did_not_change_between_two_looks_is_accepted(inbox: Path, scan_once: Callable[..., InboxScan]) -> None:
     drop(inbox)
-    looked = look_once()
-    assert [Path(song.path).name for song in looked.accepted] == ["a.mp3"]
-    assert look_once().accepted == []
+    scanned = scan_once()
+    assert [Path(song.path).name for song in scanned.accepted] == ["a.mp3"]
+    assert scan_once().accepted == []
 
 
-def test_a_file_that_is_still_being_copied_waits(inbox: Path, look_once: Callable[..., Looked], clock: Clock) -> None:
+def test_a_file_that_is_still_being_copied_waits(inbox: Path, scan_once: Callable[..., InboxScan], clock: Clock) -> None:
     path = drop(inbox)
 
     def grow() -> None:
@@ -93,17 +93,17 @@ def test_a_file_that_is_still_being_copied_waits(inbox: Path, look_once: Callabl
             file.write(b"more")
 
     clock.asleep = grow
-    assert look_once().unsettled == [str(path)]
+    assert scan_once().unsettled == [str(path)]
     clock.now += 30
     grow()
-    assert look_once().accepted == []  # the growing goes on
+    assert scan_once().accepted == []  # the growing goes on
     clock.asleep = lambda: None
     clock.now += 30
-    assert len(look_once().accepted) == 1
+    assert len(scan_once().accepted) == 1
 
 
 def test_a_file_is_read_once_and_not_again_while_it_stays_as_it_is(
-    inbox: Path, look_once: Callable[..., Looked], monkeypatch: pytest.MonkeyPatch
+    inbox: Path, scan_once: Callable[..., InboxScan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.folder_watch import scan as module
 
@@ -112,85 +112,87 @@ def test_a_file_is_read_once_and_not_again_while_it_stays_as_it_is(
     monkeypatch.setattr(module, "sha256_file", lambda path: (read.append(path), hash_file(path))[1])
     path = drop(inbox)
     for _ in range(3):
-        look_once()
+        scan_once()
     assert read == [path]
 
 
-def test_the_same_content_is_one_song_whatever_it_is_called(inbox: Path, look_once: Callable[..., Looked]) -> None:
+def test_the_same_content_is_one_song_whatever_it_is_called(inbox: Path, scan_once: Callable[..., InboxScan]) -> None:
     drop(inbox, "a.mp3")
     drop(inbox, "below/b.mp3")
-    assert len(look_once().accepted) == 1
+    assert len(scan_once().accepted) == 1
     drop(inbox, "c.mp3")
-    assert look_once().accepted == []
+    assert scan_once().accepted == []
 
 
 def test_a_renamed_song_that_waits_is_found_by_its_new_name(
-    inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
 ) -> None:
     path = drop(inbox)
-    look_once()
+    scan_once()
     path.rename(inbox / "new name.mp3")
-    look_once()
+    scan_once()
     assert [song.path for song in started(ledger, clock)] == [str(inbox / "new name.mp3")]
 
 
-def test_a_song_deleted_before_its_start_is_forgotten(inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock) -> None:
+def test_a_song_deleted_before_its_start_is_forgotten(
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
+) -> None:
     path = drop(inbox)
-    look_once()
+    scan_once()
     path.unlink()
     assert started(ledger, clock) == []
     assert sum(ledger.count().values()) == 0
 
 
-def test_a_file_deleted_between_the_looks_is_no_error(inbox: Path, look_once: Callable[..., Looked], clock: Clock) -> None:
+def test_a_file_deleted_between_the_looks_is_no_error(inbox: Path, scan_once: Callable[..., InboxScan], clock: Clock) -> None:
     path = drop(inbox)
     clock.asleep = path.unlink
-    looked = look_once()
-    assert (looked.accepted, looked.unreadable) == ([], [])
+    scanned = scan_once()
+    assert (scanned.accepted, scanned.unreadable) == ([], [])
 
 
-def test_a_replaced_file_is_another_song(inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock) -> None:
+def test_a_replaced_file_is_another_song(inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock) -> None:
     path = drop(inbox)
-    look_once()
+    scan_once()
     running = started(ledger, clock)[0]
     path.write_bytes(b"another song")
     end = RunEnd(End.failed, "Flow run encountered an exception: AudioChanged: AUDIO_CHANGED: it is not the file it was. Wait.")
-    assert settle_fate(ledger, inbox, running, end, RULES, clock()) is None
+    assert move_ended(ledger, inbox, running, end, RULES, clock()) is None
     clock.now += 60
-    accepted = look_once().accepted
+    accepted = scan_once().accepted
     assert [song.sha256 == running.sha256 for song in accepted] == [False]
     assert path.exists()
 
 
 def test_a_failure_of_a_file_that_was_replaced_meanwhile_counts_for_nothing(
-    inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
 ) -> None:
     path = drop(inbox)
-    look_once()
+    scan_once()
     running = started(ledger, clock)[0]
     path.write_bytes(b"half of another so")
-    settle_fate(ledger, inbox, running, RunEnd(End.failed, "AUDIO_TRUNCATED: cut off"), RULES, clock())
+    move_ended(ledger, inbox, running, RunEnd(End.failed, "AUDIO_TRUNCATED: cut off"), RULES, clock())
     assert path.exists()
     assert not (inbox / "failed").exists()
 
 
 def test_songs_start_in_the_order_they_came_and_not_too_many(
-    inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
 ) -> None:
     rules = RULES.model_copy(update={"at_once": 2})
     for number in range(4):
         drop(inbox, f"{9 - number}.mp3", str(number).encode())
-        look_once(rules)
+        scan_once(rules)
         clock.now += 10
     assert [Path(song.path).name for song in started(ledger, clock, rules)] == ["9.mp3", "8.mp3"]
     assert started(ledger, clock, rules) == []
 
 
 def test_a_watcher_killed_before_it_made_the_run_makes_it_with_the_same_key(
-    inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
 ) -> None:
     drop(inbox)
-    look_once()
+    scan_once()
     entered = songs_to_start(ledger, RULES, clock())
     again = songs_to_start(ledger, RULES, clock())
     assert [idempotency_key(song) for song in entered] == [idempotency_key(song) for song in again]
@@ -208,15 +210,15 @@ def test_the_key_holds_content_options_and_number_of_the_try() -> None:
 
 
 def test_a_failed_song_is_tried_again_with_growing_pauses_and_then_moved_beside_a_report(
-    inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
 ) -> None:
     path = drop(inbox, "live/bad.mp3")
-    look_once()
+    scan_once()
     pauses = []
     for number in range(1, 4):
         running = started(ledger, clock)[0]
         assert running.tries == number
-        song = settle_fate(ledger, inbox, running, RunEnd(End.failed, f"STORAGE_ERROR: no answer ({number}). Check."), RULES, clock())
+        song = move_ended(ledger, inbox, running, RunEnd(End.failed, f"STORAGE_ERROR: no answer ({number}). Check."), RULES, clock())
         assert song is not None
         if song.state is SongState.waiting:
             assert started(ledger, clock) == []
@@ -230,17 +232,17 @@ def test_a_failed_song_is_tried_again_with_growing_pauses_and_then_moved_beside_
     report = moved.with_name("bad.mp3.report.txt").read_text(encoding="utf-8")
     assert "STORAGE_ERROR: no answer (3)" in report
     assert report.count("STORAGE_ERROR") == 4  # and each of the three tries
-    assert look_once().accepted == []  # what is in failed/ is not looked at
+    assert scan_once().accepted == []  # what is in failed/ is not looked at
 
 
 @pytest.mark.parametrize("reason", ["AudioNotAudio", "REQUIRED_STEP_FAILED: ingest failed"])
 def test_a_song_that_no_try_can_cure_is_moved_at_once(
-    reason: str, inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock
+    reason: str, inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
 ) -> None:
     drop(inbox, "noise.mp3")
-    look_once()
+    scan_once()
     end = RunEnd(End.failed, f"Flow run encountered an exception: {reason}: AUDIO_NOT_AUDIO: noise.mp3 is no audio. Give another.")
-    song = settle_fate(ledger, inbox, started(ledger, clock)[0], end, RULES, clock())
+    song = move_ended(ledger, inbox, started(ledger, clock)[0], end, RULES, clock())
     assert song is not None
     assert (song.state, song.tries) == (SongState.failed, 1)
     report = (inbox / "failed" / "noise.mp3.report.txt").read_text(encoding="utf-8")
@@ -248,66 +250,70 @@ def test_a_song_that_no_try_can_cure_is_moved_at_once(
 
 
 def test_a_failed_song_that_is_put_back_gets_its_tries_again(
-    inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
 ) -> None:
     drop(inbox)
     rules = RULES.model_copy(update={"attempts": 1})
-    look_once(rules)
-    settle_fate(ledger, inbox, started(ledger, clock)[0], RunEnd(End.failed, "no"), rules, clock())
+    scan_once(rules)
+    move_ended(ledger, inbox, started(ledger, clock)[0], RunEnd(End.failed, "no"), rules, clock())
     (inbox / "failed" / "a.mp3").rename(inbox / "a.mp3")
-    look_once(rules)
+    scan_once(rules)
     again = started(ledger, clock)
     assert [song.tries for song in again] == [2]  # a new key, so a new run
 
 
-def test_a_crash_is_taken_up_at_once_but_not_for_ever(inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock) -> None:
+def test_a_crash_is_taken_up_at_once_but_not_for_ever(
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
+) -> None:
     drop(inbox)
-    look_once()
+    scan_once()
     states = []
     for _ in range(2):
-        song = settle_fate(ledger, inbox, started(ledger, clock)[0], RunEnd(End.crashed, "The process died."), RULES, clock())
+        song = move_ended(ledger, inbox, started(ledger, clock)[0], RunEnd(End.crashed, "The process died."), RULES, clock())
         assert song is not None
         states.append(song.state)
     assert states == [SongState.waiting, SongState.failed]
     assert (inbox / "failed" / "a.mp3").exists()
 
 
-def test_a_cancelled_song_is_not_tried_again(inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock) -> None:
+def test_a_cancelled_song_is_not_tried_again(inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock) -> None:
     drop(inbox)
-    look_once()
-    song = settle_fate(ledger, inbox, started(ledger, clock)[0], RunEnd(End.cancelled), RULES, clock())
+    scan_once()
+    song = move_ended(ledger, inbox, started(ledger, clock)[0], RunEnd(End.cancelled), RULES, clock())
     assert song is not None
     assert song.state is SongState.failed
     assert "cancelled" in (inbox / "failed" / "a.mp3.report.txt").read_text()
 
 
-def test_finished_files_stay_or_are_moved_as_was_asked(inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock) -> None:
+def test_finished_files_stay_or_are_moved_as_was_asked(
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
+) -> None:
     drop(inbox, "x/a.mp3")
     drop(inbox, "b.mp3", b"song")
-    look_once()
-    settle_fate(ledger, inbox, started(ledger, clock)[0], RunEnd(End.completed), RULES, clock())
+    scan_once()
+    move_ended(ledger, inbox, started(ledger, clock)[0], RunEnd(End.completed), RULES, clock())
     assert (inbox / "b.mp3").exists()
     move = RULES.model_copy(update={"move_done": True})
     for song in ledger.songs(SongState.done):
         move_finished(ledger, inbox, song)
     assert sorted(str(path.relative_to(inbox)) for path in inbox.rglob("*.mp3")) == ["done/b.mp3", "done/x/a.mp3"]
     drop(inbox, "late copy.mp3")
-    assert [Path(song.path).name for song in look_once(move).done_before] == ["b.mp3"]
+    assert [Path(song.path).name for song in scan_once(move).done_before] == ["b.mp3"]
 
 
-def test_nothing_in_failed_is_overwritten(inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock) -> None:
+def test_nothing_in_failed_is_overwritten(inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock) -> None:
     rules = RULES.model_copy(update={"attempts": 1})
     for content in (b"one", b"two", b"three"):
         drop(inbox, "a.mp3", content)
-        look_once(rules)
-        settle_fate(ledger, inbox, started(ledger, clock)[0], RunEnd(End.failed, "no"), rules, clock())
+        scan_once(rules)
+        move_ended(ledger, inbox, started(ledger, clock)[0], RunEnd(End.failed, "no"), rules, clock())
         clock.now += 100
     names = {path.name: path.read_bytes() for path in (inbox / "failed").glob("*.mp3")}
     assert names == {"a.mp3": b"one", "a (2).mp3": b"two", "a (3).mp3": b"three"}
 
 
 def test_a_file_that_cannot_be_read_is_reported_and_the_others_go_on(
-    inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], monkeypatch: pytest.MonkeyPatch
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.folder_watch import scan as module
 
@@ -321,38 +327,38 @@ def test_a_file_that_cannot_be_read_is_reported_and_the_others_go_on(
         return hash_file(path)
 
     monkeypatch.setattr(module, "sha256_file", refuse)
-    looked = look_once()
-    assert [Path(song.path).name for song in looked.accepted] == ["good.mp3"]
-    looked = look_once()
-    assert [(record.problem, record.problems) for record in looked.unreadable] == [("Permission denied", 2)]
-    moved = give_up_unreadable(ledger, inbox, looked.unreadable[0])
+    scanned = scan_once()
+    assert [Path(song.path).name for song in scanned.accepted] == ["good.mp3"]
+    scanned = scan_once()
+    assert [(record.problem, record.problems) for record in scanned.unreadable] == [("Permission denied", 2)]
+    moved = give_up_unreadable(ledger, inbox, scanned.unreadable[0])
     assert moved == inbox / "failed" / "bad.mp3"
     assert "Permission denied" in (inbox / "failed" / "bad.mp3.report.txt").read_text()
 
 
 def test_names_with_any_characters_are_taken_as_they_are(
-    inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], clock: Clock
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
 ) -> None:
     names = ["; rm -rf $HOME `id` && x.mp3", "línea\nnueva.mp3", "夜曲 🎵.mp3", "-rf.mp3", "'\"*?.mp3", "e\u0301.mp3", "\u202eg.mp3"]
     for number, name in enumerate(names):
         drop(inbox, name, str(number).encode())
-    assert sorted(Path(song.path).name for song in look_once().accepted) == sorted(names)
+    assert sorted(Path(song.path).name for song in scan_once().accepted) == sorted(names)
     rules = RULES.model_copy(update={"attempts": 1})
     for song in started(ledger, clock):
-        settle_fate(ledger, inbox, song, RunEnd(End.failed, "no"), rules, clock())
+        move_ended(ledger, inbox, song, RunEnd(End.failed, "no"), rules, clock())
     assert sorted(path.name for path in (inbox / "failed").glob("*.mp3")) == sorted(names)
 
 
-def test_links_in_circles_hidden_and_partial_files_are_left_alone(inbox: Path, look_once: Callable[..., Looked]) -> None:
+def test_links_in_circles_hidden_and_partial_files_are_left_alone(inbox: Path, scan_once: Callable[..., InboxScan]) -> None:
     drop(inbox, "a.mp3")
     (inbox / "loop").symlink_to(inbox)
     (inbox / "self.mp3").symlink_to(inbox / "self.mp3")
     drop(inbox, ".hidden.mp3", b"1")
     drop(inbox, "b.mp3.part", b"2")
     drop(inbox, "c.mp3.crdownload", b"3")
-    looked = look_once()
-    assert [Path(song.path).name for song in looked.accepted] == ["a.mp3"]
-    assert [skipped.path.name for skipped in looked.skipped] == ["self.mp3"]
+    scanned = scan_once()
+    assert [Path(song.path).name for song in scanned.accepted] == ["a.mp3"]
+    assert [skipped.path.name for skipped in scanned.skipped] == ["self.mp3"]
 
 
 def test_the_outbox_mirrors_the_inbox(tmp_path: Path) -> None:
@@ -376,7 +382,7 @@ def test_a_broken_ledger_is_a_named_error(tmp_path: Path) -> None:
 
 def test_a_missing_inbox_is_a_named_error(tmp_path: Path, ledger: Ledger) -> None:
     with pytest.raises(FolderNotFound):
-        look(ledger, tmp_path / "none", OPTIONS, RULES)
+        scan_inbox(ledger, tmp_path / "none", OPTIONS, RULES)
 
 
 @pytest.mark.parametrize(
@@ -393,11 +399,11 @@ def test_the_codes_are_read_from_a_runs_message(message: str, codes: set[str]) -
 
 
 def test_a_quiet_look_at_many_files_reads_and_writes_nothing(
-    inbox: Path, ledger: Ledger, look_once: Callable[..., Looked], monkeypatch: pytest.MonkeyPatch
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(300):
         drop(inbox, f"{number % 10}/{number}.mp3", str(number).encode())
-    look_once()
+    scan_once()
 
     def never(*arguments: object) -> None:
         raise AssertionError("nothing has changed")
@@ -405,7 +411,7 @@ def test_a_quiet_look_at_many_files_reads_and_writes_nothing(
     monkeypatch.setattr("flows.folder_watch.scan.sha256_file", never)
     monkeypatch.setattr(Ledger, "put_song", never)
     before = os.stat(inbox.parent / "ledger.sqlite-wal").st_size
-    assert look_once().files == 300
+    assert scan_once().files == 300
     assert os.stat(inbox.parent / "ledger.sqlite-wal").st_size == before
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tasks.melody_bass import envelope
-from tasks.melody_bass.gate import audible
 
 
 @pytest.mark.parametrize("attack", [envelope.VOICE_ATTACK, envelope.BASS_ATTACK])
@@ -50,16 +49,16 @@ def test_the_shortest_signals_have_an_envelope(frames):
 
 
 def test_a_stem_as_loud_as_ever_is_heard():
-    assert audible(np.full(50, -20.0), np.full(50, -14.0)).min() > 0.99
+    assert envelope.audible(np.full(50, -20.0), np.full(50, -14.0)).min() > 0.99
 
 
 def test_a_stem_far_below_the_mix_holds_no_part():
-    np.testing.assert_array_equal(audible(np.full(50, -55.0), np.full(50, -14.0)), 0)
+    np.testing.assert_array_equal(envelope.audible(np.full(50, -55.0), np.full(50, -14.0)), 0)
 
 
 def test_leakage_in_a_loud_passage_is_not_heard():
     stem = np.concatenate([np.full(50, -20.0), np.full(50, -50.0)])
-    weights = audible(stem, np.full(100, -14.0))
+    weights = envelope.audible(stem, np.full(100, -14.0))
     assert weights[:50].min() > 0.99
     assert weights[50:].max() < 0.01
 
@@ -67,13 +66,13 @@ def test_leakage_in_a_loud_passage_is_not_heard():
 def test_a_part_that_plays_for_a_moment_is_heard():
     stem = np.full(1000, -90.0)
     stem[500:520] = -20.0
-    assert audible(stem, np.full(1000, -14.0))[500:520].min() > 0.99
+    assert envelope.audible(stem, np.full(1000, -14.0))[500:520].min() > 0.99
 
 
 def test_silence_is_not_heard():
-    np.testing.assert_array_equal(audible(np.full(20, -100.0), np.full(20, -100.0)), 0)
-    assert len(audible(np.zeros(0), np.zeros(0))) == 0
+    np.testing.assert_array_equal(envelope.audible(np.full(20, -100.0), np.full(20, -100.0)), 0)
+    assert len(envelope.audible(np.zeros(0), np.zeros(0))) == 0
 
 
 def test_frames_past_the_end_of_the_mix_are_judged_by_the_stem_alone():
-    assert audible(np.full(20, -20.0), np.full(18, -14.0)).min() > 0.99
+    assert envelope.audible(np.full(20, -20.0), np.full(18, -14.0)).min() > 0.99

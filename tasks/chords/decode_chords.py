@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tasks.chords.grid import ChordGrid
+from tasks.chords.chord_grid import ChordGrid
 from tasks.chords.posteriors import ChordPosteriors, Floats
 
 Classes = npt.NDArray[np.int64]
@@ -27,7 +27,7 @@ class Span:
     chord: int
 
 
-def decode(posteriors: ChordPosteriors, grid: ChordGrid, shortest_sec: float = 0.0) -> list[Span]:
+def decode_chords(posteriors: ChordPosteriors, grid: ChordGrid, shortest_sec: float = 0.0) -> list[Span]:
     """The chords of a song: spans that cover the grid, no equal neighbours, none shorter than `shortest_sec` if there are several."""
     cost = posteriors.cost
     by_kind = np.array([cost.between, cost.beat, cost.downbeat])

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.options import TEMPO_RANGE
-from tasks.beats_key.decode import BarModel, BarPath, decode_bars, log_densities
+from tasks.beats_key.decode_bars import BarModel, BarPath, decode_bars, log_densities
 from tasks.common.calibration import logistic
 from tasks.common.progress import Progress, part_of, silent
 

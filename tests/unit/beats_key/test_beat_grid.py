@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.beats_key.grid import BeatGrid, doubled, drop_unsupported, find_grid, in_range, meter_confidence, peak_confidences, refine_peaks
+from tasks.beats_key.beat_grid import (
+    BeatGrid,
+    doubled,
+    drop_unsupported,
+    find_grid,
+    in_range,
+    meter_confidence,
+    peak_confidences,
+    refine_peaks,
+)
 
 
 def counted(lengths: list[int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the recogniser listens to: the voice, the mix, or the voice with the rest of the song turned down.
+"""How loud the accompaniment is in what the recogniser reads: the voice alone, the mix, or the accompaniment turned down.
 
 The one place that says which, and why. Measured (README.md): with the accompaniment 10 dB down, words are clearer than in the mix, and the
 holes and artefacts of separation, which mislead Whisper on the bare stem, are covered.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tasks.asr.hearing import SAMPLE_RATE
+from tasks.asr.recognizer import SAMPLE_RATE
 from tasks.common.audio import Samples
 
 #: Gain of the accompaniment, best first: what is decoded, then what is tried where that comes out as a loop.

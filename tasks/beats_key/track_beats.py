@@ -14,8 +14,8 @@ import numpy.typing as npt
 from schemas.options import TEMPO_RANGE
 from schemas.plan import StepPlan
 from schemas.results import STEMS, Beat, BeatsKey, SongSource, StemName, StemSet, StepReport
-from tasks.beats_key import activations, evidence, grid, key, key_network, librosa_engine, meter, phase, tempo
-from tasks.beats_key.grid import BeatGrid
+from tasks.beats_key import activations, beat_grid, downbeat_cues, key, key_network, librosa_engine, meter, phase, tempo
+from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
 from tasks.beats_key.tonic import TonicEvidence
 from tasks.common.errors import OptionInvalid
@@ -42,7 +42,7 @@ def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPla
 
     stems: bass, other and drums tell where bars begin and which pulse is the beat; without them, the harmony of the mix tells the former.
     plan.options: `min_bpm`, `max_bpm` (beats a minute; default 40 and 240), the range in which beats are sought. It decides the octave of
-    the tempo: see `grid.in_range`.
+    the tempo: see `beat_grid.in_range`.
     A song without a steady pulse has no beats and no tempo; one without pitch has no key. Raises OptionInvalid and what `run_chain` does.
     """
     path = ctx.store.path(source.audio)
@@ -52,7 +52,7 @@ def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPla
     return build_result(found, source.duration_sec, report)
 
 
-def _hear(
+def _find(
     engine: Callable[[Path, Stems | None, float, float, Progress], Found],
     path: Path,
     stems: Stems | None,
@@ -68,39 +68,39 @@ def _hear(
 
 
 ENGINES: Final[Mapping[str, Engine[[Path, Stems | None, float, float, StepContext], Found]]] = {
-    "madmom": Engine(lambda _, _at, *song: _hear(hear_with_madmom, *song)),
-    "librosa": Engine(lambda _, _at, *song: _hear(hear_with_librosa, *song)),
+    "madmom": Engine(lambda _, _at, *song: _find(find_with_madmom, *song)),
+    "librosa": Engine(lambda _, _at, *song: _find(find_with_librosa, *song)),
 }
 
 
-def hear_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+def find_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
     """madmom's networks and the bar model, and the stems' word on the phase of beats and bars."""
     heard = activations.beat_activations(path, part_of(progress, 0.0, 0.55))
-    with ThreadPoolExecutor(1, "beats-witnesses") as aside:
+    with ThreadPoolExecutor(1, "downbeat-cues") as aside:
         # The bar model leaves all but one core free.
-        gathering = aside.submit(evidence.gather, path, stems)
-        hearing_keys = aside.submit(key_network.key_posteriors, path)
+        gathering = aside.submit(downbeat_cues.gather, path, stems)
+        key_posteriors = aside.submit(key_network.key_posteriors, path)
         told = {(min_bpm, max_bpm): part_of(progress, 0.55, 0.85)}  # a second search in other tempi says nothing
 
         def find(slowest: float, fastest: float) -> BeatGrid:
-            return grid.find_grid(heard, slowest, fastest, FPS, told.get((slowest, fastest), silent))
+            return beat_grid.find_grid(heard, slowest, fastest, FPS, told.get((slowest, fastest), silent))
 
-        beats = grid.in_range(find, min_bpm, max_bpm)
-        witnesses = gathering.result()
+        beats = beat_grid.in_range(find, min_bpm, max_bpm)
+        cues = gathering.result()
         if len(beats.times):
-            beats = phase.settle(beats, heard, witnesses, min_bpm)
-        beats = grid.calibrated(beats)
-        tonics = TonicEvidence(witnesses.chroma, witnesses.chroma_fps)
-        keys = replace(hearing_keys.result(), tonics=tonics)
+            beats = phase.settle(beats, heard, cues, min_bpm)
+        beats = beat_grid.calibrated(beats)
+        tonics = TonicEvidence(cues.chroma, cues.chroma_fps)
+        keys = replace(key_posteriors.result(), tonics=tonics)
     progress(1.0)
     return Found(beats, heard.sum(axis=1).astype(np.float64), FPS, keys)
 
 
-def hear_with_librosa(path: Path, _stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+def find_with_librosa(path: Path, _stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
     """librosa's onset strength and beat tracking, and key profiles."""
     onsets = librosa_engine.onset_strength(path, part_of(progress, 0.0, 0.5))
     likeness = librosa_engine.onset_likeness(onsets)
-    beats = grid.in_range(lambda slowest, fastest: librosa_engine.find_grid(onsets, likeness, slowest, fastest), min_bpm, max_bpm)
+    beats = beat_grid.in_range(lambda slowest, fastest: librosa_engine.find_grid(onsets, likeness, slowest, fastest), min_bpm, max_bpm)
     keys = librosa_engine.key_posteriors(path, part_of(progress, 0.5, 1.0))
     return Found(beats, likeness, librosa_engine.FPS, keys)
 

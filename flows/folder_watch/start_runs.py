@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.folder_watch.endings import take_up_elsewhere
+from flows.folder_watch.endings import restart_elsewhere
 from flows.folder_watch.ledger import Ledger, SongRecord, SongState
 from flows.folder_watch.rules import WatchRules
 from flows.folder_watch.scan import unchanged
@@ -36,7 +36,7 @@ def songs_to_start(ledger: Ledger, rules: WatchRules, now: float) -> list[SongRe
     room = rules.at_once - len(ledger.songs(SongState.running)) - len(starting)
     for song in ledger.due(now, room):
         here = next((record for record in ledger.copies(song.sha256) if record.path == song.path and unchanged(record)), None)
-        taken = song if here else take_up_elsewhere(ledger, song, now)
+        taken = song if here else restart_elsewhere(ledger, song, now)
         if taken is not None:
             starting.append(taken.to(SongState.starting, now, tries=taken.tries + 1, message=""))
             ledger.put_song(starting[-1])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.beats_key.decode import BarModel, decode_bars, tempo_change_log_probabilities
+from tasks.beats_key.decode_bars import BarModel, decode_bars, tempo_change_log_probabilities
 
 
 def test_finds_every_beat_and_its_position(make_activations):

@@ -15,27 +15,25 @@ from tasks.common.placement import is_out_of_memory
 R = TypeVar("R", bound=StepResult)
 
 #: A step's result; the error it failed with; or None where it never ran because what it needs failed.
-Outcome = StepResult | BaseException | None
-Outcomes = Mapping[StepName, Outcome]
+ResultOrError = StepResult | BaseException | None
+StepResults = Mapping[StepName, ResultOrError]
 
 _LONGEST_TEXT: Final = 2000
 
 
-def statuses_of(outcomes: Outcomes, flow_run: str) -> Steps:
+def statuses_of(results: StepResults, flow_run: str) -> Steps:
     """The status of every step. flow_run: id of the run; a result of another run came from the cache."""
-    missing = {step for step in FINDING if not isinstance(outcomes.get(step), StepResult)}
-    status = {
-        step: classify(outcomes.get(step), flow_run, tuple(need for need in STEPS[step].needs if need in missing)) for step in FINDING
-    }
+    missing = {step for step in FINDING if not isinstance(results.get(step), StepResult)}
+    status = {step: classify(results.get(step), flow_run, tuple(need for need in STEPS[step].needs if need in missing)) for step in FINDING}
     return Steps.model_validate(status)
 
 
-def classify(outcome: Outcome, flow_run: str, missing: tuple[StepName, ...] = ()) -> StepStatus:
+def classify(ended: ResultOrError, flow_run: str, missing: tuple[StepName, ...] = ()) -> StepStatus:
     """The status of one step. missing: those of its needs that have no result."""
-    if isinstance(outcome, StepResult):
-        return _with_result(outcome, flow_run)
-    if isinstance(outcome, BaseException):
-        return _without_result("failed", describe(outcome), code_of(outcome))
+    if isinstance(ended, StepResult):
+        return _with_result(ended, flow_run)
+    if isinstance(ended, BaseException):
+        return _without_result("failed", describe(ended), code_of(ended))
     return _without_result("skipped", f"It needs the result of: {', '.join(missing)}" if missing else "It did not run", None)
 
 
@@ -80,25 +78,25 @@ def whole_characters(text: str) -> str:
     return re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
 
 
-def require(outcomes: Outcomes) -> tuple[SongSource, BeatsKey]:
+def require(results: StepResults) -> tuple[SongSource, BeatsKey]:
     """The results a Song Map cannot do without.
 
     Raises what stopped ingest as it is, for then the file is at fault and the error says how; RequiredStepFailed otherwise.
     """
-    ingest = outcomes.get("ingest")
+    ingest = results.get("ingest")
     if isinstance(ingest, PerformiaError):
         raise ingest
-    return _required("ingest", ingest, SongSource), _required("beats_key", outcomes.get("beats_key"), BeatsKey)
+    return _required("ingest", ingest, SongSource), _required("beats_key", results.get("beats_key"), BeatsKey)
 
 
-def _required(step: StepName, outcome: Outcome, kind: type[R]) -> R:
-    if isinstance(outcome, kind):
-        return outcome
-    if isinstance(outcome, BaseException):
-        raise RequiredStepFailed(f"{step} failed ({describe(outcome)})") from outcome
+def _required(step: StepName, ended: ResultOrError, kind: type[R]) -> R:
+    if isinstance(ended, kind):
+        return ended
+    if isinstance(ended, BaseException):
+        raise RequiredStepFailed(f"{step} failed ({describe(ended)})") from ended
     raise RequiredStepFailed(f"{step} did not run")
 
 
-def result_of(outcome: Outcome, kind: type[R]) -> R | None:
+def result_of(ended: ResultOrError, kind: type[R]) -> R | None:
     """The result, or None where there is none."""
-    return outcome if isinstance(outcome, kind) else None
+    return ended if isinstance(ended, kind) else None

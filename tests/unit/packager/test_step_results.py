@@ -1,4 +1,4 @@
-"""How a step's outcome becomes its status."""
+"""The status of a step, from what it ended with."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 from schemas.steps import StepName
 from tasks.common.errors import ModelUnavailable
-from tasks.packager.outcomes import Outcome, classify, describe, statuses_of
+from tasks.packager.step_results import ResultOrError, classify, describe, statuses_of
 
 
-def test_a_result_of_this_run_is_ok_and_carries_its_report(outcomes: dict[StepName, Outcome], run_id: str) -> None:
-    status = classify(outcomes["separation"], run_id)
+def test_a_result_of_this_run_is_ok_and_carries_its_report(results: dict[StepName, ResultOrError], run_id: str) -> None:
+    status = classify(results["separation"], run_id)
     assert (status.status, status.cached, status.engine, status.device, status.seconds) == (
         "ok",
         False,
@@ -22,12 +22,12 @@ def test_a_result_of_this_run_is_ok_and_carries_its_report(outcomes: dict[StepNa
     assert status.code is None
 
 
-def test_a_result_of_another_run_is_cached(outcomes: dict[StepName, Outcome], run_id: str) -> None:
-    assert (classify(outcomes["chords"], run_id).status, classify(outcomes["chords"], run_id).cached) == ("cached", True)
+def test_a_result_of_another_run_is_cached(results: dict[StepName, ResultOrError], run_id: str) -> None:
+    assert (classify(results["chords"], run_id).status, classify(results["chords"], run_id).cached) == ("cached", True)
 
 
-def test_a_degraded_result_of_another_run_stays_degraded(outcomes: dict[StepName, Outcome]) -> None:
-    status = classify(outcomes["beats_key"], "another run")
+def test_a_degraded_result_of_another_run_stays_degraded(results: dict[StepName, ResultOrError]) -> None:
+    status = classify(results["beats_key"], "another run")
     assert (status.status, status.cached, status.reasons) == ("degraded", True, ("madmom is not installed",))
 
 
@@ -47,8 +47,8 @@ def test_the_text_of_an_error_is_one_line_of_whole_characters_and_not_endless() 
     assert len(describe(ValueError("x" * 100_000))) < 2100
 
 
-def test_a_step_that_never_ran_names_what_it_lacked(outcomes: dict[StepName, Outcome], run_id: str) -> None:
-    changed: dict[StepName, Any] = outcomes | {"separation": RuntimeError("boom"), "melody": None, "asr": None}
+def test_a_step_that_never_ran_names_what_it_lacked(results: dict[StepName, ResultOrError], run_id: str) -> None:
+    changed: dict[StepName, Any] = results | {"separation": RuntimeError("boom"), "melody": None, "asr": None}
     steps = statuses_of(changed, run_id)
     assert steps.melody.reasons == ("It needs the result of: separation",)
     assert steps.asr.reasons == ("It did not run",)

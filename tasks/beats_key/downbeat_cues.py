@@ -33,7 +33,7 @@ _BLOCK_SEC = 30.0
 
 
 @dataclass(frozen=True)
-class Evidence:
+class DownbeatCues:
     """chroma: (12, frames) at `chroma_fps`. kick: strength of onsets below 120 Hz. drums: activations. Both None without stems."""
 
     chroma: npt.NDArray[np.floating]
@@ -42,14 +42,14 @@ class Evidence:
     drums: Activations | None = None
 
 
-def gather(mix: Path, stems: Mapping[StemName, Path] | None, progress: Progress = silent) -> Evidence:
-    """Evidence from 44.1 kHz WAV files: the mix alone, or the stems bass, other and drums. Raises ModelUnavailable."""
+def gather(mix: Path, stems: Mapping[StemName, Path] | None, progress: Progress = silent) -> DownbeatCues:
+    """The cues in 44.1 kHz WAV files: the mix alone, or the stems bass, other and drums. Raises ModelUnavailable."""
     harmony = harmonic_chroma([stems["bass"], stems["other"]] if stems else [mix])
     progress(0.3, "harmony")
     if stems is None:
-        return Evidence(harmony, _CHROMA.sample_rate / _CHROMA.hop)
+        return DownbeatCues(harmony, _CHROMA.sample_rate / _CHROMA.hop)
     drums = beat_activations(stems["drums"], part_of(progress, 0.4, 1.0), networks=_DRUM_NETWORKS)
-    return Evidence(harmony, _CHROMA.sample_rate / _CHROMA.hop, kick_onsets(stems["drums"]), drums)
+    return DownbeatCues(harmony, _CHROMA.sample_rate / _CHROMA.hop, kick_onsets(stems["drums"]), drums)
 
 
 def harmonic_chroma(files: list[Path]) -> npt.NDArray[np.floating]:
@@ -78,13 +78,13 @@ def kick_onsets(drums: Path) -> Floats:
     return rise
 
 
-def harmonic_change(evidence: Evidence, times: Floats, width: float) -> Floats:
+def harmonic_change(cues: DownbeatCues, times: Floats, width: float) -> Floats:
     """How different the harmony is after each time from before it: cosine distance of the chroma over `width` seconds. NaN in silence."""
-    sums = np.concatenate([np.zeros((12, 1)), np.cumsum(evidence.chroma, axis=1)], axis=1)
-    last = evidence.chroma.shape[1]
+    sums = np.concatenate([np.zeros((12, 1)), np.cumsum(cues.chroma, axis=1)], axis=1)
+    last = cues.chroma.shape[1]
 
     def total(start: Floats, end: Floats) -> Floats:
-        first, stop = (np.clip(np.round(at * evidence.chroma_fps).astype(int), 0, last) for at in (start, end))
+        first, stop = (np.clip(np.round(at * cues.chroma_fps).astype(int), 0, last) for at in (start, end))
         difference: Floats = (sums[:, stop] - sums[:, first]).T
         return difference
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 SEPARATE = "tasks.separation.separate.separate_song"
 CHORDS = "tasks.chords.recognize.recognize_chords"
-BEATS = "tasks.beats_key.track.track_beats_and_key"
+BEATS = "tasks.beats_key.track_beats.track_beats_and_key"
 
 
 def failing(error: Exception) -> Any:

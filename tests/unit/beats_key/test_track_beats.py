@@ -11,8 +11,8 @@ import pytest
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, SongSource, StepReport
-from tasks.beats_key import track
-from tasks.beats_key.grid import BeatGrid
+from tasks.beats_key import track_beats
+from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
 from tasks.common.audio import WavWriter
 from tasks.common.errors import EngineFailed, OptionInvalid, PerformiaError
@@ -44,16 +44,16 @@ def plan(*engines: str, **options: float) -> StepPlan:
     return StepPlan(step="beats_key", chain=tuple(EngineChoice(engine=engine) for engine in engines), options=dict(options))
 
 
-def found(times: np.ndarray) -> track.Found:
+def found(times: np.ndarray) -> track_beats.Found:
     count = len(times)
     grid = BeatGrid(times, np.arange(count) % 4 + 1, np.full(count, 0.8), np.full(count, 4), 0.9)
     probability = np.full(int(DURATION * 100), 0.3)
-    return track.Found(grid, probability, 100, KeyPosteriors(np.array([0.0]), DURATION, np.eye(24)[[7]]))
+    return track_beats.Found(grid, probability, 100, KeyPosteriors(np.array([0.0]), DURATION, np.eye(24)[[7]]))
 
 
 def test_beats_lie_in_the_song_and_ascend():
     times = np.concatenate([[-0.02, 0.5], 0.5 * np.arange(1, 41), [DURATION + 0.01]])
-    result = track.build_result(found(times), DURATION, StepReport(step="beats_key"))
+    result = track_beats.build_result(found(times), DURATION, StepReport(step="beats_key"))
     beats = [beat.time for beat in result.beats]
     assert beats[0] == 0.0
     assert beats[-1] < DURATION
@@ -61,7 +61,7 @@ def test_beats_lie_in_the_song_and_ascend():
 
 
 def test_the_result_is_whole():
-    result = track.build_result(found(0.5 * np.arange(40)), DURATION, StepReport(step="beats_key"))
+    result = track_beats.build_result(found(0.5 * np.arange(40)), DURATION, StepReport(step="beats_key"))
     assert result.tempo.bpm_global == pytest.approx(120)
     assert (result.meter.numerator, result.meter.denominator) == (4, 4)
     assert (result.meter_changes[0].start, result.meter_changes[-1].end) == (0.0, DURATION)
@@ -71,8 +71,8 @@ def test_the_result_is_whole():
 
 
 def test_a_song_without_pulse_and_pitch_gives_an_empty_result():
-    nothing = track.Found(BeatGrid.empty(), np.zeros(2000), 100, KeyPosteriors(np.array([0.0]), DURATION, np.full((1, 24), 1 / 24)))
-    result = track.build_result(nothing, DURATION, StepReport(step="beats_key"))
+    nothing = track_beats.Found(BeatGrid.empty(), np.zeros(2000), 100, KeyPosteriors(np.array([0.0]), DURATION, np.full((1, 24), 1 / 24)))
+    result = track_beats.build_result(nothing, DURATION, StepReport(step="beats_key"))
     assert result.beats == ()
     assert result.tempo.bpm_global is None
     assert result.meter.confidence == 0
@@ -80,46 +80,46 @@ def test_a_song_without_pulse_and_pitch_gives_an_empty_result():
 
 
 def test_the_next_engine_takes_over_and_the_report_says_why(ctx, make_source, monkeypatch):
-    def broken(*_: object) -> track.Found:
+    def broken(*_: object) -> track_beats.Found:
         raise RuntimeError("no weights")
 
-    monkeypatch.setattr(track, "hear_with_madmom", broken)
-    monkeypatch.setattr(track, "hear_with_librosa", lambda *_: found(0.5 * np.arange(40)))
-    result = track.track_beats_and_key(make_source(np.zeros(44100 * 20)), None, plan("madmom", "librosa"), ctx)
+    monkeypatch.setattr(track_beats, "find_with_madmom", broken)
+    monkeypatch.setattr(track_beats, "find_with_librosa", lambda *_: found(0.5 * np.arange(40)))
+    result = track_beats.track_beats_and_key(make_source(np.zeros(44100 * 20)), None, plan("madmom", "librosa"), ctx)
     assert result.report.status == "degraded"
     assert result.report.engine == "librosa"
     assert "no weights" in result.report.degraded_because[0]
 
 
 def test_without_a_working_engine_the_step_fails(ctx, make_source, monkeypatch):
-    def broken(*_: object) -> track.Found:
+    def broken(*_: object) -> track_beats.Found:
         raise RuntimeError("no weights")
 
-    monkeypatch.setattr(track, "hear_with_madmom", broken)
+    monkeypatch.setattr(track_beats, "find_with_madmom", broken)
     with pytest.raises(EngineFailed, match="no weights"):
-        track.track_beats_and_key(make_source(np.zeros(44100)), None, plan("madmom"), ctx)
+        track_beats.track_beats_and_key(make_source(np.zeros(44100)), None, plan("madmom"), ctx)
 
 
 def test_a_missing_file_is_named(ctx, make_source):
     source = make_source(np.zeros(44100))
     ctx.store.path(source.audio).unlink()
     with pytest.raises(PerformiaError):
-        track.track_beats_and_key(source, None, plan("librosa"), ctx)
+        track_beats.track_beats_and_key(source, None, plan("librosa"), ctx)
 
 
 def test_no_pulse_is_worth_a_warning(ctx, make_source, monkeypatch):
-    nothing = track.Found(BeatGrid.empty(), np.zeros(100), 100, KeyPosteriors(np.zeros(0), 0.0, np.zeros((0, 24))))
-    monkeypatch.setattr(track, "hear_with_madmom", lambda *_: nothing)
-    result = track.track_beats_and_key(make_source(np.zeros(44100)), None, plan("madmom"), ctx)
+    nothing = track_beats.Found(BeatGrid.empty(), np.zeros(100), 100, KeyPosteriors(np.zeros(0), 0.0, np.zeros((0, 24))))
+    monkeypatch.setattr(track_beats, "find_with_madmom", lambda *_: nothing)
+    result = track_beats.track_beats_and_key(make_source(np.zeros(44100)), None, plan("madmom"), ctx)
     assert "No steady pulse" in result.report.warnings[0]
 
 
 def test_the_tempo_range_comes_from_the_options():
-    assert track.tempo_range(plan("madmom")) == (40.0, 240.0)
-    assert track.tempo_range(plan("madmom", min_bpm=70, max_bpm=140)) == (70.0, 140.0)
-    assert track.tempo_range(plan("madmom", min_bpm=70)) == (70.0, 240.0)
+    assert track_beats.tempo_range(plan("madmom")) == (40.0, 240.0)
+    assert track_beats.tempo_range(plan("madmom", min_bpm=70, max_bpm=140)) == (70.0, 140.0)
+    assert track_beats.tempo_range(plan("madmom", min_bpm=70)) == (70.0, 240.0)
     with pytest.raises(OptionInvalid, match="min_bpm"):
-        track.tempo_range(plan("madmom", min_bpm=140, max_bpm=70))
+        track_beats.tempo_range(plan("madmom", min_bpm=140, max_bpm=70))
 
 
 def clicks(bpm: float, seconds: float = 20.0) -> np.ndarray:
@@ -146,7 +146,7 @@ def clicks(bpm: float, seconds: float = 20.0) -> np.ndarray:
     ],
 )
 def test_the_tempo_of_a_metronome_is_its_octave_in_the_range(ctx, make_source, engine, bpm, options, expected):
-    found = track.track_beats_and_key(make_source(clicks(bpm)), None, plan(engine, **options), ctx)
+    found = track_beats.track_beats_and_key(make_source(clicks(bpm)), None, plan(engine, **options), ctx)
     assert found.report.engine == engine
     if expected is None:
         assert found.tempo.bpm_global is None

@@ -1,4 +1,4 @@
-"""What a speech recogniser is asked for and what it reports: words as heard, before anything is dropped or grouped."""
+"""The interface of a speech recogniser, and what it returns: words and segments, before anything is dropped or grouped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_COMPRESSION_RATIO, MIN_AVG_LOGPROB = 2.4, -1.0
 
 
 @dataclass(frozen=True)
-class HeardWord:
+class RecognizedWord:
     """A word as transcribed, with its punctuation and a leading space where it starts one.
 
     start, end: seconds. probability: mean probability of its tokens.
@@ -31,7 +31,7 @@ class HeardWord:
 
 
 @dataclass(frozen=True)
-class HeardSegment:
+class RecognizedSegment:
     """A stretch of text that the model ended with a timestamp, usually a phrase.
 
     window: start of the window (at most 30 s, decoded in one go) it comes from, in seconds. no_speech_prob: probability that the window
@@ -39,23 +39,23 @@ class HeardSegment:
     """
 
     window: float
-    words: tuple[HeardWord, ...]
+    words: tuple[RecognizedWord, ...]
     no_speech_prob: float
     avg_logprob: float
 
-    def shifted(self, seconds: float) -> HeardSegment:
+    def shifted(self, seconds: float) -> RecognizedSegment:
         """The same segment, later."""
-        words = tuple(HeardWord(word.start + seconds, word.end + seconds, word.text, word.probability) for word in self.words)
-        return HeardSegment(self.window + seconds, words, self.no_speech_prob, self.avg_logprob)
+        words = tuple(RecognizedWord(word.start + seconds, word.end + seconds, word.text, word.probability) for word in self.words)
+        return RecognizedSegment(self.window + seconds, words, self.no_speech_prob, self.avg_logprob)
 
 
 @dataclass(frozen=True)
-class Hearing:
-    """All that was heard, in order. `language_confidence` is None where the language was given or the model knows only one."""
+class Recognition:
+    """Everything that was recognised, in order. `language_confidence` is None where the language was given or the model knows only one."""
 
     language: str
     language_confidence: float | None
-    segments: tuple[HeardSegment, ...]
+    segments: tuple[RecognizedSegment, ...]
 
 
 class Recognizer(Protocol):
@@ -75,21 +75,21 @@ class Recognizer(Protocol):
         """Probability of each language from at most 30 s of sound: (samples,) at 16 kHz."""
         ...
 
-    def decode(self, samples: Samples, language: str) -> Iterator[HeardSegment]:
+    def decode(self, samples: Samples, language: str) -> Iterator[RecognizedSegment]:
         """Transcribe (samples,) at 16 kHz. Times count from the first sample. The same samples give the same words."""
         ...
 
 
-def text_of(segments: Sequence[HeardSegment]) -> str:
+def text_of(segments: Sequence[RecognizedSegment]) -> str:
     return "".join(word.text for segment in segments for word in segment.words).strip()
 
 
-def compression_ratio(segments: Sequence[HeardSegment]) -> float:
+def compression_ratio(segments: Sequence[RecognizedSegment]) -> float:
     """How much smaller zlib makes the text of a window: large where it repeats itself."""
     data = text_of(segments).encode("utf-8")
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
-def is_loop(segments: Sequence[HeardSegment]) -> bool:
+def is_loop(segments: Sequence[RecognizedSegment]) -> bool:
     """Whether the text of a window repeats itself as a model does that got stuck."""
     return compression_ratio(segments) > MAX_COMPRESSION_RATIO

@@ -21,11 +21,10 @@ from tasks.common.progress import part_of
 from tasks.common.step import StepContext, run_chain
 from tasks.melody_bass import envelope, pyin_engine, swift_engine
 from tasks.melody_bass.fit import notes_of, with_probabilities
-from tasks.melody_bass.gate import audible
-from tasks.melody_bass.notes import NoteModel, decode
+from tasks.melody_bass.notes import NoteModel, decode_notes
 from tasks.melody_bass.pitch import FloatArray, PitchTrack
 from tasks.melody_bass.polyphony import POLYPHONIC, polyphonic_share
-from tasks.melody_bass.solo import Tracker, is_alone
+from tasks.melody_bass.solo import Tracker, is_solo
 
 
 @dataclass(frozen=True)
@@ -133,16 +132,16 @@ def _pyin(settings: PartSettings) -> Tracker:
 
 
 def _line(source: SongSource, stem: AudioRef, mix_level: FloatArray, settings: PartSettings, ctx: StepContext, tracker: Tracker) -> Line:
-    if settings.solo and is_alone(ctx.store.path(source.audio), tracker, settings.min_midi, settings.max_midi):
+    if settings.solo and is_solo(ctx.store.path(source.audio), tracker, settings.min_midi, settings.max_midi):
         ctx.warn("The recording is one line alone: the melody is read from it, not from the vocal stem")
         stem = source.audio
     path = ctx.store.path(stem)
     track = tracker.track(read_mono(path, tracker.sample_rate), part_of(ctx.progress, 0.1, 0.7))
     signal = read_mono(path, envelope.SAMPLE_RATE)
     heard = envelope.measure(signal, len(track), settings.attack)
-    track = PitchTrack(track.midi, track.confidence * audible(heard.level_db, mix_level))
+    track = PitchTrack(track.midi, track.confidence * envelope.audible(heard.level_db, mix_level))
     ctx.progress(0.75, "notes")
-    segments = decode(track, heard.onset, settings.model())
+    segments = decode_notes(track, heard.onset, settings.model())
     notes = notes_of(segments, track, settings.aim, (settings.min_midi, settings.max_midi), stem.duration_sec)
     if settings.part == "melody" and stem is not source.audio:
         notes = with_probabilities(notes)

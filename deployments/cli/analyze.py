@@ -12,9 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deployments.cli.console import SongProgress, error_console, print_error, print_summary
+from deployments.cli.console import SongProgress, print_error, print_summary
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
+from deployments.terminal import error_console
 from flows.run.unreachable import leave_at_once, named
 from schemas.options import AnalysisOptions
 from schemas.song_folder import MAP_NAME

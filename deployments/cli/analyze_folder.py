@@ -7,9 +7,10 @@ import signal
 
 from rich.console import Console
 
-from deployments.cli.console import error_console, print_error
+from deployments.cli.console import print_error
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
+from deployments.terminal import error_console
 from flows.folder_analysis.request import BatchRequest
 from flows.run.unreachable import leave_at_once, named
 from schemas.batch import BatchSummary

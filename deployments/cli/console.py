@@ -23,10 +23,6 @@ def title_of(step: str) -> str:
     return facts.title if facts else step
 
 
-def error_console() -> Console:
-    return Console(stderr=True, highlight=False)
-
-
 class SongProgress:
     """with SongProgress(console, "song.mp3"): one bar a step, moved by the events of the steps. Plain lines where there is no terminal."""
 

@@ -15,9 +15,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from deployments.cli.console import error_console, print_error
+from deployments.cli.console import print_error
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
+from deployments.terminal import error_console
 from schemas.options import AnalysisOptions
 from schemas.steps import WITH_ENGINES, StepName
 from tasks.common.errors import EvaluationDataNotFound, EvaluationDataUnusable, PerformiaError

@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from deployments.cli.console import error_console, print_error
+from deployments.cli.console import print_error
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
+from deployments.terminal import error_console
 from flows.retention.page import size_text, totals_rows
 from flows.retention.prune import KINDS, PruneReport
 from tasks.common.errors import ApiUnreachable, PerformiaError

@@ -22,12 +22,12 @@ from typing import Any, Final
 from rich.console import Console
 from rich.markup import escape
 
-from deployments.cli.console import error_console
 from deployments.server.discovery import serving_file
 from deployments.server.door import Door, name_of, pages_at
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.output_server import serving_outputs
 from deployments.server.prefect_environment import quiet_prefect
+from deployments.terminal import error_console
 from flows.run.hooks import SERVICE_PID
 from tasks.common.errors import AlreadyServing, FolderUnusable, PortTaken
 from tasks.common.locks import Lock, try_to_hold

@@ -27,10 +27,10 @@ from flows.folder_watch.page import WatchPage, watch_run_name
 from flows.folder_watch.report import WatchReport
 from flows.folder_watch.rules import WatchRules
 from flows.folder_watch.scan import InboxScan, scan_inbox
+from flows.folder_watch.server_runs import deployment_id, ends_of, start_run
 from flows.folder_watch.start_runs import options_digest, place_in, songs_to_start
 from flows.run.hooks import LIFE, confine
 from flows.run.scheduled_runs import name_scheduled, next_start, scheduled_runs
-from flows.run.server_runs import deployment_id, ends_of, start_run
 from schemas.options import AnalysisOptions
 from schemas.results import digest_of
 from tasks.common.orchestration.liveness import DeadRun, reap_dead_runs

@@ -18,7 +18,7 @@ from flows import analyze_song
 from flows.folder_watch.flow import watch_folder
 from flows.folder_watch.report import WatchReport
 from flows.folder_watch.rules import WatchRules
-from flows.run.server_runs import ANALYZE_SONG
+from flows.folder_watch.server_runs import ANALYZE_SONG
 from schemas.options import AnalysisOptions, Quality
 from tasks.common.errors import DeploymentMissing, FolderNotFound
 

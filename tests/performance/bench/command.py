@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rich.markup import escape
 
-from deployments.cli.console import error_console
+from deployments.terminal import error_console
 from tasks.common.resources import hardware
 from tasks.common.settings import get_settings
 from tasks.ingest.checks import refuse_early

@@ -10,7 +10,7 @@ import pytest
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
-from flows.run.server_runs import deployment_id, ends_of
+from flows.folder_watch.server_runs import deployment_id, ends_of
 from tasks.common.errors import DeploymentMissing
 
 

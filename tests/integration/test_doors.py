@@ -116,7 +116,7 @@ def analyze(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) ->
     )
     try:
         command.wait(lambda: bool(command.executions()), 120, "no step starts")
-        (server,) = command.pids("deployments.server.embedded_api")
+        (server,) = command.pids("deployments.server.api_process")
         line = psutil.Process(server).cmdline()
         password = psutil.Process(server).environ().get("PREFECT_SERVER_API_AUTH_STRING", "")
         user, _, word = password.partition(":")

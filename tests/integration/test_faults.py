@@ -24,7 +24,7 @@ def strike(service: Service, kind: str, chance: random.Random) -> bool:
     else:
         commands = {
             "run": ("prefect.engine", "prefect flow-run execute"),
-            "api": ("deployments.server.embedded_api",),
+            "api": ("deployments.server.api_process",),
             "service": ("deployments.cli.main serve",),
         }
         pids = sorted(pid for command in commands[kind] for pid in service.pids(command))

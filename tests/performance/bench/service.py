@@ -83,7 +83,7 @@ def at_rest(folder: Path, seconds: float) -> dict[str, Any]:
         watch = service.watching()
         processes = {
             "serve": next(service.pids("deployments.cli.main serve")),
-            "api": next(service.pids("deployments.server.embedded_api")),
+            "api": next(service.pids("deployments.server.api_process")),
             "watch": service.run_pid(watch),
         }
         time.sleep(60)
@@ -177,7 +177,7 @@ def memory(service: Service, songs: int) -> dict[str, Any]:
             time.sleep(10)
         at[done] = {
             name: resident(service, text)
-            for name, text in (("serve", "deployments.cli.main serve"), ("api", "deployments.server.embedded_api"))
+            for name, text in (("serve", "deployments.cli.main serve"), ("api", "deployments.server.api_process"))
         }
     return {f"{name}_mib_after_{done}": mib for done, found in at.items() for name, mib in found.items()}
 

@@ -90,8 +90,7 @@ def test_torch_is_not_imported_for_what_cannot_be_a_gpu(machine: Callable[[str],
     assert placement.best_device() == "cpu"
 
 
-@pytest.mark.parametrize(
-)
+@pytest.mark.parametrize(("chosen", "gpu", "cuda"), [("cuda:1", True, True), ("mps", True, False), ("cpu", False, False)])
 def test_the_settings_say_whether_there_may_be_a_gpu(device: Callable[[str], None], chosen: str, gpu: bool, cuda: bool) -> None:
     device(chosen)
     assert (placement.may_have_gpu(), placement.may_have_cuda()) == (gpu, cuda)

@@ -166,7 +166,7 @@ def test_what_a_running_analysis_uses_stays_whatever_its_age(
     analyze_song(a_song(tmp_path / "other.wav", 440), AT_HAND)
     fast_forward(8)
     reached, go_on = threading.Event(), threading.Event()
-    original = light_engines["tasks.chords.recognize.recognize_chords"]
+    original = light_engines["tasks.melody_bass.track_notes.track_melody"]
 
     def held(source: Any, stems: Any, *rest: Any) -> Any:
         reached.set()
@@ -175,8 +175,8 @@ def test_what_a_running_analysis_uses_stays_whatever_its_age(
             assert rest[-1].store.path(ref).is_file()
         return original(source, stems, *rest)
 
-    light_engines["tasks.chords.recognize.recognize_chords"] = held
-    for record in get_settings().results_dir.glob("chords-*"):
+    light_engines["tasks.melody_bass.track_notes.track_melody"] = held
+    for record in get_settings().results_dir.glob("melody-*"):
         record.unlink()
     ended: list[SongMap] = []
     running = threading.Thread(target=lambda: ended.append(analyze_song(short_song, AT_HAND, tmp_path / "out")))

@@ -36,7 +36,7 @@ test: setup-test
 
 # Also what is slow, and the task runners, whose packages nothing else needs.
 test-all: setup-all
-	$(PYTEST) -m "slow or not slow"
+	$(PYTEST) --cov-config=tests/coverage_of_processes.toml -m "slow or not slow"
 
 lint: setup-test
 	$(BIN)/ruff check .

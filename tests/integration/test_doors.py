@@ -120,7 +120,7 @@ def analyze(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) ->
         line = psutil.Process(server).cmdline()
         password = psutil.Process(server).environ().get("PREFECT_SERVER_API_AUTH_STRING", "")
         user, _, word = password.partition(":")
-        yield Target(f"http://127.0.0.1:{line[-1]}/api", (user, word) if password else None)
+        yield Target(f"http://127.0.0.1:{line[-2]}/api", (user, word) if password else None)
     finally:
         command.kill_all()
         process.wait()
@@ -240,7 +240,7 @@ def test_the_password_of_the_private_api_is_for_this_user_alone_and_written_nowh
                 assert (Path("/proc") / str(process.pid) / "environ").stat().st_mode & 0o077 == 0
         except psutil.Error:
             continue
-    server = next(process for process in psutil.process_iter() if str(analyze.port) in process.cmdline()[-1:])
+    server = next(process for process in psutil.process_iter() if str(analyze.port) in process.cmdline()[-2:])
     home = Path(server.environ()["PREFECT_HOME"]).parent
     assert [path for path in home.rglob("*") if path.is_file() and word.encode() in path.read_bytes()] == []
 

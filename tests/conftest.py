@@ -29,6 +29,8 @@ os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 os.environ.pop("PREFECT_API_URL", None)
 for name in [name for name in os.environ if name.startswith("PERFORMIA_")]:
     del os.environ[name]
+# Numba's cache has no locks: two processes that compile the same function at once leave one that crashes whoever loads it from then on.
+os.environ["NUMBA_CACHE_DIR"] = f"{_HOME.name}/numba"
 os.environ["PERFORMIA_OFFLINE"] = "1"
 os.environ["PERFORMIA_DATA_DIR"] = f"{_HOME.name}/data"
 os.environ["HF_HUB_OFFLINE"] = "1"

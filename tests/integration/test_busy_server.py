@@ -98,6 +98,7 @@ def scheduled(url: str, song: Path) -> UUID:
         return client.create_flow_run_from_deployment(deployment, parameters={"song": str(song)}).id
 
 
+@pytest.mark.slow
 def test_songs_wait_for_a_stock_server_whose_database_is_held_for_half_a_minute(
     stock_server: str, environment: dict[str, str], prefect_home: Path, tmp_path: Path
 ) -> None:

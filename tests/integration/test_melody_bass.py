@@ -67,6 +67,7 @@ def test_the_bass_of_the_demo_song_is_written_down(stems):
     assert f_measure(part, annotations()["bass"], 0.05) >= 0.82
 
 
+@pytest.mark.slow
 def test_pyin_writes_them_down_as_well(stems):
     ctx, source, separated = stems
     melody = track_melody(source, separated, StepPlan(step="melody", chain=(EngineChoice(engine="pyin"),)), ctx)

@@ -198,6 +198,7 @@ def test_a_network_is_loaded_once_on_the_device_it_works_on(
     assert [key[-1] for key in loaded] == ["cuda"]
 
 
+@pytest.mark.slow
 def test_a_gpu_by_number_is_that_gpu_for_every_engine(
     models_dir: Path, run: Callable[[Step, str], r.StepReport], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from service import tones
 
 from tasks.packager.validation import validate_file
 
-pytestmark = pytest.mark.scale_out
+pytestmark = [pytest.mark.scale_out, pytest.mark.slow]
 
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 

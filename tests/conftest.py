@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
@@ -48,19 +47,6 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     reset_settings()
     yield folder
     reset_settings()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def loaded_models() -> Iterator[None]:
-    """What a module's tests have loaded goes with it: a process of the suite else ends up with every model there is."""
-    yield
-    if "tasks.common.models" in sys.modules:
-        from tasks.common.memory import return_free_memory
-        from tasks.common.models import unload_all
-
-        unload_all()
-        gc.collect()
-        return_free_memory()
 
 
 @pytest.fixture

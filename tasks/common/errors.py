@@ -294,9 +294,6 @@ class StepTimedOut(PerformiaError):
     code = "STEP_TIMED_OUT"
     todo = "Run it again on a machine with less to do; if it hangs again, choose another engine for the step"
 
-    def __init__(self, what: str = "A step worked for longer than it may", todo: str | None = None):
-        super().__init__(what, todo)
-
 
 class TaskRunnerUnavailable(PerformiaError):
     """The task runner's package is missing, or no Dask or Ray cluster answers."""

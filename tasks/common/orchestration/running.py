@@ -12,9 +12,9 @@ from prefect.context import FlowRunContext, TaskRunContext
 
 from schemas.steps import StepName, runs_alone
 from tasks.common.orchestration.slots import slots
-from tasks.common.orchestration.time_limit import time_limit
+from tasks.common.orchestration.time_limit import TimeLimit, time_limit
 from tasks.common.placement import limits_of
-from tasks.common.progress import StepEvent, publish, reporter
+from tasks.common.progress import Progress, StepEvent, publish, reporter
 from tasks.common.resources import RESOURCE_TAGS, import_torch
 from tasks.common.settings import get_settings
 from tasks.common.step import StepContext
@@ -40,16 +40,29 @@ def running(step: StepName, needs: Collection[str] = (), limit_sec: float | None
     task = TaskRunContext.get()
     limits = limits_of(needs) if task is not None else ()
     publish(StepEvent(run, step, "started"))
-    with slots(limits, waiting=lambda: progress(0.0, f"waiting for a slot ({', '.join(limits)})")), time_limit(step, limit_sec, run):
+    with (
+        slots(limits, waiting=lambda: progress(0.0, f"waiting for a slot ({', '.join(limits)})")),
+        time_limit(step, limit_sec, run) as limit,
+    ):
         if not runs_alone(step):  # separation imports torch itself; were it in the cache, the others would do so side by side
             import_torch()
         yield StepContext(
             store=ArtifactStore(settings.artifacts_url, settings.scratch_dir),
             settings=settings,
-            progress=progress,
+            progress=progress if limit is None else _within(limit, progress),
             flow_run=run,
             may_use=RESOURCE_TAGS if task is None else frozenset(needs),
         )
+
+
+def _within(limit: TimeLimit, progress: Progress) -> Progress:
+    """The progress of a step, by which it also learns that its time is up."""
+
+    def told(fraction: float, message: str = "") -> None:
+        limit.check()
+        progress(fraction, message)
+
+    return told
 
 
 def announce(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> None:

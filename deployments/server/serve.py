@@ -229,7 +229,7 @@ def _look_after(console: Console, api: EmbeddedApi, stopping: threading.Event) -
                     console.print(f"[yellow]ended the run {escape(run.name)!r}, whose process had died")
                 if not died:  # then the next time: an automation of the server may start the watch again too
                     keeper.keep(client)
-            ask_at = time.monotonic() + (_ASK_SEC if keeper.found and not died else _SOON_SEC)
+            ask_at = time.monotonic() + (_ASK_SEC if keeper.settled and not died else _SOON_SEC)
         except Exception as error:  # noqa: BLE001 (looked after again in a moment, whatever happened)
             console.print(f"[yellow]could not look after the runs: {escape(repr(error)[:300])}")
 

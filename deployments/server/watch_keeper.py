@@ -35,8 +35,9 @@ class WatchKeeper:
         self._clock = clock
         self._started_at = float("-inf")
         self._short = 0
-        #: Whether there is a deployment of the watch: the runner registers it some seconds after the start.
-        self.found = False
+        #: Whether the deployment of the watch and its next scheduled run are there: the runner registers the one some seconds after the
+        #: start, and the server makes the other up to a minute later.
+        self.settled = False
 
     def keep(self, client: SyncPrefectClient) -> bool:
         """Start a run of the watch if one is lacking; whether it was. Names the scheduled runs of all our flows.
@@ -49,10 +50,11 @@ class WatchKeeper:
             deployment = client.read_deployment_by_name(WATCH)
         except ObjectNotFound:
             return False
-        self.found = True
         now = self._clock()
         coming = next_start(runs, deployment.id)
-        if deployment.paused or not any(schedule.active for schedule in deployment.schedules):
+        stopped = deployment.paused or not any(schedule.active for schedule in deployment.schedules)
+        self.settled = stopped or any(run.auto_scheduled and str(run.deployment_id) == str(deployment.id) for run in runs)
+        if stopped:
             return False
         if coming is not None and coming - now < _SOON_SEC:
             return False

@@ -63,7 +63,7 @@ def test_scheduled_runs_bear_their_deployments_name_and_are_few(service: Service
     def names() -> list[str]:
         return sorted(run["name"] for flow in ("watch-folder", "prune") for run in service.runs(flow, "SCHEDULED"))
 
-    service.wait(lambda: names() == ["prune", "watch-folder"], 90, "scheduled runs bear other names")
+    service.wait(lambda: names() == ["prune", "watch-folder"], 180, "scheduled runs bear other names")
 
 
 def test_the_doctor_shows_the_folders_that_are_served(service: Service) -> None:

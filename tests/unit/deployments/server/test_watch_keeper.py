@@ -91,7 +91,23 @@ def test_before_the_deployment_is_there_nothing_is_started(server: Server) -> No
     server.deployment = None
     keeper = WatchKeeper(lambda: NOW)
     assert not keep(server, keeper)
-    assert not keeper.found
+    assert not keeper.settled
+
+
+def test_all_is_settled_once_the_server_has_made_the_next_scheduled_run(server: Server) -> None:
+    keeper = WatchKeeper(lambda: NOW)
+    assert keep(server, keeper)
+    assert not keeper.settled
+    server.plan("miniature-badger", 3600)
+    keep(server, keeper)
+    assert keeper.settled
+
+
+def test_a_watch_that_a_person_has_stopped_is_settled_too(server: Server) -> None:
+    server.deployment.paused = True
+    keeper = WatchKeeper(lambda: NOW)
+    keep(server, keeper)
+    assert keeper.settled
 
 
 def test_a_watch_that_ends_again_and_again_is_started_less_and_less_often(server: Server) -> None:

@@ -4,8 +4,10 @@ Unlike `analyze_song`, nothing is packaged, and steps that nobody asks for do no
 """
 
 # No postponed annotations here: Prefect resolves the parameters' types from a copy of the function that does not know this module's names.
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from flows.run.endings import flow_run_name
 from flows.run.hooks import LIFE
@@ -18,6 +20,9 @@ from tasks.common.orchestration.task_runners import ChosenTaskRunner
 from tasks.common.planning import make_plan
 from tasks.ingest.checks import file_identity
 
+#: Steps that a step is scored with, though it does not read them: chords are scored as a Song Map has them, on its beats.
+_SCORED_WITH: Final[Mapping[StepName, tuple[StepName, ...]]] = MappingProxyType({"chords": ("beats_key",)})
+
 
 class _LeftOut:
     """In the place of a step that nobody asks for."""
@@ -28,8 +33,12 @@ class _LeftOut:
 
 @patient_flow(name="evaluate-song", flow_run_name=flow_run_name, task_runner=ChosenTaskRunner(), **LIFE)
 def evaluate_song(song: Path, steps: list[StepName], options: AnalysisOptions = AnalysisOptions()) -> dict[str, Any]:  # noqa: B008 (frozen)
-    """Run some steps on a song. Returns, for each of them and for ingest and separation, its result or the error it ended with."""
-    wanted = with_inputs([*steps, "separation"])
+    """Run some steps on a song.
+
+    Returns, for each of them, for those that it is scored with, and for ingest and separation, its result or the error it ended with.
+    """
+    shown: list[StepName] = ["ingest", "separation", *steps, *(other for step in steps for other in _SCORED_WITH.get(step, ()))]
+    wanted = with_inputs(shown)
     asked: dict[StepName, Submits] = {name: task if name in wanted else _LeftOut() for name, task in STEP_TASKS.items()}
     found = start_steps(asked, make_plan(options), song, file_identity(song))
-    return {name: result_or_error(found[name]) for name in wanted if name in (*steps, "ingest", "separation")}
+    return {name: result_or_error(found[name]) for name in wanted if name in shown}

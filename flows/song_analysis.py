@@ -1,10 +1,10 @@
 """The song analysis: from an audio file to a validated Song Map and the separated stems.
 
-    ingest ──► separation ──┬─► asr        (mix, vocals)  ─┐
-       │                    ├─► beats_key  (mix, stems)    │
-       │                    ├─► melody     (vocals)        ├─► structure ─► package (validate) ─► Song Map
-       │                    └─► bass       (bass)          │
-       └──────────────────────► chords     (mix, beats)   ─┘
+    ingest ─┬─► separation ──┬─► asr        (mix, vocals)         ─┐
+            │                ├─► melody     (vocals)               │
+            │                ├─► bass       (bass)                 ├─► structure ─► package (validate) ─► Song Map
+            │                ├─► beats_key  (mix, stems, chords)   │
+            └─► chords (mix) ┴─────────────────────────────────────┘
 
 A step starts as soon as its own inputs are there; nothing else orders the run. `optional` marks an input that a step can do without.
 Required are ingest, beats and package; any other step may fail, and the map is then partial and says why.
@@ -43,9 +43,9 @@ STEP_TASKS: Final[Mapping[StepName, StepTask]] = MappingProxyType(
     {
         "ingest": ingest_song,
         "separation": separate_stems,
+        "chords": recognize_chords,
         "beats_key": track_beats_and_key,
         "asr": transcribe_lyrics,
-        "chords": recognize_chords,
         "melody": track_melody,
         "bass": track_bass,
         "structure": detect_structure,
@@ -97,18 +97,18 @@ def start_steps(steps: Mapping[StepName, Submits], plan: AnalysisPlan, song: Pat
     """
     ingest = steps["ingest"].submit(song, identity)
     separation = steps["separation"].submit(plan.separation, ingest)
-    beats_key = steps["beats_key"].submit(plan.beats_key, ingest, optional(separation))
+    chords = steps["chords"].submit(plan.chords, ingest)
+    beats_key = steps["beats_key"].submit(plan.beats_key, ingest, optional(separation), optional(chords))
     asr = steps["asr"].submit(plan.asr, ingest, optional(separation))
-    chords = steps["chords"].submit(plan.chords, ingest, optional(beats_key))
     melody = steps["melody"].submit(plan.melody, ingest, separation)
     bass = steps["bass"].submit(plan.bass, ingest, separation)
     structure = steps["structure"].submit(plan.structure, ingest, beats_key, optional(separation), optional(chords), optional(asr))
     return {
         "ingest": ingest,
         "separation": separation,
+        "chords": chords,
         "beats_key": beats_key,
         "asr": asr,
-        "chords": chords,
         "melody": melody,
         "bass": bass,
         "structure": structure,

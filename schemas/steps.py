@@ -11,16 +11,16 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal
 
-StepName = Literal["ingest", "separation", "beats_key", "asr", "chords", "melody", "bass", "structure", "package"]
+StepName = Literal["ingest", "separation", "chords", "beats_key", "asr", "melody", "bass", "structure", "package"]
 
 
 class Step(StrEnum):
     """The steps whose engine can be chosen."""
 
     separation = "separation"
+    chords = "chords"
     beats_key = "beats_key"
     asr = "asr"
-    chords = "chords"
     melody = "melody"
     bass = "bass"
     structure = "structure"
@@ -51,9 +51,9 @@ STEPS: Final = MappingProxyType[StepName, StepFacts](
     {
         "ingest": StepFacts("decode", 0.02, required=True),
         "separation": StepFacts("separate stems", 0.35, needs=("ingest",)),
-        "beats_key": StepFacts("beats and key", 0.15, needs=("ingest",), uses=("separation",), required=True),
+        "chords": StepFacts("chords", 0.11, needs=("ingest",)),
+        "beats_key": StepFacts("beats and key", 0.15, needs=("ingest",), uses=("separation", "chords"), required=True),
         "asr": StepFacts("lyrics", 0.16, needs=("ingest",), uses=("separation",)),
-        "chords": StepFacts("chords", 0.11, needs=("ingest",), uses=("beats_key",)),
         "melody": StepFacts("melody", 0.1, needs=("ingest", "separation")),
         "bass": StepFacts("bass", 0.08, needs=("ingest", "separation")),
         "structure": StepFacts("sections", 0.02, needs=("ingest", "beats_key"), uses=("separation", "chords", "asr")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.plan import StepPlan
-from schemas.results import BeatsKey, SongSource, StemSet
+from schemas.results import BeatsKey, Chords, SongSource, StemSet
 from tasks.beats_key import track_beats as engine
 from tasks.common.orchestration.step_task import step
 from tasks.common.resources import CPU_HEAVY
@@ -18,6 +18,6 @@ from tasks.common.step import StepContext
     retry_delay_sec=5,
     time_limit_sec=3600,
 )
-def track_beats_and_key(ctx: StepContext, plan: StepPlan, source: SongSource, stems: StemSet | None) -> BeatsKey:
-    """Track beats, downbeats, tempo, meter and key. Works on the mix alone where separation failed."""
-    return engine.track_beats_and_key(source, stems, plan, ctx)
+def track_beats_and_key(ctx: StepContext, plan: StepPlan, source: SongSource, stems: StemSet | None, chords: Chords | None) -> BeatsKey:
+    """Track beats, downbeats, tempo, meter and key. Works on the mix alone where separation and the chords failed."""
+    return engine.track_beats_and_key(source, stems, chords, plan, ctx)

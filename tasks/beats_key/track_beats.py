@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from schemas.options import TEMPO_RANGE
 from schemas.plan import StepPlan
-from schemas.results import STEMS, Beat, BeatsKey, SongSource, StemName, StemSet, StepReport
+from schemas.results import STEMS, Beat, BeatsKey, Chords, SongSource, StemName, StemSet, StepReport
 from tasks.beats_key import activations, beat_grid, downbeat_cues, key, key_network, librosa_engine, meter, phase, tempo
 from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
@@ -37,10 +37,11 @@ class Found:
     keys: KeyPosteriors
 
 
-def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPlan, ctx: StepContext) -> BeatsKey:
+def track_beats_and_key(source: SongSource, stems: StemSet | None, chords: Chords | None, plan: StepPlan, ctx: StepContext) -> BeatsKey:
     """Track beats, downbeats, tempo, meter and key of the mix.
 
     stems: bass, other and drums tell where bars begin and which pulse is the beat; without them, the harmony of the mix tells the former.
+    chords: as they were heard, on no beats; None where there are none.
     plan.options: `min_bpm`, `max_bpm` (beats a minute; default 40 and 240), the range in which beats are sought. It decides the octave of
     the tempo: see `beat_grid.in_range`.
     A song without a steady pulse has no beats and no tempo; one without pitch has no key. Raises OptionInvalid and what `run_chain` does.
@@ -48,32 +49,33 @@ def track_beats_and_key(source: SongSource, stems: StemSet | None, plan: StepPla
     path = ctx.store.path(source.audio)
     parts = {name: ctx.store.path(stems.stem(name)) for name in STEMS} if stems is not None else None
     slowest, fastest = tempo_range(plan)
-    found, report = run_chain(plan, ctx, ENGINES, path, parts, slowest, fastest, ctx)
+    found, report = run_chain(plan, ctx, ENGINES, path, parts, chords, slowest, fastest, ctx)
     return build_result(found, source.duration_sec, report)
 
 
 def _find(
-    engine: Callable[[Path, Stems | None, float, float, Progress], Found],
+    engine: Callable[[Path, Stems | None, Chords | None, float, float, Progress], Found],
     path: Path,
     stems: Stems | None,
+    chords: Chords | None,
     slowest: float,
     fastest: float,
     ctx: StepContext,
 ) -> Found:
-    found = engine(path, stems, slowest, fastest, ctx.progress)
+    found = engine(path, stems, chords, slowest, fastest, ctx.progress)
     if len(found.grid.times) == 0:
         where = "" if (slowest, fastest) == TEMPO_RANGE else f" between {slowest:g} and {fastest:g} bpm"
         ctx.warn(f"No steady pulse was found{where}: there are no beats and no tempo")
     return found
 
 
-ENGINES: Final[Mapping[str, Engine[[Path, Stems | None, float, float, StepContext], Found]]] = {
+ENGINES: Final[Mapping[str, Engine[[Path, Stems | None, Chords | None, float, float, StepContext], Found]]] = {
     "madmom": Engine(lambda _, _at, *song: _find(find_with_madmom, *song)),
     "librosa": Engine(lambda _, _at, *song: _find(find_with_librosa, *song)),
 }
 
 
-def find_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+def find_with_madmom(path: Path, stems: Stems | None, _chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
     """madmom's networks and the bar model, and the stems' word on the phase of beats and bars."""
     heard = activations.beat_activations(path, part_of(progress, 0.0, 0.55))
     with ThreadPoolExecutor(1, "downbeat-cues") as aside:
@@ -96,7 +98,9 @@ def find_with_madmom(path: Path, stems: Mapping[StemName, Path] | None, min_bpm:
     return Found(beats, heard.sum(axis=1).astype(np.float64), FPS, keys)
 
 
-def find_with_librosa(path: Path, _stems: Mapping[StemName, Path] | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+def find_with_librosa(
+    path: Path, _stems: Stems | None, _chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress
+) -> Found:
     """librosa's onset strength and beat tracking, and key profiles."""
     onsets = librosa_engine.onset_strength(path, part_of(progress, 0.0, 0.5))
     likeness = librosa_engine.onset_likeness(onsets)

@@ -1,4 +1,4 @@
-"""Recognising chords and aligning them to the beats."""
+"""Recognising chords, where they are heard."""
 
 import lazy_loader
 

@@ -1,21 +1,26 @@
-"""From posteriors to chords on a grid of times: one chord per segment, and changes only where the evidence outweighs their cost.
+"""From posteriors to chords: one chord per step of a fine grid, and changes only where the evidence outweighs their cost.
 
-A Viterbi search over segments: a segment's score for a chord is the sum of its frames' log probabilities, and every change costs the same
-whatever the two chords, less on a downbeat than on another beat. This is the search of the large-vocabulary model (Jiang, Chen, Li and Xia,
-ISMIR 2019) with beats as its frames.
+A Viterbi search: a step's score for a chord is the sum of its frames' log probabilities, and every change costs the same whatever the two
+chords. This is the search of the large-vocabulary model (Jiang, Chen, Li and Xia, ISMIR 2019).
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.chords.chord_grid import ChordGrid
 from tasks.chords.posteriors import ChordPosteriors, Floats
 
 Classes = npt.NDArray[np.int64]
+
+#: Step of the grid: short against the shortest chords of songs, long against a frame.
+STEP_SEC: Final = 0.05
+#: Chords shorter than this are flicker: less than a beat at 200 bpm.
+SHORTEST_SEC: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -27,40 +32,39 @@ class Span:
     chord: int
 
 
-def decode_chords(posteriors: ChordPosteriors, grid: ChordGrid, shortest_sec: float = 0.0) -> list[Span]:
-    """The chords of a song: spans that cover the grid, no equal neighbours, none shorter than `shortest_sec` if there are several."""
-    cost = posteriors.cost
-    by_kind = np.array([cost.between, cost.beat, cost.downbeat])
-    path = best_path(segment_scores(posteriors, grid), by_kind[grid.kinds])
-    times = grid.times
+def decode_chords(posteriors: ChordPosteriors, duration: float) -> list[Span]:
+    """The chords of a song of so many seconds: spans that cover it, no equal neighbours, none that flickers if there are several."""
+    times = step_times(duration)
+    path = best_path(step_scores(posteriors, times), posteriors.change_cost)
     spans = [Span(float(times[i]), float(times[i + 1]), int(chord)) for i, chord in enumerate(path)]
-    return drop_short(merge_equal(spans), posteriors, shortest_sec)
+    return drop_short(merge_equal(spans), posteriors, SHORTEST_SEC)
 
 
-def segment_scores(posteriors: ChordPosteriors, grid: ChordGrid) -> Floats:
-    """(segments, K) log likelihood of each chord in each grid segment."""
-    pairs = list(zip(grid.times[:-1], grid.times[1:], strict=True))
-    # By duration, not by count: a segment between two frames still says something.
-    return np.array([posteriors.mean_log(start, end) * (end - start) / posteriors.hop_sec for start, end in pairs])
+def step_times(duration: float) -> Floats:
+    """(steps + 1,) seconds from 0 to the song's end, between which a chord stays the same."""
+    return np.linspace(0.0, duration, max(1, int(duration / STEP_SEC)) + 1)
 
 
-def best_path(scores: Floats, change_costs: Floats) -> Classes:
-    """The best sequence of classes (segments,).
+def step_scores(posteriors: ChordPosteriors, times: Floats) -> Floats:
+    """(steps, K) log likelihood of each chord in each step."""
+    # By duration, not by count: a step between two frames still says something.
+    return np.array([posteriors.mean_log(start, end) * (end - start) / posteriors.hop_sec for start, end in itertools.pairwise(times)])
 
-    scores: (segments, K) log likelihoods. change_costs: (segments - 1,), what a change before segment i + 1 costs.
-    """
-    segments, classes = scores.shape
-    came_from = np.zeros((segments, classes), np.int64)
+
+def best_path(scores: Floats, change_cost: float) -> Classes:
+    """The best sequence of classes (steps,). scores: (steps, K) log likelihoods. change_cost: what each change costs (nats)."""
+    steps, classes = scores.shape
+    came_from = np.zeros((steps, classes), np.int64)
     total = scores[0].copy()
     stay = np.arange(classes)
-    for i in range(1, segments):
+    for i in range(1, steps):
         best = int(np.argmax(total))
-        changed = total[best] - change_costs[i - 1]
+        changed = total[best] - change_cost
         came_from[i] = np.where(total >= changed, stay, best)
         total = np.maximum(total, changed) + scores[i]
-    path = np.zeros(segments, np.int64)
+    path = np.zeros(steps, np.int64)
     path[-1] = int(np.argmax(total))
-    for i in range(segments - 1, 0, -1):
+    for i in range(steps - 1, 0, -1):
         path[i - 1] = came_from[i, path[i]]
     return path
 

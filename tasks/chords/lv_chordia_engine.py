@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tasks.chords.cqt import Spectrogram, cqt
 from tasks.chords.lv_vocabulary import WIDTHS, chord_log_probs, make_vocabulary
-from tasks.chords.posteriors import ChangeCost, ChordPosteriors
+from tasks.chords.posteriors import ChordPosteriors
 from tasks.common import models
 from tasks.common.audio import read_mono
 from tasks.common.constant_q import CqtShape
@@ -36,7 +36,8 @@ HOP_SEC: Final = SHAPE.hop / SHAPE.sample_rate
 #: on 1000 frames (23 s).
 BLOCK_FRAMES: Final = 2000
 CONTEXT_FRAMES: Final = 200
-COST: Final = ChangeCost(downbeat=30.0, beat=30.0, between=30.0)
+#: What a change of chord costs the decoder (nats).
+CHANGE_COST: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def posteriors_of(
         outputs = run_networks(block, ensemble, part_of(progress, start / total, stop / total))
         log_probs[start:stop] = chord_log_probs(outputs[start - first : stop - first], vocabulary)
     progress(1.0)
-    return ChordPosteriors(vocabulary.labels, log_probs, HOP_SEC, COST)
+    return ChordPosteriors(vocabulary.labels, log_probs, HOP_SEC, CHANGE_COST)
 
 
 def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = silent) -> npt.NDArray[np.float32]:

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tasks.chords.harte import NO_CHORD
 from tasks.chords.posteriors import LogProbabilities, normalise_rows
+from tasks.common.harmony.harte import NO_CHORD
 
 #: Qualities and inversions, on each of twelve roots.
 CHORD_TYPES: Final = (

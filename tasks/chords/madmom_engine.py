@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tasks.chords.harte import NO_CHORD
-from tasks.chords.posteriors import ChangeCost, ChordPosteriors, normalise_rows
+from tasks.chords.posteriors import ChordPosteriors, normalise_rows
 from tasks.common import models
 from tasks.common.audio import SAMPLE_RATE, read_stereo
 from tasks.common.errors import ModelCorrupt
+from tasks.common.harmony.harte import NO_CHORD
 from tasks.common.networks.madmom_support import quieten
 from tasks.common.progress import Progress, silent
 
@@ -65,12 +65,12 @@ def infer(path: Path, progress: Progress = silent) -> ChordPosteriors:
     return ChordPosteriors(LABELS, normalise_rows(log_probs), HOP / SAMPLE_RATE, change_cost(network.field.A))
 
 
-def change_cost(transitions: npt.NDArray[np.float64]) -> ChangeCost:
-    """What the field itself charges for a change on average (nats), wherever it falls."""
+def change_cost(transitions: npt.NDArray[np.float64]) -> float:
+    """What the field itself charges for a change on average (nats)."""
     classes = len(transitions)
     stay = float(np.trace(transitions)) / classes
     change = (float(transitions.sum()) - float(np.trace(transitions))) / (classes * (classes - 1))
-    return ChangeCost(downbeat=stay - change, beat=stay - change, between=stay - change)
+    return stay - change
 
 
 def load_network() -> ChordNetwork:

@@ -15,22 +15,16 @@ LogProbabilities = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class ChangeCost:
-    """What a change of chord costs the decoder (nats), by where it falls: the weaker the place, the more evidence it takes."""
-
-    downbeat: float
-    beat: float
-    between: float
-
-
-@dataclass(frozen=True)
 class ChordPosteriors:
-    """labels: (K,) Harte labels. log_probs: (frames, K), frame i centred on i · hop_sec; each row's probabilities sum to 1."""
+    """labels: (K,) Harte labels. log_probs: (frames, K), frame i centred on i · hop_sec; each row's probabilities sum to 1.
+
+    change_cost: what a change of chord costs the decoder (nats).
+    """
 
     labels: tuple[str, ...]
     log_probs: LogProbabilities
     hop_sec: float
-    cost: ChangeCost
+    change_cost: float
 
     def frames_in(self, start: float, end: float) -> slice:
         """The frames centred in [start, end) (s); the nearest one if there are none."""

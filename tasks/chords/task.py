@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.plan import StepPlan
-from schemas.results import BeatsKey, Chords, SongSource
+from schemas.results import Chords, SongSource
 from tasks.chords import recognize as engine
 from tasks.common.orchestration.step_task import step
 from tasks.common.resources import CPU_HEAVY, GPU
@@ -12,12 +12,12 @@ from tasks.common.step import StepContext
 
 @step(
     "chords",
-    version=2,
+    version=3,
     needs=[GPU, CPU_HEAVY],
     retries=1,  # memory may be free again
     retry_delay_sec=5,
     time_limit_sec=3600,
 )
-def recognize_chords(ctx: StepContext, plan: StepPlan, source: SongSource, beats: BeatsKey | None) -> Chords:
-    """Recognise chords over a large vocabulary; without a beat grid they are not aligned."""
-    return engine.recognize_chords(source, beats, plan, ctx)
+def recognize_chords(ctx: StepContext, plan: StepPlan, source: SongSource) -> Chords:
+    """Recognise chords over a large vocabulary, where they are heard; `tasks.common.harmony` sets them on the beats."""
+    return engine.recognize_chords(source, plan, ctx)

@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 
 from tasks.chords.cqt import Spectrogram, cqt
-from tasks.chords.harte import NO_CHORD
-from tasks.chords.posteriors import ChangeCost, ChordPosteriors, Floats, normalise_rows
+from tasks.chords.posteriors import ChordPosteriors, Floats, normalise_rows
 from tasks.common.audio import read_mono
 from tasks.common.constant_q import CqtShape
+from tasks.common.harmony.harte import NO_CHORD
 from tasks.common.progress import Progress, part_of, silent
 
 _LOWEST_MIDI: Final = 24
@@ -31,13 +31,13 @@ _CENTRE_MIDI, _WIDTH_SEMITONES = 60, 15
 _SHARPNESS: Final = 12.0
 #: Likeness at which a chord and none are equally likely. A flat chroma is like every template by 0.5.
 _NO_CHORD_LIKENESS: Final = 0.55
-COST: Final = ChangeCost(downbeat=6.0, beat=6.0, between=6.0)
+CHANGE_COST: Final = 6.0
 
 
 def infer(path: Path, progress: Progress = silent) -> ChordPosteriors:
     """Posteriors of a WAV file over the major and minor chords."""
     spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, part_of(progress, 0.0, 0.9))
-    return ChordPosteriors(LABELS, normalise_rows(match(chroma(spectrogram)).astype(np.float32)), HOP_SEC, COST)
+    return ChordPosteriors(LABELS, normalise_rows(match(chroma(spectrogram)).astype(np.float32)), HOP_SEC, CHANGE_COST)
 
 
 def chroma(spectrogram: Spectrogram) -> Floats:

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Part, SongSource, StemSet, Structure
+from schemas.results import STEMS, BeatsKey, Chord, Chords, Lyrics, Part, SongSource, StemSet, Structure
 from schemas.steps import StepName
+from tasks.common.harmony.on_beats import on_beats
 from tasks.common.storage.artifacts import ArtifactStore
 from tasks.common.storage.atomic import atomic_write
 from tasks.evaluation import baselines
@@ -94,7 +95,8 @@ class Scorer:
             case BeatsKey():
                 return beats.score_beats(truth, found) | key.score_key(truth, found), beats.beat_hits(truth, found)
             case Chords():
-                return chords.score_chords(truth, found), chords.chord_hits(truth, found)
+                placed = _as_in_the_map(found, results)
+                return chords.score_chords(truth, placed), chords.chord_hits(truth, placed)
             case Lyrics():
                 return lyrics.score_lyrics(truth, found), lyrics.word_hits(truth, found)
             case Structure():
@@ -142,6 +144,12 @@ class Scorer:
             return baselines.bass(material, bass_pitch(truth.bass_stem, self._work / "pitch"))
         run = BASELINES[step]
         return run(material, truth)
+
+
+def _as_in_the_map(found: Chords, results: Mapping[str, Any]) -> tuple[Chord, ...]:
+    """The chords on the beats and in the keys that were found; where there are none, and so no map, as they were heard."""
+    beats, source = results.get("beats_key"), results["ingest"]
+    return on_beats(found, beats, source.duration_sec) if isinstance(beats, BeatsKey) else found.chords
 
 
 def as_json(score: SongScore) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Joining the results of the steps into one Song Map. Pure: nothing is read or written here.
 
-Nothing is left out or moved but by rounding: times to the microsecond (see `times`), confidences to four digits. What a failed step would
-have brought stays empty.
+Nothing is left out or moved but by rounding: times to the microsecond (see `times`), confidences to four digits; and the chords, which are
+heard before the beats are settled, are set on the beats and spelled in the key. What a failed step would have brought stays empty.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from schemas import results as r
 from schemas import song_map as m
 from schemas.options import AnalysisOptions
 from schemas.song_folder import stem_path
+from tasks.common.harmony.on_beats import on_beats
 from tasks.packager.step_results import StepResults, require, result_of, statuses_of, whole_characters
 from tasks.packager.times import Times
 
@@ -51,7 +52,7 @@ def join_song_map(
             )
             for k in beats.key_spans
         ),
-        chords=tuple(_chord(chord, times) for chord in chords.chords) if chords else (),
+        chords=tuple(_chord(chord, times) for chord in on_beats(chords, beats, source.duration_sec)) if chords else (),
         sections=tuple(_section(section, times) for section in structure.sections) if structure else (),
         lyrics=tuple(_line(line, times) for line in lyrics.lines) if lyrics else (),
         performance=m.Performance.model_construct(

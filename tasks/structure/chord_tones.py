@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from schemas.results import Chords
+from schemas.results import Chord
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,10 +34,10 @@ _TONES = {
 }
 
 
-def chord_chroma(chords: Chords, times: Floats) -> Floats:
+def chord_chroma(chords: Sequence[Chord], times: Floats) -> Floats:
     """(times, 12) unit chroma of the chord that sounds at each time (s); zero where there is none."""
-    starts = np.array([chord.start for chord in chords.chords])
-    tones = np.array([_chroma(chord.root, chord.quality) for chord in chords.chords]).reshape(-1, 12)
+    starts = np.array([chord.start for chord in chords])
+    tones = np.array([_chroma(chord.root, chord.quality) for chord in chords]).reshape(-1, 12)
     if not len(starts):
         return np.zeros((len(times), 12))
     index = np.clip(np.searchsorted(starts, times, side="right") - 1, 0, len(starts) - 1)

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.plan import EngineChoice, StepPlan
-from schemas.results import STEMS, BeatsKey, Chords, Lyrics, Section, SectionLabel, SongSource, StemSet, Structure, Word
+from schemas.results import STEMS, BeatsKey, Chord, Chords, Lyrics, Section, SectionLabel, SongSource, StemSet, Structure, Word
 from tasks.common.errors import EngineFailed
+from tasks.common.harmony.on_beats import on_beats
 from tasks.common.placement import Engine, Placement
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.spectra import FPS
@@ -123,7 +124,7 @@ def _measure(
         harmonic = [ctx.store.path(stems.bass), ctx.store.path(stems.other)]
         levels = [ctx.store.path(stems.stem(name)) for name in STEMS]
     bars = measure_bars(mix, harmonic, levels, edges, voiced, progress)
-    return with_chords(bars, chords) if chords is not None else bars
+    return with_chords(bars, on_beats(chords, beats, source.duration_sec)) if chords is not None else bars
 
 
 def levels_of_functions(bars: BarFeatures, activations: Activations | None, words: Sequence[Word]) -> Levels:
@@ -183,8 +184,8 @@ def keep_common(coarse: tuple[int, ...], sections: tuple[int, ...]) -> tuple[int
     return tuple(boundary for boundary in coarse if boundary in sections)
 
 
-def with_chords(bars: BarFeatures, chords: Chords) -> BarFeatures:
-    """The features with the recognised chords mixed into the harmony: a chord's tones are surer than a chroma of the same quarter."""
+def with_chords(bars: BarFeatures, chords: Sequence[Chord]) -> BarFeatures:
+    """The features with the song's chords mixed into the harmony: a chord's tones are surer than a chroma of the same quarter."""
     from tasks.structure.chord_tones import chord_chroma
 
     quarters = bars.harmony.shape[1] // 12

@@ -74,12 +74,14 @@ ROOMS = {
     Step.separation: Room(separation.separate_stems, "tasks.separation.separate", lambda s, plan, ctx: separate_song(s.source, plan, ctx)),
     Step.asr: Room(asr.transcribe_lyrics, "tasks.asr.transcribe", lambda s, plan, ctx: transcribe_lyrics(s.source, s.stems, plan, ctx)),
     Step.beats_key: Room(
-        beats_key.track_beats_and_key, "tasks.beats_key.track_beats", lambda s, plan, ctx: track_beats_and_key(s.source, s.stems, plan, ctx)
+        beats_key.track_beats_and_key,
+        "tasks.beats_key.track_beats",
+        lambda s, plan, ctx: track_beats_and_key(s.source, s.stems, s.chords, plan, ctx),
     ),
     Step.chords: Room(
         chords.recognize_chords,
         "tasks.chords.recognize",
-        lambda s, plan, ctx: recognize_chords(s.source, s.beats, plan, ctx),
+        lambda s, plan, ctx: recognize_chords(s.source, plan, ctx),
     ),
     Step.melody: Room(
         melody_bass.track_melody, "tasks.melody_bass.track_notes", lambda s, plan, ctx: track_melody(s.source, s.stems, plan, ctx)
@@ -128,8 +130,9 @@ def song(tmp_path_factory: pytest.TempPathFactory, source_from: Callable[[r.Audi
     stems = r.StemSet(
         report=r.StepReport(step="separation"), vocals=mix, drums=mix, bass=mix, other=mix, instrumental=mix, residual_db=-120.0
     )
-    beats = light_engines.beats(source, stems, plan, ctx)
-    found = Song(source, stems, beats, light_engines.chords(source, beats, plan, ctx), light_engines.transcribe(source, stems, plan, ctx))
+    chords = light_engines.chords(source, plan, ctx)
+    beats = light_engines.beats(source, stems, chords, plan, ctx)
+    found = Song(source, stems, beats, chords, light_engines.transcribe(source, stems, plan, ctx))
     return found, folder
 
 

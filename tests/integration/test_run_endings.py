@@ -123,6 +123,7 @@ def test_a_failed_step_leaves_a_partial_map_that_says_why(short_song: Path, ligh
     assert "chords failed" in str(state.message)
     assert song_map.status == "partial"
     assert song_map.chords == ()
+    assert song_map.beats
     assert (song_map.steps.chords.status, song_map.steps.chords.code) == ("failed", "ENGINE_FAILED")
     assert song_map.sections
     assert validate_file(song_map.folder / "song_map.json") == []
@@ -150,7 +151,7 @@ def test_without_beats_there_is_no_map_but_finished_steps_are_kept(short_song: P
     assert not (tmp_path / "out").exists()
     light_engines[BEATS] = good
     song_map = analyze_song(short_song, AT_HAND, tmp_path / "out")
-    assert {"ingest", "separation", "asr", "melody", "bass"} <= {name for name, step in song_map.steps if step.cached}
+    assert {"ingest", "separation", "chords", "asr", "melody", "bass"} <= {name for name, step in song_map.steps if step.cached}
     assert light_engines["calls"]["separate_song"] == 1
 
 

@@ -54,7 +54,7 @@ def transcribe(source: r.SongSource, stems: r.StemSet | None, plan: Any, ctx: An
     )
 
 
-def beats(source: r.SongSource, stems: r.StemSet | None, plan: Any, ctx: Any) -> r.BeatsKey:
+def beats(source: r.SongSource, stems: r.StemSet | None, chords: r.Chords | None, plan: Any, ctx: Any) -> r.BeatsKey:
     grid = tuple(r.Beat(time=0.5 * i, position=i % 4 + 1, confidence=0.9) for i in range(8))
     whole = r.MeterSpan(start=0.0, end=4.0, numerator=4, denominator=4, confidence=0.9)
     key = r.KeySpan(start=0.0, end=4.0, tonic="A", mode="minor", confidence=0.8)
@@ -70,7 +70,7 @@ def beats(source: r.SongSource, stems: r.StemSet | None, plan: Any, ctx: Any) ->
     )
 
 
-def chords(source: r.SongSource, grid: r.BeatsKey | None, plan: Any, ctx: Any) -> r.Chords:
+def chords(source: r.SongSource, plan: Any, ctx: Any) -> r.Chords:
     chord = r.Chord(
         start=0.0,
         end=4.0,
@@ -80,8 +80,8 @@ def chords(source: r.SongSource, grid: r.BeatsKey | None, plan: Any, ctx: Any) -
         quality="min",
         bass=None,
         confidence=0.8,
-        start_beat=0 if grid else None,
-        end_beat=8 if grid else None,
+        start_beat=None,
+        end_beat=None,
     )
     return r.Chords(report=report("chords", ctx, plan), chords=(chord,))
 

@@ -44,7 +44,7 @@ def running(step: StepName, needs: Collection[str] = (), limit_sec: float | None
         slots(limits, waiting=lambda: progress(0.0, f"waiting for a slot ({', '.join(limits)})")),
         time_limit(step, limit_sec, run) as limit,
     ):
-        if not runs_alone(step):  # separation imports torch itself; were it in the cache, the others would do so side by side
+        if not runs_alone(step):  # the others import torch, and would do so side by side
             import_torch()
         yield StepContext(
             store=ArtifactStore(settings.artifacts_url, settings.scratch_dir),

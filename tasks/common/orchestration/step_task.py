@@ -1,11 +1,11 @@
 """A step as a task of Prefect: what its decorator says is what happens.
 
-    @step("chords", version=2, needs=(GPU, CPU_HEAVY), retries=1, retry_delay_sec=5, time_limit_sec=3600)
-    def recognize_chords(ctx: StepContext, plan: StepPlan, source: SongSource, beats: BeatsKey | None) -> Chords:
-        return engine.recognize_chords(source, beats, plan, ctx)
+    @step("asr", version=1, needs=(GPU, CPU_HEAVY), retries=2, retry_delay_sec=[5, 30], time_limit_sec=4 * 3600)
+    def transcribe_lyrics(ctx: StepContext, plan: StepPlan, source: SongSource, stems: StemSet | None) -> Lyrics:
+        return engine.transcribe_lyrics(source, stems, plan, ctx)
 
-In a flow, `recognize_chords.submit(plan, source, optional(beats))` starts it as soon as its inputs are there. A notebook or a benchmark
-calls `recognize_chords.body(ctx, plan, source, beats)`, which is the function as it is written.
+In a flow, `transcribe_lyrics.submit(plan, source, optional(stems))` starts it as soon as its inputs are there. A notebook or a benchmark
+calls `transcribe_lyrics.body(ctx, plan, source, stems)`, which is the function as it is written.
 
 needs: the scarce resources whose slots it holds while it works (`tasks.common.orchestration.slots`). They are no tags of Prefect's: it asks
 the server for a slot of every tag before it looks into the cache, where nothing is needed.

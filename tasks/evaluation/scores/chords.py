@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import mir_eval
 import numpy as np
 
-from schemas.results import Chords
+from schemas.results import Chord
 from tasks.evaluation.annotations import Annotations, Span, label_at
 
 #: Of mir_eval.chord: weighted chord symbol recall in four vocabularies, and the directional Hamming measures of the segmentation.
@@ -21,11 +21,11 @@ _METRICS = {
 }
 
 
-def score_chords(truth: Annotations, found: Chords) -> dict[str, float]:
+def score_chords(truth: Annotations, found: Sequence[Chord]) -> dict[str, float]:
     """WCSR by root, major/minor, sevenths and tetrads; 1 minus over- and under-segmentation (1 is best)."""
     if not truth.chords:
         return {}
-    return chord_figures(truth.chords, [Span(chord.start, chord.end, chord.label) for chord in found.chords])
+    return chord_figures(truth.chords, [Span(chord.start, chord.end, chord.label) for chord in found])
 
 
 def chord_figures(truth: Sequence[Span], found: Sequence[Span]) -> dict[str, float]:
@@ -33,12 +33,12 @@ def chord_figures(truth: Sequence[Span], found: Sequence[Span]) -> dict[str, flo
     return {ours: float(scores[theirs]) for theirs, ours in _METRICS.items()}
 
 
-def chord_hits(truth: Annotations, found: Chords) -> list[tuple[float, bool]]:
+def chord_hits(truth: Annotations, found: Sequence[Chord]) -> list[tuple[float, bool]]:
     """(confidence, right) of each chord: right where its middle has the same major/minor chord. Other chords are left out."""
     if not truth.chords:
         return []
     hits = []
-    for chord in found.chords:
+    for chord in found:
         there = label_at(truth.chords, (chord.start + chord.end) / 2)
         if there is not None:
             right = float(mir_eval.chord.majmin([there], [chord.label])[0])

@@ -24,7 +24,7 @@ RAW = f"""\
 {CALL};{STEP};decode (tasks/chords/decode_chords.py:5) 10
 {CALL};{STEP};_find_and_load (<frozen importlib._bootstrap>:1165);<module> (tasks/chords/cqt.py:1) 10
 {CALL};{STEP};Future.result (concurrent/futures/_base.py:428);Condition.wait (threading.py:295) 50
-{THREAD};_WorkItem.run (concurrent/futures/thread.py:53);gather (tasks/chords/chord_grid.py:9);c2c (scipy/fft.py:1) 20
+{THREAD};_WorkItem.run (concurrent/futures/thread.py:53);gather (tasks/chords/decode_chords.py:9);c2c (scipy/fft.py:1) 20
 {THREAD};TMonitor.run (tqdm/_monitor.py:62);Event.wait (threading.py:611) 40
 {THREAD};run (elsewhere/beat.py:1) 3
 """
@@ -49,7 +49,7 @@ def test_a_line_with_the_same_stack_adds_up() -> None:
 def test_a_sample_belongs_to_the_innermost_of_our_functions() -> None:
     assert samples.shares(stacks(), 5) == {
         "tasks/chords/decode_chords.py:decode": 0.7,
-        "tasks/chords/chord_grid.py:gather": 0.2,
+        "tasks/chords/decode_chords.py:gather": 0.2,
         "tasks/chords/cqt.py:(import)": 0.1,
     }
     assert list(samples.shares(stacks(), 1)) == ["tasks/chords/decode_chords.py:decode"]

@@ -1,4 +1,4 @@
-"""A synthetic model that hears chords, and the beats they fall on."""
+"""A synthetic model that hears chords."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas import results as r
-from tasks.chords.posteriors import ChangeCost, ChordPosteriors
+from tasks.chords.posteriors import ChordPosteriors
 from tasks.common.audio import WavWriter
 
 LABELS = ("N", "C:maj", "A:min", "F:maj", "A#:maj", "C:maj/3")
@@ -27,28 +26,7 @@ def posteriors_of() -> Callable[..., ChordPosteriors]:
             row = np.full(len(LABELS), (1 - certainty) / (len(LABELS) - 1))
             row[LABELS.index(label)] = certainty
             rows += [row] * round(seconds / HOP)
-        return ChordPosteriors(LABELS, np.log(np.array(rows)).astype(np.float32), HOP, ChangeCost(cost, cost, cost))
-
-    return make
-
-
-@pytest.fixture
-def beats() -> Callable[..., r.BeatsKey]:
-    """A grid of 4/4 beats, in a key."""
-
-    def make(times: Sequence[float], tonic: str | None = None) -> r.BeatsKey:
-        end = times[-1] + 1 if times else 1.0
-        whole = r.MeterSpan(start=0.0, end=end, numerator=4, denominator=4, confidence=0.9)
-        key = r.KeySpan(start=0.0, end=end, tonic=tonic, mode="major", confidence=0.9) if tonic else None
-        return r.BeatsKey(
-            report=r.StepReport(step="beats_key"),
-            beats=tuple(r.Beat(time=time, position=i % 4 + 1, confidence=0.9) for i, time in enumerate(times)),
-            tempo=r.Tempo(bpm_global=120.0, confidence=0.9, curve=(), candidates=()),
-            meter=whole,
-            meter_changes=(whole,),
-            key_spans=(key,) if key else (),
-            global_key=key,
-        )
+        return ChordPosteriors(LABELS, np.log(np.array(rows)).astype(np.float32), HOP, cost)
 
     return make
 

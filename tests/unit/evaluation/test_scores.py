@@ -10,7 +10,6 @@ from schemas.results import (
     Beat,
     BeatsKey,
     Chord,
-    Chords,
     KeySpan,
     LyricLine,
     Lyrics,
@@ -143,7 +142,7 @@ def test_chords_are_scored_by_vocabulary() -> None:
         )
 
     truth = Annotations(chords=(Span(0, 2, "C:maj7"), Span(2, 4, "A:min")))
-    found = Chords(report=StepReport(step="chords"), chords=(chord(0, 2, "C:maj"), chord(2, 4, "A:maj")))
+    found = (chord(0, 2, "C:maj"), chord(2, 4, "A:maj"))
     scores = chords.score_chords(truth, found)
     assert (scores["root"], scores["majmin"], scores["sevenths"]) == (1.0, 0.5, 0.0)
     assert scores["over_segmentation"] == scores["under_segmentation"] == 1.0

@@ -31,15 +31,17 @@ def submitted(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "run"),
+    ("asked", "scored_with", "run"),
     [
-        (["melody"], {"ingest", "separation", "melody"}),
-        (["chords"], {"ingest", "separation", "beats_key", "chords"}),
-        (["structure"], {"ingest", "separation", "beats_key", "asr", "chords", "structure"}),
+        (["melody"], [], {"ingest", "separation", "melody"}),
+        (["chords"], ["beats_key"], {"ingest", "separation", "beats_key", "chords"}),
+        (["structure"], [], {"ingest", "separation", "beats_key", "asr", "chords", "structure"}),
     ],
 )
-def test_only_what_is_asked_for_and_what_it_reads_runs(asked: list[Any], run: set[str], submitted: dict[str, Any]) -> None:
+def test_only_what_is_asked_for_and_what_it_reads_or_is_scored_with_runs(
+    asked: list[Any], scored_with: list[str], run: set[str], submitted: dict[str, Any]
+) -> None:
     found = evaluate_song.fn(Path("song.mp3"), asked)
     assert set(submitted) == run
-    assert found == {name: name for name in ("ingest", "separation", *asked)}
+    assert found == {name: name for name in ("ingest", "separation", *asked, *scored_with)}
     assert submitted["ingest"] == (Path("song.mp3"), "sha")

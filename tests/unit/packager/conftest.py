@@ -117,9 +117,9 @@ def make_lyrics() -> r.Lyrics:
 
 
 def make_chords() -> r.Chords:
-    def chord(start: float, end: float, first: int | None, last: int | None, label: str, display: str, **parts: Any) -> r.Chord:
+    def chord(start: float, end: float, label: str, display: str, **parts: Any) -> r.Chord:
         named = {"root": None, "quality": None, "bass": None, "alternatives": ()} | parts
-        return r.Chord(start=start, end=end, label=label, display=display, confidence=0.8, start_beat=first, end_beat=last, **named)
+        return r.Chord(start=start, end=end, label=label, display=display, confidence=0.8, start_beat=None, end_beat=None, **named)
 
     other = tuple(
         r.ChordAlternative(label=label, display=display, confidence=confidence)
@@ -128,9 +128,9 @@ def make_chords() -> r.Chords:
     return r.Chords(
         report=report("chords", flow_run="earlier"),
         chords=(
-            chord(0.0, 0.6, 0, 1, "N", "N.C."),
-            chord(0.6, 6.6, 1, 13, "A:min7/b3", "Am7/C", root="A", quality="min7", bass="C", alternatives=other),
-            chord(6.6, DURATION, 13, 31, "C#:maj", "C#", root="C#", quality="maj"),
+            chord(0.0, 0.6, "N", "N.C."),
+            chord(0.6, 6.6, "A:min7/b3", "Am7/C", root="A", quality="min7", bass="C", alternatives=other),
+            chord(6.6, DURATION, "C#:maj", "C#", root="C#", quality="maj"),
         ),
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from schemas.results import Chord, Chords, StepReport
+from schemas.results import Chord
 from tasks.structure import features
 from tasks.structure.chord_tones import chord_chroma
 from tasks.structure.detect import with_chords
@@ -94,18 +94,18 @@ def a_chord(start: float, end: float, root: str | None, quality: str | None) -> 
 
 
 def test_chord_tones_follow_the_chord_that_sounds() -> None:
-    chords = Chords(report=StepReport(step="chords"), chords=(a_chord(0, 2, "Bb", "min7"), a_chord(2, 4, None, None)))
+    chords = (a_chord(0, 2, "Bb", "min7"), a_chord(2, 4, None, None))
     chroma = chord_chroma(chords, np.array([0.5, 1.9, 2.1]))
     assert set(np.nonzero(chroma[0])[0]) == {10, 1, 5, 8}
     np.testing.assert_array_equal(chroma[0], chroma[1])
     assert not chroma[2].any()
-    assert not chord_chroma(Chords(report=StepReport(step="chords"), chords=()), np.array([1.0])).any()
+    assert not chord_chroma((), np.array([1.0])).any()
 
 
 def test_recognised_chords_sharpen_the_harmony(tmp_path: Path) -> None:
     path = tones(tmp_path / "a.wav", [60, 60])
     bars = measure_bars(path, [path], [], np.array([0.0, 2, 4]), None)
-    chords = Chords(report=StepReport(step="chords"), chords=(a_chord(0, 2, "F", "maj"), a_chord(2, 4, "C", "maj")))
+    chords = (a_chord(0, 2, "F", "maj"), a_chord(2, 4, "C", "maj"))
     mixed = with_chords(bars, chords).harmony.reshape(2, 4, 12)
     assert mixed[0, 0, 5] > 0.3
     assert mixed[1, 0, 5] < 0.1

@@ -210,6 +210,7 @@ def test_an_order_of_the_table_is_one_in_which_the_steps_can_run() -> None:
 
 
 def test_what_a_step_reads_is_what_it_is_given_and_what_comes_before_it() -> None:
-    assert with_inputs(["chords"]) == ("ingest", "separation", "beats_key", "chords")
+    assert with_inputs(["chords"]) == ("ingest", "chords")
+    assert with_inputs(["beats_key"]) == ("ingest", "separation", "chords", "beats_key")
     assert with_inputs(["melody"]) == ("ingest", "separation", "melody")
-    assert [name for name in STEPS if runs_alone(name)] == ["ingest", "separation", "package"]
+    assert [name for name in STEPS if runs_alone(name)] == ["ingest", "package"]

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.chords.spelling import degree_above
+from tasks.common.harmony.spelling import degree_above
 
 NO_CHORD: Final = "N"
 UNKNOWN: Final = "X"

@@ -8,7 +8,7 @@ from pathlib import Path
 import mir_eval
 import pytest
 
-from tasks.chords import harte, spelling
+from tasks.common.harmony import harte, spelling
 
 GOLDEN: dict[str, tuple[str, str | None]] = json.loads((Path(__file__).parent / "golden/harte_display.json").read_text(encoding="utf-8"))
 

@@ -266,13 +266,17 @@ class Chord(Frozen):
     quality: str | None
     bass: str | None = Field(description="Bass note by name, where the chord is inverted or has a foreign bass.")
     confidence: Confidence
-    start_beat: int | None = Field(description="Index into the beats of the beat the chord starts on; None where there is no beat grid.")
+    start_beat: int | None = Field(description="Index into the beats of the beat the chord starts on; None as heard, and without beats.")
     end_beat: int | None = Field(description="Index of the beat it ends on (exclusive), len(beats) at the end of the song.")
     alternatives: tuple[ChordAlternative, ...] = ()
 
 
 class Chords(StepResult):
-    """Chords that cover the song without gaps or overlaps; `N` where there is none."""
+    """Chords as they were heard, which cover the song without gaps or overlaps; `N` where there is none.
+
+    They change where they were heard to, on no beat, and their names are the commonest: `tasks.common.harmony.on_beats` sets them on the
+    beats and spells them in the key.
+    """
 
     chords: tuple[Chord, ...]
 

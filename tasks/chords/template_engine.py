@@ -31,7 +31,8 @@ _CENTRE_MIDI, _WIDTH_SEMITONES = 60, 15
 _SHARPNESS: Final = 12.0
 #: Likeness at which a chord and none are equally likely. A flat chroma is like every template by 0.5.
 _NO_CHORD_LIKENESS: Final = 0.55
-CHANGE_COST: Final = 6.0
+#: The middle of what does well on them (8 to 16).
+CHANGE_COST: Final = 12.0
 
 
 def infer(path: Path, progress: Progress = silent) -> ChordPosteriors:

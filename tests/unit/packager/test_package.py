@@ -139,7 +139,7 @@ def test_an_invalid_map_is_not_written_but_the_results_and_the_report_are(run: A
     steps = [f"{step}.json" for step in results if step != "asr"]
     assert tree(tmp_path / "out" / "song") == sorted(f"invalid/{name}" for name in [*steps, "problems.txt", "report.json"])
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert [problem["json_path"] for problem in report["problems"]] == ["$.chords[1].start", "$.chords[2].label"]
+    assert [problem["json_path"] for problem in report["problems"]] == ["$.chords[2].label", "$.chords[1].start"]
     assert report["failed_steps"]["asr"].startswith("ENGINE_FAILED: nothing worked")
     assert len(caught.value.problems) == 2
     assert "$.chords[1].start" in str(caught.value)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from schemas.plan import EngineChoice, StepPlan
-from schemas.results import AudioRef, SongSource, StepReport
+from schemas.results import AudioRef, Chords, SongSource, StepReport
 from tasks.beats_key import track_beats
 from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
@@ -105,6 +105,21 @@ def test_a_missing_file_is_named(ctx, make_source):
     ctx.store.path(source.audio).unlink()
     with pytest.raises(PerformiaError):
         track_beats.track_beats_and_key(source, None, None, plan("librosa"), ctx)
+
+
+@pytest.mark.parametrize("engine", ["madmom", "librosa"])
+def test_an_engine_is_told_the_chords_that_were_heard(engine, ctx, make_source, monkeypatch):
+    heard = Chords(report=StepReport(step="chords"), chords=())
+    told: list[object] = []
+
+    def find(_path: object, _stems: object, chords: object, *_: object) -> track_beats.Found:
+        told.append(chords)
+        return found(0.5 * np.arange(40))
+
+    monkeypatch.setattr(track_beats, f"find_with_{engine}", find)
+    for chords in (heard, None):
+        track_beats.track_beats_and_key(make_source(np.zeros(44100)), None, chords, plan(engine), ctx)
+    assert told == [heard, None]
 
 
 def test_no_pulse_is_worth_a_warning(ctx, make_source, monkeypatch):

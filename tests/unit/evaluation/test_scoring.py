@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from schemas.results import AudioRef, BeatsKey, MeterSpan, SongSource, StemSet, StepReport, Tempo
+from schemas.results import AudioRef, Beat, BeatsKey, Chords, MeterSpan, SongSource, StemSet, StepReport, Tempo
+from tasks.common.harmony.naming import named_chord
 from tasks.evaluation import scoring
-from tasks.evaluation.annotations import AnnotatedSong, Annotations
+from tasks.evaluation.annotations import AnnotatedSong, Annotations, Span
 from tasks.evaluation.report import document, markdown
 
 SOUND = AudioRef(sha256="0" * 64, sample_rate=44100, channels=2, frames=44100)
@@ -71,3 +72,19 @@ def test_one_that_works_is_kept_and_not_run_again(results: dict[str, Any], tmp_p
 def test_a_step_that_failed_has_its_error_and_no_figures(results: dict[str, Any], tmp_path: Path) -> None:
     found = score({**results, "beats_key": RuntimeError("out of memory")}, tmp_path).steps["beats_key"]
     assert (found.figures, found.error) == ({}, "out of memory")
+
+
+@pytest.mark.parametrize(("with_beats", "right"), [(True, 1.0), (False, 0.9)])
+def test_chords_are_scored_as_a_map_has_them_on_its_beats(results: dict[str, Any], tmp_path: Path, with_beats: bool, right: float) -> None:
+    chords = (named_chord(0.0, 2.4, "C:maj", {"C:maj": 0.9}), named_chord(2.4, 4.0, "F:maj", {"F:maj": 0.8}))
+    grid = tuple(Beat(time=float(second), position=second % 4 + 1, confidence=0.9) for second in range(4))
+    found = results | {
+        "ingest": SongSource.model_construct(audio=SOUND, duration_sec=4.0),
+        "beats_key": results["beats_key"].model_copy(update={"beats": grid}) if with_beats else RuntimeError("no pulse model"),
+        "chords": Chords(report=StepReport(step="chords"), chords=chords),
+    }
+    truth = Annotations(chords=(Span(0, 2, "C:maj"), Span(2, 4, "F:maj")))
+    store: Any = SimpleNamespace(path=lambda ref: tmp_path / ref.sha256)
+    song = AnnotatedSong("demo", "one", lambda: tmp_path / "one.wav", truth)
+    scored = scoring.Scorer(store, tmp_path, "", with_baselines=False).score(song, ("chords",), found).steps["chords"]
+    assert scored.figures["majmin"] == pytest.approx(right)

@@ -1,10 +1,10 @@
 """The song analysis: from an audio file to a validated Song Map and the separated stems.
 
-    ingest ─┬─► separation ──┬─► asr        (mix, vocals)         ─┐
-            │                ├─► melody     (vocals)               │
-            │                ├─► bass       (bass)                 ├─► structure ─► package (validate) ─► Song Map
-            │                ├─► beats_key  (mix, stems, chords)   │
-            └─► chords (mix) ┴─────────────────────────────────────┘
+    ingest ─┬─► separation ──┬─► asr        (mix, vocals)  ─┐
+            │                ├─► melody     (vocals)        │
+            │                └─► bass       (bass)          ├─► structure ─► package (validate) ─► Song Map
+            ├─► chords (mix) ─┬────────────────────────────►│
+            └─────────────────┴─► beats_key (mix, chords)  ─┘
 
 A step starts as soon as its own inputs are there; nothing else orders the run. `optional` marks an input that a step can do without.
 Required are ingest, beats and package; any other step may fail, and the map is then partial and says why.
@@ -98,7 +98,7 @@ def start_steps(steps: Mapping[StepName, Submits], plan: AnalysisPlan, song: Pat
     ingest = steps["ingest"].submit(song, identity)
     separation = steps["separation"].submit(plan.separation, ingest)
     chords = steps["chords"].submit(plan.chords, ingest)
-    beats_key = steps["beats_key"].submit(plan.beats_key, ingest, optional(separation), optional(chords))
+    beats_key = steps["beats_key"].submit(plan.beats_key, ingest, optional(chords))
     asr = steps["asr"].submit(plan.asr, ingest, optional(separation))
     melody = steps["melody"].submit(plan.melody, ingest, separation)
     bass = steps["bass"].submit(plan.bass, ingest, separation)

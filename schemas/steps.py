@@ -52,7 +52,7 @@ STEPS: Final = MappingProxyType[StepName, StepFacts](
         "ingest": StepFacts("decode", 0.02, required=True),
         "separation": StepFacts("separate stems", 0.35, needs=("ingest",)),
         "chords": StepFacts("chords", 0.11, needs=("ingest",)),
-        "beats_key": StepFacts("beats and key", 0.15, needs=("ingest",), uses=("separation", "chords"), required=True),
+        "beats_key": StepFacts("beats and key", 0.15, needs=("ingest",), uses=("chords",), required=True),
         "asr": StepFacts("lyrics", 0.16, needs=("ingest",), uses=("separation",)),
         "melody": StepFacts("melody", 0.1, needs=("ingest", "separation")),
         "bass": StepFacts("bass", 0.08, needs=("ingest", "separation")),

@@ -1,20 +1,19 @@
-"""From activations to the beat grid: which meter, whether there is a pulse at all, where the grid begins and ends, how sure each beat is.
+"""From activations to the beats of a tracker: whether there is a pulse at all, where it begins and ends, how sure each beat is.
 
 Pure: arrays in, arrays out. Times are seconds from the first frame.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.options import TEMPO_RANGE
 from tasks.beats_key.decode_bars import BarModel, BarPath, decode_bars, log_densities
-from tasks.common.calibration import logistic
+from tasks.common.calibration import logistic, logit
 from tasks.common.progress import Progress, part_of, silent
 
 Floats = npt.NDArray[np.float64]
@@ -27,25 +26,15 @@ THRESHOLD = 0.05
 MIN_PULSE_GAIN = -0.05
 #: Mean probability at the beats that there must be. Measured: noise and drones at most 0.07, songs 0.25 and more.
 MIN_MEAN_CONFIDENCE = 0.12
-#: Nats that bars of three must lead bars of four by: some nine of ten songs are in four.
-LEAD_OF_THREE = 2.2
-#: Nats per beat that bars of five or seven must lead those by. Measured: 1.9 on a rendered piece in 5/4, at most 0.25 on songs in four.
-LEAD_OF_ODD = 0.5
-#: From this tempo on, bars of three may be the halves of bars of six eighths.
-SIX_EIGHT_MIN_BPM = 100.0
-#: How likely a bar is followed by one of another length, and how many bars a meter must hold to be one and not a slip of the tracker.
-METER_SWITCH_PROBABILITY = 1e-5
-MIN_METER_BARS = 4
-#: How far outside the tempi of a first look a second one searches, as a ratio.
-_TEMPO_MARGIN = 1.35
 #: Tempi this far outside a range, as a ratio, are still in it: half a frame of the beat period at 240 bpm.
 TEMPO_SLACK = 1.02
 #: Beats so many times the usual interval apart have a pause between them.
 _PAUSE = 1.5
 #: So many beats in a row without any activation are a pause, not a quiet bar.
 MAX_UNSUPPORTED_BEATS = 32
-#: Slope and offset of the curve from a beat's activation to the probability that it is right: of the log activation, in nats.
-_CALIBRATION = (1.42, 6.05)
+#: What the log of a beat's activation and the log odds of its pulse are worth, and an offset (nats).
+_CALIBRATION = (0.98, 0.48, 2.10)
+_FLOOR = 0.02
 #: A beat's activation peaks within this of its frame.
 _PEAK_FRAMES = 3
 
@@ -110,7 +99,7 @@ def find_grid(
     active = activations[first:last]
     if len(active) < 2:
         return BeatGrid.empty()
-    chosen, confidence = choose_bars(active, min_bpm, max_bpm, fps, progress)
+    chosen = best_path(active, min_bpm, max_bpm, fps, progress)
     if pulse_gain(active, chosen) < MIN_PULSE_GAIN or len(chosen.frames) < 2:
         return BeatGrid.empty()
     beat_probability = active.sum(axis=1).astype(np.float64)
@@ -122,7 +111,7 @@ def find_grid(
         positions=chosen.positions,
         confidences=confidences,
         bar_lengths=chosen.bar_lengths,
-        meter_confidence=confidence,
+        meter_confidence=0.0,
     )
     return drop_unsupported(grid)
 
@@ -133,65 +122,13 @@ def active_range(activations: npt.NDArray[np.floating]) -> tuple[int, int]:
     return (int(active[0]), int(active[-1]) + 1) if len(active) else (0, 0)
 
 
-def choose_bars(
-    activations: npt.NDArray[np.floating], min_bpm: float, max_bpm: float, fps: float, progress: Progress = silent
-) -> tuple[BarPath, float]:
-    """The best bars of three to seven beats, or of three and four in turn, and the confidence in their meter.
-
-    Bars of three and four are sought in all tempi, the others around the tempo of the better of those.
-    """
-    lengths: list[tuple[int, ...]] = [(3,), (4,), (5,), (7,), (6,), (3, 4)]
-    only: tuple[float, float] | None = None
-
-    def decode(beats: tuple[int, ...]) -> BarPath:
-        part = lengths.index(beats) / len(lengths)
-        model = BarModel(beats, min_bpm, max_bpm, fps, METER_SWITCH_PROBABILITY if len(beats) > 1 else 0.0, only=only)
-        return decode_bars(activations, model, part_of(progress, part, part + 1 / len(lengths)))
-
-    three, four = decode((3,)), decode((4,))
-    lead = four.log_probability + LEAD_OF_THREE - three.log_probability
-    best, other = (four, three) if lead >= 0 else (three, four)
-    only = tempo_window(best, fps)
-    beats = max(1, len(best.frames))
-    odd = max((decode((5,)), decode((7,))), key=lambda path: path.log_probability)
-    odd_lead = odd.log_probability - best.log_probability
-    if odd_lead > LEAD_OF_ODD * beats:
-        return odd, meter_confidence(odd_lead, beats)
-    if best is three and median_bpm(three, fps) >= SIX_EIGHT_MIN_BPM:
-        six = decode((6,))
-        if six.log_probability > three.log_probability:
-            return six, meter_confidence(six.log_probability - four.log_probability, beats)
-    mixed = decode((3, 4))
-    gain = mixed.log_probability - best.log_probability
-    if gain > 0 and len(runs := meter_run_bars(mixed)) > 1 and min(runs) >= MIN_METER_BARS:
-        return mixed, meter_confidence(gain, beats)
-    return best, meter_confidence(abs(best.log_probability - other.log_probability), beats)
-
-
-def tempo_window(path: BarPath, fps: float) -> tuple[float, float] | None:
-    """Range (bpm) of the tempi of a path, with a margin; None where it has too few beats to say."""
-    if len(path.frames) < 3:
-        return None
-    short, long = np.quantile(np.diff(path.frames), [0.02, 0.98])
-    return 60 * fps / (float(long) * _TEMPO_MARGIN), 60 * fps * _TEMPO_MARGIN / float(short)
-
-
-def meter_confidence(lead: float, beats: int) -> float:
-    """Confidence in a meter from its lead (nats) over the other: logistic in twice the lead per beat.
-
-    Per beat, because frames are far from independent and the plain odds would always say 0 or 1.
-    """
-    return float(1 / (1 + np.exp(-2 * lead / max(beats, 1))))
-
-
-def median_bpm(path: BarPath, fps: float) -> float:
-    return 60 * fps / float(np.median(np.diff(path.frames))) if len(path.frames) > 1 else 0.0
-
-
-def meter_run_bars(path: BarPath) -> list[float]:
-    """For how many bars each meter of the path holds, in order."""
-    edges = [0, *(np.flatnonzero(np.diff(path.bar_lengths)) + 1), len(path.bar_lengths)]
-    return [(end - start) / float(path.bar_lengths[start]) for start, end in itertools.pairwise(edges) if end > start] or [0.0]
+def best_path(activations: npt.NDArray[np.floating], min_bpm: float, max_bpm: float, fps: float, progress: Progress = silent) -> BarPath:
+    """The more probable of the best paths in bars of three and in bars of four, as madmom chooses; which beats begin bars is decided later."""
+    paths = []
+    for part, beats in enumerate((3, 4)):
+        model = BarModel((beats,), min_bpm, max_bpm, fps)
+        paths.append(decode_bars(activations, model, part_of(progress, part / 2, (part + 1) / 2)))
+    return max(paths, key=lambda path: path.log_probability)
 
 
 def pulse_gain(activations: npt.NDArray[np.floating], path: BarPath) -> float:
@@ -211,14 +148,14 @@ def refine_peaks(probability: Floats, frames: Ints) -> Floats:
     return refined
 
 
-def calibrated(grid: BeatGrid) -> BeatGrid:
-    """The grid with confidences that are probabilities of being right (within 70 ms), instead of the networks' activations.
+def calibrated(confidences: Floats, probability: float) -> Floats:
+    """Probabilities of being right (within 70 ms) from the networks' activations at the beats, and the probability of their pulse.
 
-    A beat that the networks hardly hear is mostly right too: the bar model put it between others. Fitted on 12476 beats of 42 songs (three
-    data sets, equally weighted), where the expected calibration error is 0.02; of the activations themselves it is 0.4.
+    A beat that the networks hardly hear is mostly right too, between others, if the pulse is. Fitted on the *choose* songs.
     """
-    slope, offset = _CALIBRATION
-    return replace(grid, confidences=logistic(offset + slope * np.log(grid.confidences + 0.02)))
+    of_activation, of_pulse, offset = _CALIBRATION
+    pulse = float(logit(min(probability, 0.999), least=0.001))
+    return logistic(offset + of_activation * np.log(confidences + _FLOOR) + of_pulse * pulse)
 
 
 def peak_confidences(probability: Floats, frames: Ints) -> Floats:

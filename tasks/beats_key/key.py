@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.results import KeySpan
-from tasks.beats_key.tonic import TonicEvidence
+from tasks.beats_key.tonality import Tonality
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,21 +30,21 @@ HOP_SEC = 5.0
 #: disagree.
 CHANGE_COST = 5.0
 CONFUSABLE_COST = 10.0
+#: Where the chords speak too, the evidence is better, and a change costs so much of that.
+_WITH_CHORDS = 0.6
 #: Mean over the windows of the highest probability, below which nothing pitched is heard. Measured: noise, clicks, drones and silence
 #: 0.10-0.22, drum stems alone 0.12-0.43 (8 pieces), songs 0.55-1.0.
 MIN_CLARITY = 0.4
-#: Added to probabilities whose ratio is taken.
-_LEAST = 0.01
 
 
 @dataclass(frozen=True)
 class KeyPosteriors:
-    """Probabilities (windows, 24) of the keys in windows of `length` seconds that begin at `starts`; and what tells relative keys apart."""
+    """Probabilities (windows, 24) of the keys in windows of `length` seconds that begin at `starts`; and what else tells the key."""
 
     starts: Floats
     length: float
     probabilities: Floats
-    tonics: TonicEvidence | None = None
+    tonality: Tonality | None = None
 
 
 def window_starts(duration: float) -> tuple[list[float], float]:
@@ -61,24 +61,47 @@ def find_keys(
     probabilities = posteriors.probabilities
     if len(probabilities) == 0 or duration <= 0 or float(probabilities.max(axis=1).mean()) < min_clarity:
         return (), None
-    path = smooth(probabilities, overlap=_overlap(posteriors))
-    runs = _runs(path)
-    if posteriors.tonics is not None:
-        probabilities, path = settle_relatives(posteriors, path, runs, posteriors.tonics)
+    if posteriors.tonality is None:
+        path = smooth(probabilities, overlap=_overlap(posteriors))
+        runs = _runs(path)
+        of_runs = np.array([probabilities[first:last].mean(axis=0) for first, last in runs])
+        keys = path[[first for first, _ in runs]]
+    else:
+        path = smooth(in_windows(posteriors, posteriors.tonality), _overlap(posteriors), _WITH_CHORDS)
+        runs, of_runs = settle(posteriors, path, posteriors.tonality)
+        keys = of_runs.argmax(axis=1)
     edges = [0.0, *_changes(posteriors, runs, downbeats), duration]
-    pieces = [(run, start, end) for run, start, end in zip(runs, edges, edges[1:], strict=False) if end > start]
-    spans = tuple(_span(int(path[first]), start, end, probabilities[first:last]) for (first, last), start, end in pieces)
-    held = np.zeros(24)
-    for (first, _), start, end in pieces:
-        held[path[first]] += end - start
+    pieces = [
+        (int(key), start, end, float(found[key]))
+        for key, found, start, end in zip(keys, of_runs, edges, edges[1:], strict=False)
+        if end > start
+    ]
+    held, sure = np.zeros(24), np.zeros(24)
+    for key, start, end, confidence in pieces:
+        held[key] += end - start
+        sure[key] += confidence * (end - start)
     longest = int(held.argmax())
-    return spans, _span(longest, 0.0, duration, probabilities[path == longest])
+    spans = tuple(_span(key, start, end, confidence) for key, start, end, confidence in pieces)
+    return spans, _span(longest, 0.0, duration, float(sure[longest] / held[longest]))
 
 
-def smooth(probabilities: Floats, overlap: float = 1.0) -> npt.NDArray[np.int64]:
-    """The most probable sequence of keys (Viterbi). `overlap`: in how many windows each moment is heard; their evidence counts once."""
+def in_windows(posteriors: KeyPosteriors, tonality: Tonality) -> Floats:
+    """(windows, 24) the probabilities of the keys by all that tells them, window by window."""
+    return np.array(
+        [
+            tonality.probabilities(network, float(start), float(start) + posteriors.length)
+            for start, network in zip(posteriors.starts, posteriors.probabilities, strict=True)
+        ]
+    )
+
+
+def smooth(probabilities: Floats, overlap: float = 1.0, price: float = 1.0) -> npt.NDArray[np.int64]:
+    """The most probable sequence of keys (Viterbi). `overlap`: in how many windows each moment is heard; their evidence counts once.
+
+    price: of the cost of a change, so much.
+    """
     evidence = np.log(np.clip(probabilities, 1e-4, 1.0)) / overlap
-    cost = change_costs()
+    cost = price * change_costs()
     score = evidence[0]
     origins = np.zeros(evidence.shape, np.int64)
     for index in range(1, len(evidence)):
@@ -92,21 +115,26 @@ def smooth(probabilities: Floats, overlap: float = 1.0) -> npt.NDArray[np.int64]
     return path
 
 
-def settle_relatives(
-    posteriors: KeyPosteriors, path: npt.NDArray[np.int64], runs: list[tuple[int, int]], tonics: TonicEvidence
-) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """The probabilities and the path with major and relative minor told apart by which of their tonics the harmony rests on."""
-    probabilities, path = posteriors.probabilities.copy(), path.copy()
-    for first, last in runs:
-        start, end = float(posteriors.starts[first]), float(posteriors.starts[last - 1]) + posteriors.length
-        major, minor = relatives(int(path[first]))
-        shift = tonics.for_minor(major, start, end)
-        both = probabilities[first:last, [major, minor]]
-        odds = (both[:, 1] + _LEAST) / (both[:, 0] + _LEAST) * np.exp(shift)
-        probabilities[first:last, minor] = both.sum(axis=1) * odds / (1 + odds)
-        probabilities[first:last, major] = both.sum(axis=1) / (1 + odds)
-        path[first:last] = minor if float(np.log(odds).mean()) > 0 else major
-    return probabilities, path
+def settle(posteriors: KeyPosteriors, path: npt.NDArray[np.int64], tonality: Tonality) -> tuple[list[tuple[int, int]], Floats]:
+    """The runs of windows in one key, and the probabilities (runs, 24) of the keys of each run as a whole; neighbours in one key are one run."""
+    runs = _runs(path)
+    while True:
+        found = np.array([_of_run(posteriors, run, tonality) for run in runs])
+        keys = found.argmax(axis=1)
+        merged = [(runs[first][0], runs[last - 1][1]) for first, last in _runs(keys)]
+        if len(merged) == len(runs):
+            return runs, found
+        runs = merged
+
+
+def _of_run(posteriors: KeyPosteriors, run: tuple[int, int], tonality: Tonality) -> Floats:
+    first, last = run
+    start, end = float(posteriors.starts[first]), float(posteriors.starts[last - 1]) + posteriors.length
+    # The first and the last window reach into the neighbouring keys.
+    start += 0.0 if first == 0 else posteriors.length / 2 - HOP_SEC / 2
+    end -= 0.0 if last == len(posteriors.starts) else posteriors.length / 2 - HOP_SEC / 2
+    network = np.exp(np.log(np.clip(posteriors.probabilities[first:last], 1e-4, 1.0)).mean(axis=0))
+    return tonality.probabilities(network, start, end)
 
 
 def relatives(key: int) -> tuple[int, int]:
@@ -157,7 +185,6 @@ def _changes(posteriors: KeyPosteriors, runs: list[tuple[int, int]], downbeats: 
     return changes
 
 
-def _span(key: int, start: float, end: float, probabilities: Floats) -> KeySpan:
+def _span(key: int, start: float, end: float, confidence: float) -> KeySpan:
     tonic, mode = key_name(key)
-    confidence = round(min(1.0, float(probabilities[:, key].mean())), 4)
-    return KeySpan(start=start, end=end, tonic=tonic, mode=mode, confidence=confidence)
+    return KeySpan(start=start, end=end, tonic=tonic, mode=mode, confidence=round(min(1.0, confidence), 4))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.plan import StepPlan
-from schemas.results import BeatsKey, Chords, SongSource, StemSet
+from schemas.results import BeatsKey, Chords, SongSource
 from tasks.beats_key import track_beats as engine
 from tasks.common.orchestration.step_task import step
 from tasks.common.resources import CPU_HEAVY
@@ -12,12 +12,12 @@ from tasks.common.step import StepContext
 
 @step(
     "beats_key",
-    version=3,
+    version=4,
     needs=[CPU_HEAVY],
     retries=1,  # memory may be free again
     retry_delay_sec=5,
     time_limit_sec=3600,
 )
-def track_beats_and_key(ctx: StepContext, plan: StepPlan, source: SongSource, stems: StemSet | None, chords: Chords | None) -> BeatsKey:
-    """Track beats, downbeats, tempo, meter and key. Works on the mix alone where separation and the chords failed."""
-    return engine.track_beats_and_key(source, stems, chords, plan, ctx)
+def track_beats_and_key(ctx: StepContext, plan: StepPlan, source: SongSource, chords: Chords | None) -> BeatsKey:
+    """Track beats, downbeats, tempo, meter and key. Works without chords where these failed."""
+    return engine.track_beats_and_key(source, chords, plan, ctx)

@@ -5,6 +5,9 @@ Tempo is in beats a minute, where the beats are those of the grid: the eighths o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,28 +24,52 @@ _STEADY_SEC = 0.025
 _GAP = 0.5
 #: Metrical levels a listener may choose instead, as multiples of the tempo.
 _LEVELS = (1.0, 0.5, 2.0, 2 / 3, 1.5)
+#: Multiples of the tempo that another pulse may have.
+_RATIOS = tuple(sorted({float(Fraction(over, under)) for over in (1, 2, 3, 4, 6, 9) for under in (1, 2, 3, 4, 6, 9)}))
+#: A tempo whose course lies so far (mean log ratio) from one tempo breathes; beyond that it wanders, and one number hardly says it.
+_BREATHES = 0.03
+_WANDERS = 0.1
 #: Sharpens the candidates' scores so that the weights of a clear pulse and of its octaves differ as clearly as they sound.
 _SHARPNESS = 4.0
 
 
-def estimate_tempo(grid: BeatGrid, beat_probability: Floats, fps: float) -> Tempo:
-    """The tempo of a beat grid. `beat_probability` (frames,) is what the beats were found in, at `fps` frames a second."""
+def estimate_tempo(grid: BeatGrid, beat_probability: Floats, fps: float, pulses: Sequence[tuple[float, float]] = ()) -> Tempo:
+    """The tempo of a beat grid. `beat_probability` (frames,) is what the beats were found in, at `fps` frames a second.
+
+    pulses: (bpm, probability) of what else the beats may be, the grid's own first; where there are none, the fit of the levels tells.
+    """
     if len(grid.times) < 4:
         return no_tempo()
     local = local_tempi(grid.times)
     bpm = global_tempo(grid.times, local)
-    weights = candidate_weights(grid.times, beat_probability, fps)
+    weighed = _of_pulses(bpm, pulses) if pulses else _of_levels(bpm, candidate_weights(grid.times, beat_probability, fps))
     intervals = np.diff(grid.times)
     steady = float(np.mean(np.abs(intervals * (local[:-1] + local[1:]) / 120 - 1) < 0.1))
-    candidates = sorted(zip(_LEVELS, weights, strict=True), key=lambda pair: -pair[1])
+    wanders = max(0.0, float(np.mean(np.abs(np.log(local / bpm)))) - _BREATHES)
+    lead = weighed[bpm] / max(weighed.values())
     return Tempo(
         bpm_global=round(bpm, 3),
-        confidence=round(min(1.0, steady * float(np.sqrt(weights[0] / weights.max()) * np.mean(grid.confidences) ** 0.5)), 4),
+        confidence=round(min(1.0, steady * float(np.exp(-wanders / _WANDERS) * np.sqrt(lead) * np.mean(grid.confidences) ** 0.5)), 4),
         curve=_curve(grid, local),
         candidates=tuple(
-            TempoCandidate(bpm=round(bpm * level, 3), weight=_floor4(weight)) for level, weight in candidates if weight > 0.01
+            TempoCandidate(bpm=round(other, 3), weight=_floor4(weight))
+            for other, weight in sorted(weighed.items(), key=lambda pair: (pair[0] != bpm if pulses else False, -pair[1]))
+            if weight > 0.01
         ),
     )
+
+
+def _of_levels(bpm: float, weights: Floats) -> dict[float, float]:
+    return {bpm * level: float(weight) for level, weight in zip(_LEVELS, weights, strict=True)}
+
+
+def _of_pulses(bpm: float, pulses: Sequence[tuple[float, float]]) -> dict[float, float]:
+    """The probability of each tempo (bpm), the song's own and its simple multiples; pulses that differ in their phase only count as one."""
+    found: dict[float, float] = {}
+    for other, probability in pulses:
+        tempo = bpm * min(_RATIOS, key=lambda ratio: abs(np.log(other / pulses[0][0] / ratio)))
+        found[tempo] = found.get(tempo, 0.0) + probability
+    return found
 
 
 def no_tempo() -> Tempo:

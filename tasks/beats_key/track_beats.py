@@ -13,94 +13,106 @@ import numpy.typing as npt
 
 from schemas.options import TEMPO_RANGE
 from schemas.plan import StepPlan
-from schemas.results import STEMS, Beat, BeatsKey, Chords, SongSource, StemName, StemSet, StepReport
-from tasks.beats_key import activations, beat_grid, downbeat_cues, key, key_network, librosa_engine, meter, phase, tempo
+from schemas.results import Beat, BeatsKey, Chords, SongSource, StepReport
+from tasks.beats_key import activations, bars, beat_grid, evidence, key, key_network, librosa_engine, meter, pulse, tempo
 from tasks.beats_key.beat_grid import BeatGrid
+from tasks.beats_key.evidence import Evidence, strongest_near
 from tasks.beats_key.key import KeyPosteriors
-from tasks.beats_key.tonic import TonicEvidence
+from tasks.beats_key.pulse import Pulse
+from tasks.beats_key.tonality import Tonality
 from tasks.common.errors import OptionInvalid
 from tasks.common.placement import Engine
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.spectra import FPS
 from tasks.common.step import StepContext, run_chain
 
-Stems = Mapping[StemName, Path]
+#: The tempi (bpm) in which the tracker looks where the user has set none: madmom's. Other octaves are weighed afterwards.
+_SEARCHED: Final = (55.0, 215.0)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What an engine hears: the beats, what they were found in (frames at `fps`), and the key probabilities over time."""
+    """What an engine hears: the beats, what they were found in (frames at `fps`), and the key probabilities over time.
+
+    tempi: (bpm, probability) of the pulses that were weighed, that of the beats first; empty where none were.
+    """
 
     grid: BeatGrid
     beat_probability: npt.NDArray[np.float64]
     fps: float
     keys: KeyPosteriors
+    tempi: tuple[tuple[float, float], ...] = ()
 
 
-def track_beats_and_key(source: SongSource, stems: StemSet | None, chords: Chords | None, plan: StepPlan, ctx: StepContext) -> BeatsKey:
+def track_beats_and_key(source: SongSource, chords: Chords | None, plan: StepPlan, ctx: StepContext) -> BeatsKey:
     """Track beats, downbeats, tempo, meter and key of the mix.
 
-    stems: bass, other and drums tell where bars begin and which pulse is the beat; without them, the harmony of the mix tells the former.
-    chords: as they were heard, on no beats; None where there are none.
+    chords: as they were heard, on no beats: they tell where bars begin, and the key. None where there are none.
     plan.options: `min_bpm`, `max_bpm` (beats a minute; default 40 and 240), the range in which beats are sought. It decides the octave of
     the tempo: see `beat_grid.in_range`.
     A song without a steady pulse has no beats and no tempo; one without pitch has no key. Raises OptionInvalid and what `run_chain` does.
     """
     path = ctx.store.path(source.audio)
-    parts = {name: ctx.store.path(stems.stem(name)) for name in STEMS} if stems is not None else None
     slowest, fastest = tempo_range(plan)
-    found, report = run_chain(plan, ctx, ENGINES, path, parts, chords, slowest, fastest, ctx)
+    found, report = run_chain(plan, ctx, ENGINES, path, chords, slowest, fastest, ctx)
     return build_result(found, source.duration_sec, report)
 
 
 def _find(
-    engine: Callable[[Path, Stems | None, Chords | None, float, float, Progress], Found],
+    engine: Callable[[Path, Chords | None, float, float, Progress], Found],
     path: Path,
-    stems: Stems | None,
     chords: Chords | None,
     slowest: float,
     fastest: float,
     ctx: StepContext,
 ) -> Found:
-    found = engine(path, stems, chords, slowest, fastest, ctx.progress)
+    found = engine(path, chords, slowest, fastest, ctx.progress)
     if len(found.grid.times) == 0:
         where = "" if (slowest, fastest) == TEMPO_RANGE else f" between {slowest:g} and {fastest:g} bpm"
         ctx.warn(f"No steady pulse was found{where}: there are no beats and no tempo")
     return found
 
 
-ENGINES: Final[Mapping[str, Engine[[Path, Stems | None, Chords | None, float, float, StepContext], Found]]] = {
+ENGINES: Final[Mapping[str, Engine[[Path, Chords | None, float, float, StepContext], Found]]] = {
     "madmom": Engine(lambda _, _at, *song: _find(find_with_madmom, *song)),
     "librosa": Engine(lambda _, _at, *song: _find(find_with_librosa, *song)),
 }
 
 
-def find_with_madmom(path: Path, stems: Stems | None, _chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
-    """madmom's networks and the bar model, and the stems' word on the phase of beats and bars."""
+def find_with_madmom(path: Path, chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+    """madmom's networks and the bar model, and what else tells which pulse is the beat, where bars begin, and in which key they are."""
     heard = activations.beat_activations(path, part_of(progress, 0.0, 0.55))
-    with ThreadPoolExecutor(1, "downbeat-cues") as aside:
+    with ThreadPoolExecutor(1, "evidence") as aside:
         # The bar model leaves all but one core free.
-        gathering = aside.submit(downbeat_cues.gather, path, stems)
+        gathering = aside.submit(evidence.gather, path, heard, chords)
         key_posteriors = aside.submit(key_network.key_posteriors, path)
-        told = {(min_bpm, max_bpm): part_of(progress, 0.55, 0.85)}  # a second search in other tempi says nothing
+        told = [part_of(progress, 0.55, 0.85)]  # a second search in other tempi says nothing
 
         def find(slowest: float, fastest: float) -> BeatGrid:
-            return beat_grid.find_grid(heard, slowest, fastest, FPS, told.get((slowest, fastest), silent))
+            searched = _SEARCHED if (slowest, fastest) == TEMPO_RANGE else (slowest, fastest)
+            return beat_grid.find_grid(heard, *searched, FPS, told.pop() if told else silent)
 
-        beats = beat_grid.in_range(find, min_bpm, max_bpm)
-        cues = gathering.result()
-        if len(beats.times):
-            beats = phase.settle(beats, heard, cues, min_bpm)
-        beats = beat_grid.calibrated(beats)
-        tonics = TonicEvidence(cues.chroma, cues.chroma_fps)
-        keys = replace(key_posteriors.result(), tonics=tonics)
+        tracked = beat_grid.in_range(find, min_bpm, max_bpm)
+        found = gathering.result()
+        beats, pulses = settle(tracked, found, min_bpm, max_bpm)
+        keys = replace(key_posteriors.result(), tonality=Tonality(found.chords, found.harmony))
     progress(1.0)
-    return Found(beats, heard.sum(axis=1).astype(np.float64), FPS, keys)
+    return Found(beats, found.beat_probability, FPS, keys, tuple((weighed.bpm, weighed.probability) for weighed in pulses))
 
 
-def find_with_librosa(
-    path: Path, _stems: Stems | None, _chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress
-) -> Found:
+def settle(tracked: BeatGrid, found: Evidence, min_bpm: float, max_bpm: float) -> tuple[BeatGrid, list[Pulse]]:
+    """The beats of a tracker on the pulse that the evidence speaks for, in bars; and all the pulses they may stand for, that one first."""
+    if len(tracked.times) == 0:
+        return tracked, []
+    pulses = pulse.weigh(pulse.held(tracked.times, found), found, min_bpm, max_bpm)
+    times = pulses[0].times
+    heard = np.clip(strongest_near(found.beat_probability, times), 0.0, 1.0)
+    lengths = np.full(len(times), 4, np.int64)
+    grid = BeatGrid(times, np.arange(len(times)) % 4 + 1, beat_grid.calibrated(heard, pulses[0].probability), lengths, 0.0)
+    return bars.find_bars(grid, found), pulses
+
+
+def find_with_librosa(path: Path, _chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
     """librosa's onset strength and beat tracking, and key profiles."""
     onsets = librosa_engine.onset_strength(path, part_of(progress, 0.0, 0.5))
     likeness = librosa_engine.onset_likeness(onsets)
@@ -120,7 +132,7 @@ def build_result(found: Found, duration: float, report: StepReport) -> BeatsKey:
             Beat(time=float(time), position=int(position), confidence=round(float(confidence), 4))
             for time, position, confidence in zip(beats.times, beats.positions, beats.confidences, strict=True)
         ),
-        tempo=tempo.estimate_tempo(beats, found.beat_probability, found.fps),
+        tempo=tempo.estimate_tempo(beats, found.beat_probability, found.fps, found.tempi),
         meter=meter.main_meter(meters),
         meter_changes=meters,
         key_spans=keys,

@@ -62,7 +62,7 @@ def track(tmp_path: Path, source_from: Callable[[AudioRef], SongSource]) -> Trac
                 out.write(np.broadcast_to(np.atleast_2d(samples), (2, samples.shape[-1])).astype(np.float32))
             ref = ctx.store.add(out.path, out.ref())
         source = source_from(ref)
-        result = track_beats_and_key(source, None, None, StepPlan(step="beats_key", chain=(EngineChoice(engine=engine),)), ctx)
+        result = track_beats_and_key(source, None, StepPlan(step="beats_key", chain=(EngineChoice(engine=engine),)), ctx)
         assert fractions == sorted(fractions)
         return result
 

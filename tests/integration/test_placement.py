@@ -76,7 +76,7 @@ ROOMS = {
     Step.beats_key: Room(
         beats_key.track_beats_and_key,
         "tasks.beats_key.track_beats",
-        lambda s, plan, ctx: track_beats_and_key(s.source, s.stems, s.chords, plan, ctx),
+        lambda s, plan, ctx: track_beats_and_key(s.source, s.chords, plan, ctx),
     ),
     Step.chords: Room(
         chords.recognize_chords,
@@ -131,7 +131,7 @@ def song(tmp_path_factory: pytest.TempPathFactory, source_from: Callable[[r.Audi
         report=r.StepReport(step="separation"), vocals=mix, drums=mix, bass=mix, other=mix, instrumental=mix, residual_db=-120.0
     )
     chords = light_engines.chords(source, plan, ctx)
-    beats = light_engines.beats(source, stems, chords, plan, ctx)
+    beats = light_engines.beats(source, chords, plan, ctx)
     found = Song(source, stems, beats, chords, light_engines.transcribe(source, stems, plan, ctx))
     return found, folder
 

@@ -54,7 +54,7 @@ def transcribe(source: r.SongSource, stems: r.StemSet | None, plan: Any, ctx: An
     )
 
 
-def beats(source: r.SongSource, stems: r.StemSet | None, chords: r.Chords | None, plan: Any, ctx: Any) -> r.BeatsKey:
+def beats(source: r.SongSource, chords: r.Chords | None, plan: Any, ctx: Any) -> r.BeatsKey:
     grid = tuple(r.Beat(time=0.5 * i, position=i % 4 + 1, confidence=0.9) for i in range(8))
     whole = r.MeterSpan(start=0.0, end=4.0, numerator=4, denominator=4, confidence=0.9)
     key = r.KeySpan(start=0.0, end=4.0, tonic="A", mode="minor", confidence=0.8)

@@ -85,7 +85,7 @@ def test_the_next_engine_takes_over_and_the_report_says_why(ctx, make_source, mo
 
     monkeypatch.setattr(track_beats, "find_with_madmom", broken)
     monkeypatch.setattr(track_beats, "find_with_librosa", lambda *_: found(0.5 * np.arange(40)))
-    result = track_beats.track_beats_and_key(make_source(np.zeros(44100 * 20)), None, None, plan("madmom", "librosa"), ctx)
+    result = track_beats.track_beats_and_key(make_source(np.zeros(44100 * 20)), None, plan("madmom", "librosa"), ctx)
     assert result.report.status == "degraded"
     assert result.report.engine == "librosa"
     assert "no weights" in result.report.degraded_because[0]
@@ -97,14 +97,14 @@ def test_without_a_working_engine_the_step_fails(ctx, make_source, monkeypatch):
 
     monkeypatch.setattr(track_beats, "find_with_madmom", broken)
     with pytest.raises(EngineFailed, match="no weights"):
-        track_beats.track_beats_and_key(make_source(np.zeros(44100)), None, None, plan("madmom"), ctx)
+        track_beats.track_beats_and_key(make_source(np.zeros(44100)), None, plan("madmom"), ctx)
 
 
 def test_a_missing_file_is_named(ctx, make_source):
     source = make_source(np.zeros(44100))
     ctx.store.path(source.audio).unlink()
     with pytest.raises(PerformiaError):
-        track_beats.track_beats_and_key(source, None, None, plan("librosa"), ctx)
+        track_beats.track_beats_and_key(source, None, plan("librosa"), ctx)
 
 
 @pytest.mark.parametrize("engine", ["madmom", "librosa"])
@@ -112,20 +112,20 @@ def test_an_engine_is_told_the_chords_that_were_heard(engine, ctx, make_source, 
     heard = Chords(report=StepReport(step="chords"), chords=())
     told: list[object] = []
 
-    def find(_path: object, _stems: object, chords: object, *_: object) -> track_beats.Found:
+    def find(_path: object, chords: object, *_: object) -> track_beats.Found:
         told.append(chords)
         return found(0.5 * np.arange(40))
 
     monkeypatch.setattr(track_beats, f"find_with_{engine}", find)
     for chords in (heard, None):
-        track_beats.track_beats_and_key(make_source(np.zeros(44100)), None, chords, plan(engine), ctx)
+        track_beats.track_beats_and_key(make_source(np.zeros(44100)), chords, plan(engine), ctx)
     assert told == [heard, None]
 
 
 def test_no_pulse_is_worth_a_warning(ctx, make_source, monkeypatch):
     nothing = track_beats.Found(BeatGrid.empty(), np.zeros(100), 100, KeyPosteriors(np.zeros(0), 0.0, np.zeros((0, 24))))
     monkeypatch.setattr(track_beats, "find_with_madmom", lambda *_: nothing)
-    result = track_beats.track_beats_and_key(make_source(np.zeros(44100)), None, None, plan("madmom"), ctx)
+    result = track_beats.track_beats_and_key(make_source(np.zeros(44100)), None, plan("madmom"), ctx)
     assert "No steady pulse" in result.report.warnings[0]
 
 
@@ -161,7 +161,7 @@ def clicks(bpm: float, seconds: float = 20.0) -> np.ndarray:
     ],
 )
 def test_the_tempo_of_a_metronome_is_its_octave_in_the_range(ctx, make_source, engine, bpm, options, expected):
-    found = track_beats.track_beats_and_key(make_source(clicks(bpm)), None, None, plan(engine, **options), ctx)
+    found = track_beats.track_beats_and_key(make_source(clicks(bpm)), None, plan(engine, **options), ctx)
     assert found.report.engine == engine
     if expected is None:
         assert found.tempo.bpm_global is None

@@ -1,0 +1,121 @@
+"""How the networks of `tasks/beats_key/learnt.json` are learnt: which pulse is the beat, and on which beats bars begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tasks.beats_key import bars, pulse
+from tasks.beats_key.evidence import Evidence
+from tasks.beats_key.learnt import Network
+from tasks.evaluation.scores.beats import f_measure
+
+Floats = npt.NDArray[np.float64]
+
+#: Downbeats are learnt where the tracker's beats are right.
+_RIGHT_BEATS = 0.9
+#: Pulses are learnt from songs in which one of the candidates is right.
+_RIGHT_PULSE = 0.8
+#: How sharply the F-measure of a pulse decides which one is to be chosen.
+_SHARPNESS = 20.0
+_TOLERANCE_SEC = 0.07
+_SEEDS = 4
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A song to learn from: what the tracker found in it, and the truth. kind: songs of one kind are learnt from or tested on, never both."""
+
+    name: str
+    kind: str
+    times: Floats
+    evidence: Evidence
+    beats: Floats
+    downbeats: Floats | None
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of features (rows, n), what they should give (rows,), and which song each is of (rows,)."""
+
+    features: Floats
+    wanted: Floats
+    songs: npt.NDArray[np.int64]
+
+
+def pulse_examples(lessons: Sequence[Lesson], min_bpm: float, max_bpm: float) -> tuple[Examples, list[Floats]]:
+    """A row a candidate; wanted: the share of belief it should get. Also each song's F-measures of its candidates."""
+    rows, wanted, songs, scores = [], [], [], []
+    for number, lesson in enumerate(lessons):
+        found = pulse.candidates(lesson.times, min_bpm, max_bpm)
+        finest = np.unique(np.concatenate([pulse._stepped(lesson.times, step, 0.0) for step in (0.5, 1 / 3)]))  # noqa: SLF001
+        measured = np.array([f_measure(lesson.beats, candidate.times) for candidate in found])
+        belief = np.exp(_SHARPNESS * (measured - measured.max()))
+        rows += [pulse.pulse_features(candidate, finest, lesson.evidence) for candidate in found]
+        wanted += [*(belief / belief.sum() * float(measured.max() > _RIGHT_PULSE))]
+        songs += [number] * len(found)
+        scores.append(measured)
+    return Examples(np.array(rows), np.array(wanted), np.array(songs)), scores
+
+
+def bar_examples(lessons: Sequence[Lesson]) -> Examples:
+    """A row a beat; wanted: 1 for a downbeat."""
+    rows, wanted, songs = [], [], []
+    for number, lesson in enumerate(lessons):
+        if lesson.downbeats is None or len(lesson.downbeats) < 4 or f_measure(lesson.beats, lesson.times) < _RIGHT_BEATS:
+            continue
+        rows.append(bars.in_context(bars.beat_features(lesson.times, lesson.evidence)))
+        near = np.abs(lesson.times[:, None] - lesson.downbeats[None]).min(axis=1) < _TOLERANCE_SEC
+        wanted.append(near.astype(np.float64))
+        songs += [number] * len(near)
+    return Examples(np.concatenate(rows), np.concatenate(wanted), np.array(songs))
+
+
+def learn_pulse(examples: Examples, hidden: int = 24, decay: float = 0.3, steps: int = 300) -> Network:
+    """A softmax over the candidates of each song, by cross-entropy."""
+    _, songs = np.unique(examples.songs, return_inverse=True)
+    index, count = torch.from_numpy(songs), int(songs.max()) + 1
+    wanted = torch.from_numpy(examples.wanted).float()
+
+    def loss(scores: torch.Tensor) -> torch.Tensor:
+        total = torch.zeros(count).index_add(0, index, torch.exp(scores - scores.max().detach()))
+        logs = scores - scores.max().detach() - torch.log(total)[index]
+        return -(wanted * logs).sum() / count
+
+    return _learn(examples.features, loss, hidden, decay, steps)
+
+
+def learn_bars(examples: Examples, hidden: int = 16, decay: float = 0.3, steps: int = 300) -> Network:
+    """Logistic, every song of equal weight."""
+    _, songs, counts = np.unique(examples.songs, return_inverse=True, return_counts=True)
+    weights = torch.from_numpy(1.0 / counts[songs]).float()
+    wanted = torch.from_numpy(examples.wanted).float()
+
+    def loss(scores: torch.Tensor) -> torch.Tensor:
+        each = torch.nn.functional.binary_cross_entropy_with_logits(scores, wanted, reduction="none")
+        return (weights * each).sum() / weights.sum()
+
+    return _learn(examples.features, loss, hidden, decay, steps)
+
+
+def _learn(features: Floats, loss, hidden: int, decay: float, steps: int) -> Network:  # type: ignore[no-untyped-def]
+    mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-6
+    standard = torch.from_numpy(np.clip((features - mean) / deviation, -4.0, 4.0)).float()
+    members = []
+    for seed in range(_SEEDS):
+        torch.manual_seed(seed)
+        model = torch.nn.Sequential(
+            torch.nn.Linear(features.shape[1], hidden), torch.nn.Tanh(), torch.nn.Dropout(0.3), torch.nn.Linear(hidden, 1)
+        )
+        descent = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=decay)
+        for _ in range(steps):
+            descent.zero_grad()
+            loss(model(standard)[:, 0]).backward()
+            descent.step()
+        members.append([part.detach().numpy().astype(np.float64) for part in model.parameters()])
+    inner, inner_bias, outer, outer_bias = (np.stack([member[part] for member in members]) for part in range(4))
+    return Network(mean, deviation, inner, inner_bias, outer[:, 0], outer_bias[:, 0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +15,14 @@ import numpy.typing as npt
 from schemas.options import TEMPO_RANGE
 from schemas.plan import StepPlan
 from schemas.results import STEMS, Beat, BeatsKey, Chords, SongSource, StemName, StemSet, StepReport
-from tasks.beats_key import activations, beat_grid, downbeat_cues, key, key_network, librosa_engine, meter, phase, tempo
+from tasks.beats_key import activations, beat_grid, beat_this_engine, downbeat_cues, key, key_network, librosa_engine, meter, phase, tempo
+from tasks.beats_key.activations import Activations
 from tasks.beats_key.beat_grid import BeatGrid
+from tasks.beats_key.downbeat_cues import DownbeatCues
 from tasks.beats_key.key import KeyPosteriors
 from tasks.beats_key.tonic import TonicEvidence
 from tasks.common.errors import OptionInvalid
-from tasks.common.placement import Engine
+from tasks.common.placement import Engine, Placement
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.spectra import FPS
 from tasks.common.step import StepContext, run_chain
@@ -35,6 +38,17 @@ class Found:
     beat_probability: npt.NDArray[np.float64]
     fps: float
     keys: KeyPosteriors
+
+
+@dataclass(frozen=True)
+class Ears:
+    """In what the engines with networks differ, each a reading of WAV files: the beat activations (frames, 2) at `FPS` frames a second, the
+    cues to the phase of beats and bars, and the key probabilities (which may come from the cues).
+    """
+
+    beats: Callable[[Path, Progress], Activations]
+    cues: Callable[[Path, Stems | None], DownbeatCues]
+    keys: Callable[[Path, DownbeatCues], KeyPosteriors]
 
 
 def track_beats_and_key(source: SongSource, stems: StemSet | None, chords: Chords | None, plan: StepPlan, ctx: StepContext) -> BeatsKey:
@@ -70,18 +84,46 @@ def _find(
 
 
 ENGINES: Final[Mapping[str, Engine[[Path, Stems | None, Chords | None, float, float, StepContext], Found]]] = {
+    "beat-this": Engine(lambda _, at, *song: _find(partial(find_with_beat_this, at), *song), devices=("cuda", "cpu"), sizes=(1.0, 0.5)),
     "madmom": Engine(lambda _, _at, *song: _find(find_with_madmom, *song)),
     "librosa": Engine(lambda _, _at, *song: _find(find_with_librosa, *song)),
 }
 
 
-def find_with_madmom(path: Path, stems: Stems | None, _chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
-    """madmom's networks and the bar model, and the stems' word on the phase of beats and bars."""
-    heard = activations.beat_activations(path, part_of(progress, 0.0, 0.55))
+def find_with_beat_this(
+    at: Placement, path: Path, stems: Stems | None, chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress
+) -> Found:
+    """Beat This in madmom's place, and key profiles on the chroma of the cues: nothing of madmom's is used."""
+
+    def beats(file: Path, told: Progress = silent) -> Activations:
+        return beat_this_engine.beat_activations(file, at.device, at.size, told)
+
+    def cues(mix: Path, stems: Stems | None) -> DownbeatCues:
+        of_mix = downbeat_cues.gather(mix, None)
+        if stems is None:
+            return of_mix
+        harmony = downbeat_cues.harmonic_chroma([stems["bass"], stems["other"]])
+        return replace(of_mix, chroma=harmony, kick=downbeat_cues.kick_onsets(stems["drums"]), drums=beats(stems["drums"]))
+
+    ears = Ears(beats, cues, lambda _, found: librosa_engine.chroma_posteriors(found.chroma, found.chroma_fps))
+    return find_with_networks(ears, path, stems, chords, min_bpm, max_bpm, progress)
+
+
+def find_with_madmom(path: Path, stems: Stems | None, chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+    """madmom's networks for beats and keys."""
+    ears = Ears(activations.beat_activations, downbeat_cues.gather, lambda mix, _: key_network.key_posteriors(mix))
+    return find_with_networks(ears, path, stems, chords, min_bpm, max_bpm, progress)
+
+
+def find_with_networks(
+    ears: Ears, path: Path, stems: Stems | None, _chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress
+) -> Found:
+    """An engine's networks and the bar model, and the stems' word on the phase of beats and bars."""
+    heard = ears.beats(path, part_of(progress, 0.0, 0.55))
     with ThreadPoolExecutor(1, "downbeat-cues") as aside:
         # The bar model leaves all but one core free.
-        gathering = aside.submit(downbeat_cues.gather, path, stems)
-        key_posteriors = aside.submit(key_network.key_posteriors, path)
+        gathering = aside.submit(ears.cues, path, stems)
+        key_posteriors = aside.submit(lambda: ears.keys(path, gathering.result()))
         told = {(min_bpm, max_bpm): part_of(progress, 0.55, 0.85)}  # a second search in other tempi says nothing
 
         def find(slowest: float, fastest: float) -> BeatGrid:

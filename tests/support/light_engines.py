@@ -25,7 +25,14 @@ from schemas.steps import Step
 from tasks.common.audio import WavWriter, read_stereo
 
 #: No engine of this choice falls back to anything where only the packaged models are, so that nothing is degraded offline.
-AT_HAND = AnalysisOptions(engines={Step.separation: "spleeter", Step.asr: f"faster-whisper:{WHISPER}", Step.structure: "spectral"})
+AT_HAND = AnalysisOptions(
+    engines={
+        Step.separation: "spleeter",
+        Step.asr: f"faster-whisper:{WHISPER}",
+        Step.beats_key: "madmom",
+        Step.structure: "spectral",
+    }
+)
 
 
 def report(step: str, ctx: Any, plan: Any) -> r.StepReport:

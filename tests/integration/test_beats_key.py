@@ -85,15 +85,15 @@ def test_the_demo_song_is_tracked(track: Track, demo_samples, annotated, engine,
     assert capfd.readouterr() == ("", "")
 
 
-def test_beat_this_makes_a_whole_result_with_weights_of_its_format(track: Track, demo_samples, tmp_path, monkeypatch):
-    """The weights are from a seed, so that what is heard means nothing; that it is what the published package hears is a unit test."""
+def test_beat_this_works_with_weights_of_its_format(track: Track, demo_samples, tmp_path, monkeypatch):
+    """The weights are from a seed, and such a network hears no pulse; that it is what the published package hears is a unit test."""
     monkeypatch.setenv("PERFORMIA_MODELS_DIR", str(tmp_path / "models"))
     reset_settings()
     beat_this_weights.write_seeded(tmp_path / "models")
     result = track(demo_samples[:, : 44100 * 40], "beat-this")
     models.unload_all()
     assert (result.report.engine, result.report.status, result.report.device) == ("beat-this", "ok", "cpu")
-    assert len(result.beats) > 20
+    assert (result.beats, result.report.warnings) == ((), ("No steady pulse was found: there are no beats and no tempo",))
     assert result.global_key is not None
     assert (result.global_key.tonic, result.global_key.mode) == ("G", "major")
 

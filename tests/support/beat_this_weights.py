@@ -1,4 +1,5 @@
-"""Seeded weights of a small Beat This in its own checkpoint format, and what the published package answers with them.
+"""Weights of a small Beat This in its own checkpoint format, from a seed and made by hand, and what the published package answers with the
+former.
 
 The package's answer is kept in `tests/unit/beats_key/golden/beat_this.npz`. To write it again, where the package is installed:
 
@@ -45,13 +46,42 @@ def checkpoint() -> dict[str, Any]:
     return {"hyper_parameters": {**arguments, "dropout": {"frontend": 0.1, "transformer": 0.2}}, "state_dict": weights, "epoch": 99}
 
 
-def write_seeded(models_dir: Path) -> Path:
-    """Make `models_dir` a models folder with these weights. Returns the file."""
+def onset_detector() -> dict[str, Any]:
+    """A checkpoint made by hand, whose network hears a beat wherever the spectrum rises, and no downbeat.
+
+    Its stem takes the rise from frame to frame beside a constant; the attention and all other layers pass both on; the head reads the rise
+    as a share of their length, which the last norm makes of it.
+    """
+    made = checkpoint()
+    weights = made["state_dict"]
+    for name, value in weights.items():
+        if value.is_floating_point() and not name.endswith("freqs"):
+            scales = name.endswith(("gamma", "running_var")) or (value.ndim == 1 and name.endswith("weight"))
+            weights[name] = torch.ones_like(value) if scales else torch.zeros_like(value)
+    stem = weights["model.frontend.stem.conv2d.weight"]
+    stem[0, 0, :, 0], stem[0, 0, :, 1] = -0.25, 0.25
+    weights["model.frontend.stem.bn2d.bias"][1] = 0.5
+    for block in range(3):
+        for channel in (0, 1):
+            weights[f"model.frontend.blocks.{block}.conv2d.weight"][channel, channel, :, 1] = 0.5
+    linear = weights["model.frontend.linear.weight"]
+    linear[0, 0:4], linear[1, 4:8] = 0.25, 0.25
+    weights["model.task_heads.beat_downbeat_lin.weight"][0, 0] = 2.0
+    weights["model.task_heads.beat_downbeat_lin.bias"][1] = -4.0  # a beat's logit is the sum of both
+    return made
+
+
+def write(models_dir: Path, content: dict[str, Any]) -> Path:
+    """Make `models_dir` a models folder with a checkpoint. Returns the file."""
     folder = models_dir / MODEL
     folder.mkdir(parents=True)
     file = folder / models.get(MODEL).files[0].name
-    torch.save(checkpoint(), file)
+    torch.save(content, file)
     return file
+
+
+def write_seeded(models_dir: Path) -> Path:
+    return write(models_dir, checkpoint())
 
 
 def excerpt() -> np.ndarray:

@@ -1,8 +1,9 @@
 """On which beats bars begin: calibrated evidence for each beat, and the best course of bars through the song.
 
-For each beat a small network, learnt on annotated songs, weighs what speaks for a downbeat there and on the beats around it: the activations,
-chord changes and how long the new chord stays, changes of harmony and of the bass, the bass note against the chord's root, drums. A Viterbi
-search then places bars: of one length mostly, at a price of another one, or of a single bar that is cut short; after a pause they begin anew.
+For each beat a small network, learnt on annotated songs, weighs what speaks for a downbeat there and on the beats around it: activations,
+chord changes and how long the new chord stays, changes of harmony and of the bass, the bass note against the chord's root, drums. A
+Viterbi search then places bars: of one length mostly, at a price of another one, or of a single bar that is cut short; after a pause they
+begin anew.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ def in_context(features: Floats) -> Floats:
 
 
 def _chord_columns(chords: HeardChords, times: Floats, periods: Floats) -> list[Floats]:
-    """How near a chord change is (1 on the beat, 0 half a beat away), one of the root, one half a beat early; and how long its chord stays."""
+    """How near a chord change is (1 on the beat, 0 half a beat away), one of the root, one half a beat early; how long its chord stays."""
     if len(chords.changes) == 0:
         return [np.zeros(len(times))] * 4
     beats_long = np.log2(np.clip((chords.ends[1:] - chords.starts[1:]) / float(np.median(np.diff(times))), 0.5, 16.0)) / 4

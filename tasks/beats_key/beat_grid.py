@@ -123,7 +123,7 @@ def active_range(activations: npt.NDArray[np.floating]) -> tuple[int, int]:
 
 
 def best_path(activations: npt.NDArray[np.floating], min_bpm: float, max_bpm: float, fps: float, progress: Progress = silent) -> BarPath:
-    """The more probable of the best paths in bars of three and in bars of four, as madmom chooses; which beats begin bars is decided later."""
+    """The more probable of the best paths in bars of three and in bars of four, as madmom chooses. Where bars begin is decided later."""
     paths = []
     for part, beats in enumerate((3, 4)):
         model = BarModel((beats,), min_bpm, max_bpm, fps)

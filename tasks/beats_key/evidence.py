@@ -1,4 +1,4 @@
-"""What tells where the beats and the bars of a song are: the networks' activations, onsets by band, harmony, and the chords that were heard.
+"""What tells where the beats and the bars of a song are: the networks' activations, onsets by band, harmony, and the chords as heard.
 
 Everything comes from the mix. Frames are `FPS` a second where nothing else is said, frame i at i / FPS seconds.
 """
@@ -82,7 +82,7 @@ class Harmony:
 
 @dataclass(frozen=True)
 class HeardChords:
-    """The chords as they were heard, on no beats: when each begins and ends (s), its root (0 is C; -1 for none), and its kind in `KINDS`."""
+    """The chords as they were heard, on no beats: when each begins and ends (s), its root (0 is C; -1 for none), its kind in `KINDS`."""
 
     starts: Floats
     ends: Floats

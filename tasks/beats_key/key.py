@@ -35,6 +35,9 @@ _WITH_CHORDS = 0.6
 #: Mean over the windows of the highest probability, below which nothing pitched is heard. Measured: noise, clicks, drones and silence
 #: 0.10-0.22, drum stems alone 0.12-0.43 (8 pieces), songs 0.55-1.0.
 MIN_CLARITY = 0.4
+#: Share of a song that must have chords for it to have a key. Measured: noise and clicks 0, drum stems 0 (5 pieces), a drone 0.26, songs
+#: and renders 0.5 to 1 but for two of 180.
+MIN_CHORD_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def find_keys(
 ) -> tuple[tuple[KeySpan, ...], KeySpan | None]:
     """The keys in order, covering the song, with changes on downbeats; and the key that holds longest. Nothing where nothing is pitched."""
     probabilities = posteriors.probabilities
-    if len(probabilities) == 0 or duration <= 0 or float(probabilities.max(axis=1).mean()) < min_clarity:
+    if len(probabilities) == 0 or duration <= 0 or not _is_pitched(posteriors, duration, min_clarity):
         return (), None
     if posteriors.tonality is None:
         path = smooth(probabilities, overlap=_overlap(posteriors))
@@ -83,6 +86,12 @@ def find_keys(
     longest = int(held.argmax())
     spans = tuple(_span(key, start, end, confidence) for key, start, end, confidence in pieces)
     return spans, _span(longest, 0.0, duration, float(sure[longest] / held[longest]))
+
+
+def _is_pitched(posteriors: KeyPosteriors, duration: float, min_clarity: float) -> bool:
+    """Whether anything is there that could be in a key: chords, where they were looked for; otherwise clear key probabilities."""
+    share = posteriors.tonality.chord_share(duration) if posteriors.tonality is not None else None
+    return share >= MIN_CHORD_SHARE if share is not None else float(posteriors.probabilities.max(axis=1).mean()) >= min_clarity
 
 
 def in_windows(posteriors: KeyPosteriors, tonality: Tonality) -> Floats:
@@ -116,7 +125,7 @@ def smooth(probabilities: Floats, overlap: float = 1.0, price: float = 1.0) -> n
 
 
 def settle(posteriors: KeyPosteriors, path: npt.NDArray[np.int64], tonality: Tonality) -> tuple[list[tuple[int, int]], Floats]:
-    """The runs of windows in one key, and the probabilities (runs, 24) of the keys of each run as a whole; neighbours in one key are one run."""
+    """The runs of windows in one key, and the probabilities (runs, 24) of the keys of each run as a whole. Neighbours in one key are one."""
     runs = _runs(path)
     while True:
         found = np.array([_of_run(posteriors, run, tonality) for run in runs])

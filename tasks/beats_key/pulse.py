@@ -1,8 +1,8 @@
 """Which pulse is the beat: the one that the tracker found, or one beside it, in another octave or between its beats.
 
-A tracker that follows its networks finds a pulse, seldom none of the music's; but it may be that of the eighths, of every other beat, of the
-off-beats of ska, or of the eighths of a blues in 12/8. All of them are candidates, and a small network, learnt on annotated songs, gives
-each a probability: from what the networks heard at its beats and between them, from drums, chord changes and harmony, and from its tempo.
+A tracker that follows its networks finds a pulse, seldom none of the music's; but it may be that of the eighths, of every other beat, of
+the off-beats of ska, or of the eighths of a blues in 12/8. All of them are candidates, and a small network, learnt on annotated songs,
+gives each a probability: from what the networks heard at its beats and between them, from drums, chord changes, harmony, and its tempo.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def pulse_features(pulse: Pulse, finest: Floats, evidence: Evidence) -> list[flo
 
 
 def _chord_features(changes: Floats, times: Floats, middles: Floats, period: float) -> list[float]:
-    """Shares of the chord changes on the beats and between them, beats a chord (octaves), and how one-sided they are of odd and even beats."""
+    """Shares of the chord changes on the beats and between them, beats a chord (octaves), how one-sided they are of odd and even beats."""
     a_chord = float(np.log2(max(1, len(changes)) / max(1.0, (times[-1] - times[0]) / period)))
     if len(changes) == 0:
         return [0.0, 0.0, a_chord, 0.0]

@@ -6,14 +6,14 @@ from schemas.plan import StepPlan
 from schemas.results import BeatsKey, Chords, SongSource
 from tasks.beats_key import track_beats as engine
 from tasks.common.orchestration.step_task import step
-from tasks.common.resources import CPU_HEAVY
+from tasks.common.resources import CPU_HEAVY, GPU
 from tasks.common.step import StepContext
 
 
 @step(
     "beats_key",
     version=4,
-    needs=[CPU_HEAVY],
+    needs=[GPU, CPU_HEAVY],
     retries=1,  # memory may be free again
     retry_delay_sec=5,
     time_limit_sec=3600,

@@ -49,6 +49,11 @@ class Tonality:
         found: Floats = odds / odds.sum()
         return found
 
+    def chord_share(self, duration: float) -> float | None:
+        """The share of a song of so many seconds in which a chord was heard; None where nobody has listened for chords."""
+        lasts = self.chords.ends - self.chords.starts
+        return float(lasts[self.chords.roots >= 0].sum()) / duration if len(lasts) else None
+
     def features(self, network: Floats, start: float, end: float) -> Floats:
         """(24, n) what speaks for each key."""
         heard = np.log(np.clip(network, _FLOOR, 1.0))
@@ -64,7 +69,7 @@ def degrees(roots: Ints) -> Ints:
 
 
 def _chord_columns(chords: HeardChords, start: float, end: float) -> list[Floats]:
-    """How well each key explains the chords, the share of its tonic chord, whether it is the first and the last, resolutions to it, amount."""
+    """How well each key explains the chords, the share of its tonic chord, whether it is first and last, resolutions to it, amount."""
     inside = (chords.ends > start) & (chords.starts < end) & (chords.roots >= 0)
     if not inside.any():
         return [np.zeros(24)] * 6

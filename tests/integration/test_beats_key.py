@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import beat_this_weights
 import mir_eval
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,9 @@ from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, BeatsKey, SongSource
 from tasks.beats_key.activations import beat_activations
 from tasks.beats_key.track_beats import track_beats_and_key
+from tasks.common import models
 from tasks.common.audio import WavWriter, read_mono
-from tasks.common.settings import Settings
+from tasks.common.settings import Settings, reset_settings
 from tasks.common.step import StepContext
 from tasks.common.storage.artifacts import ArtifactStore
 
@@ -81,6 +83,24 @@ def test_the_demo_song_is_tracked(track: Track, demo_samples, annotated, engine,
     assert {"tonic": result.global_key.tonic, "mode": result.global_key.mode} == annotated["key"]
     assert len(result.key_spans) == 1
     assert capfd.readouterr() == ("", "")
+
+
+def test_beat_this_tracks_the_demo_song_with_weights_that_make_it_an_onset_detector(
+    track: Track, demo_samples, annotated, tmp_path, monkeypatch
+):
+    """The published weights cannot be had here. That the network answers as the published package is a unit test."""
+    monkeypatch.setenv("PERFORMIA_MODELS_DIR", str(tmp_path / "models"))
+    reset_settings()
+    beat_this_weights.write(tmp_path / "models", beat_this_weights.onset_detector())
+    result = track(demo_samples[:, : 44100 * 40], "beat-this")
+    models.unload_all()
+    assert (result.report.engine, result.report.status, result.report.device) == ("beat-this", "ok", "cpu")
+    true, beats = np.array([time for time in annotated["beats"] if time < 40]), np.array([beat.time for beat in result.beats])
+    assert mir_eval.beat.f_measure(true, beats) >= 0.97
+    late = [float(beats[np.abs(beats - time).argmin()] - time) for time in true]
+    assert abs(np.median(late)) < 0.005
+    assert result.global_key is not None
+    assert (result.global_key.tonic, result.global_key.mode) == ("G", "major")
 
 
 def test_activations_are_those_of_madmom(wav, demo_samples):

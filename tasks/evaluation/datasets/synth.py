@@ -170,12 +170,15 @@ def synthesised(midi: mido.MidiFile, scratch: Path, font: Path) -> np.ndarray:
 
 
 def released(file: mido.MidiFile) -> mido.MidiFile:
-    """The same file with every note ended, if only by its track: FluidSynth writes on, without end, while an organ sounds."""
+    """The same file with every note and pedal released, if only at the end of its track: FluidSynth writes on, without end, while an
+    organ sounds."""
     for track in file.tracks:
         held: dict[tuple[int, int], None] = {}
+        channels: dict[int, None] = {}
         for message in track:
             if message.type in ("note_on", "note_off"):
                 place = (message.channel, message.note)
+                channels[message.channel] = None
                 if message.type == "note_on" and message.velocity:
                     held[place] = None
                 else:
@@ -183,8 +186,7 @@ def released(file: mido.MidiFile) -> mido.MidiFile:
         if track and track[-1].type == "end_of_track":
             track.pop()
         track.extend(mido.Message("note_off", channel=channel, note=note) for channel, note in held)
-        for channel in {channel for channel, _ in held}:
-            track.append(mido.Message("control_change", channel=channel, control=64, value=0))
+        track.extend(mido.Message("control_change", channel=channel, control=64, value=0) for channel in channels)
     return file
 
 

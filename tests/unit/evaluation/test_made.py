@@ -224,4 +224,5 @@ def test_a_note_that_nobody_ends_ends_with_its_track() -> None:
     assert [(m.type, getattr(m, "note", None), m.channel) for m in released(file).tracks[0][3:]] == [
         ("note_off", 60, 3),
         ("control_change", None, 3),
+        ("control_change", None, 0),
     ]

@@ -31,6 +31,7 @@ from tasks.evaluation.annotations import AnnotatedSong
 from tasks.evaluation.datasets import load_songs
 from tasks.evaluation.report import change_table, document, markdown, number, read
 from tasks.evaluation.scoring import Scorer, SongScore
+from tasks.evaluation.split import Split
 from tasks.evaluation.summary import Change, Mean, changes, means
 
 RESULTS_NAME = "results.json"
@@ -39,12 +40,15 @@ REPORT_NAME = "report.md"
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """data: folder of the data sets; None: the setting. against: results of an earlier run; None: those that are overwritten."""
+    """data: folder of the data sets; None: the setting. split, every: as in load_songs. against: results of an earlier run; None: those
+    that are overwritten."""
 
     output: Path
     data: Path | None = None
     steps: tuple[StepName, ...] = WITH_ENGINES
     songs: tuple[str, ...] = ()
+    split: Split | None = None
+    every: int = 1
     at_once: int | None = None
     with_baselines: bool = True
     against: Path | None = None
@@ -59,7 +63,9 @@ def evaluate(options: EvaluateOptions, analysis: AnalysisOptions) -> int:
         data = options.data or settings.evaluation_data
         if data is None:
             raise EvaluationDataNotFound("No folder with annotated songs is named")
-        songs = [song for song in load_songs(data, settings.data_dir / "evaluation" / "audio", options.songs) if _scored(song, options)]
+        rendered = settings.data_dir / "evaluation" / "audio"
+        found = load_songs(data, rendered, options.songs, options.split, options.every)
+        songs = [song for song in found if _scored(song, options)]
         before = read(options.against or options.output / RESULTS_NAME)
         with EmbeddedApi.of_settings():
             scores, unusable = _score_all(console, songs, options, analysis)
@@ -134,13 +140,14 @@ def _write(folder: Path, found: dict[str, Any], moved: list[Change] | None) -> N
 
 
 def _print(console: Console, found: Sequence[Mean], unusable: dict[str, str], moved: list[Change] | None, folder: Path) -> None:
-    table = Table("step", "data set", "metric", "songs", "ours", "off the shelf", "goal")
+    table = Table("step", "data set", "split", "metric", "songs", "ours", "off the shelf", "goal")
     for mean in found:
         goal = mean.goal
         colour = "" if goal is None else "[green]" if goal.is_met(mean.ours) else "[yellow]"
         table.add_row(
             mean.step,
             mean.dataset,
+            mean.split,
             mean.metric,
             str(mean.songs),
             colour + number(mean.ours),

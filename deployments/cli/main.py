@@ -27,6 +27,7 @@ from deployments.cli.options import (
 from schemas.options import Quality
 from schemas.steps import WITH_ENGINES
 from tasks.common.errors import EngineUnknown, OptionInvalid, PerformiaError
+from tasks.evaluation.split import SPLITS
 
 app = typer.Typer(
     help="Performia listens to a song and writes down everything a musician needs to perform it.",
@@ -176,6 +177,8 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("performia-evaluation"),
     steps: Annotated[str, typer.Option(metavar="STEP,...", help="Only these steps.")] = "",
     songs: Annotated[str, typer.Option(metavar="NAME,...", help="Only songs with one of these in data set/name.")] = "",
+    split: Annotated[str, typer.Option(metavar="choose|check", help="Only the songs that constants may be chosen on, or the others.")] = "",
+    every: Annotated[int, typer.Option(metavar="N", min=1, help="Of the large data sets every Nth song.")] = 1,
     engine: EngineOption = None,
     quality: QualityOption = Quality.balanced,
     at_once: AtOnceOption = None,
@@ -196,7 +199,10 @@ def evaluate(
         raise OptionInvalid(f"No step is called {', '.join(unknown)}", f"Choose of: {', '.join(WITH_ENGINES)}")
     chosen = tuple(step for step in WITH_ENGINES if not wanted or step in wanted)
     names = tuple(name.strip() for name in songs.split(",") if name.strip())
-    raise typer.Exit(score(EvaluateOptions(output, data, chosen, names, at_once, baselines, against), options))
+    if split and split not in SPLITS:
+        raise OptionInvalid(f"No split is called {split}", f"Choose of: {', '.join(SPLITS)}")
+    half = next((name for name in SPLITS if name == split), None)
+    raise typer.Exit(score(EvaluateOptions(output, data, chosen, names, half, every, at_once, baselines, against), options))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from schemas.results import StemName
 from schemas.steps import StepName
+from tasks.evaluation.split import Split
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Annotations:
     octave_known: bool = True
     """Whether the octave of the melody can be relied on."""
     melody_pitch: PitchTrack | None = None
+    bass: tuple[TrueNote, ...] | None = None
     bass_stem: Path | None = None
     """The bass alone, whose pitch is the truth about the bass."""
     sections: tuple[Span, ...] | None = None
@@ -86,7 +88,7 @@ class Annotations:
             "asr": self.words is not None,
             "chords": self.chords is not None,
             "melody": self.melody is not None or self.melody_pitch is not None,
-            "bass": self.bass_stem is not None,
+            "bass": self.bass is not None or self.bass_stem is not None,
             "structure": self.sections is not None,
         }
         return tuple(step for step, is_known in known.items() if is_known)
@@ -97,12 +99,15 @@ class AnnotatedSong:
     """A song of a data set.
 
     audio: makes the audio file where it has to be mixed or rendered first, and returns its path. It may raise DataUnusable.
+    split: which half of a split data set it is in (split.py). style: what songs are alike, where the data set says so.
     """
 
     dataset: str
     name: str
     audio: Callable[[], Path]
     truth: Annotations
+    split: Split | None = None
+    style: str = ""
 
     @property
     def id(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from tasks.common.placement import best_device
 from tasks.common.resources import hardware
 from tasks.evaluation.scoring import SongScore, as_json
-from tasks.evaluation.summary import Bin, Change, Mean, calibration_error, means, reliability
+from tasks.evaluation.summary import Bin, Change, Mean, calibration_error, means, reliability, style_means
 
 _PACKAGES = (
     "performia",
@@ -38,6 +38,7 @@ def document(scores: Sequence[SongScore], unusable: dict[str, str]) -> dict[str,
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "engines": _engines(scores),
         "means": [{**vars(mean), "goal": mean.goal.value if mean.goal else None} for mean in means(scores)],
+        "styles": [vars(mean) for mean in style_means(scores)],
         "calibration": {step: [vars(b) for b in table] for step, table in tables.items()},
         "songs": [_without_nan(as_json(score)) for score in scores],
         "left_out": unusable,
@@ -54,9 +55,10 @@ def markdown(found: dict[str, Any], moved: Sequence[Change] | None) -> str:
         "Versions: " + ", ".join(f"{name} {version}" for name, version in found["packages"].items()) + ".",
         "## Means",
         _table(
-            ("step", "data set", "metric", "songs", "ours", "off the shelf", "difference", "goal", "reached"),
+            ("step", "data set", "split", "metric", "songs", "ours", "off the shelf", "difference", "goal", "reached"),
             [_row(Mean(**{k: v for k, v in mean.items() if k != "goal"})) for mean in found["means"]],
         ),
+        *_styles([Mean(**mean) for mean in found["styles"]]),
         "## Calibration",
         "Of what was said with a confidence in a range, how much was right. ECE: expected calibration error.",
         *[_calibration(step, [Bin(**b) for b in table]) for step, table in found["calibration"].items()],
@@ -102,6 +104,7 @@ def _row(mean: Mean) -> tuple[str, ...]:
     return (
         mean.step,
         mean.dataset,
+        mean.split,
         mean.metric,
         str(mean.songs),
         number(mean.ours),
@@ -110,6 +113,23 @@ def _row(mean: Mean) -> tuple[str, ...]:
         number(goal.value) if goal else "",
         ("yes" if goal.is_met(mean.ours) else "no") if goal else "",
     )
+
+
+#: What the table of the styles shows.
+_OF_STYLES = (("beats_key", "beat_f"), ("beats_key", "downbeat_f"), ("beats_key", "key_weighted"), ("chords", "majmin"))
+
+
+def _styles(found: Sequence[Mean]) -> list[str]:
+    """Every style in a line: ours, and in brackets off the shelf."""
+    cells = {(mean.dataset, mean.split, mean.step, mean.metric): mean for mean in found}
+    rows = []
+    for dataset, split in dict.fromkeys((mean.dataset, mean.split) for mean in found):
+        row = [cells.get((dataset, split, *place)) for place in _OF_STYLES]
+        songs = max((mean.songs for mean in row if mean), default=0)
+        figures = [f"{number(mean.ours)} ({number(mean.baseline)})" if mean else "" for mean in row]
+        rows.append((dataset, split, str(songs), *figures))
+    head = ("style", "split", "songs", *(metric for _, metric in _OF_STYLES))
+    return ["## Styles", "In brackets: off the shelf.", _table(head, rows)] if rows else []
 
 
 def _calibration(step: str, table: Sequence[Bin]) -> str:

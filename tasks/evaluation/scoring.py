@@ -17,10 +17,11 @@ from tasks.common.harmony.on_beats import on_beats
 from tasks.common.storage.artifacts import ArtifactStore
 from tasks.common.storage.atomic import atomic_write
 from tasks.evaluation import baselines
-from tasks.evaluation.annotations import AnnotatedSong, Annotations
+from tasks.evaluation.annotations import AnnotatedSong, Annotations, PitchTrack
 from tasks.evaluation.baselines import BASELINES, Material
 from tasks.evaluation.pitch_truth import bass_pitch
 from tasks.evaluation.scores import beats, chords, key, lyrics, notes, separation, structure
+from tasks.evaluation.split import Split
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class SongScore:
     song: str
     dataset: str
     steps: dict[str, StepScore]
+    split: Split | None = None
+    style: str = ""
 
 
 class Scorer:
@@ -66,7 +69,8 @@ class Scorer:
 
     def score(self, song: AnnotatedSong, steps: tuple[StepName, ...], results: Mapping[str, Any]) -> SongScore:
         """results: of each step, what it found or the error it ended with."""
-        return SongScore(song.id, song.dataset, {step: self._step(step, song, results) for step in steps if step in song.truth.steps})
+        scores: dict[str, StepScore] = {step: self._step(step, song, results) for step in steps if step in song.truth.steps}
+        return SongScore(song.id, song.dataset, scores, song.split, song.style)
 
     def _step(self, step: StepName, song: AnnotatedSong, results: Mapping[str, Any]) -> StepScore:
         found = results.get(step)
@@ -102,8 +106,7 @@ class Scorer:
             case Structure():
                 return structure.score_structure(truth, found), structure.section_hits(truth, found)
             case Part() if step == "bass":
-                assert truth.bass_stem is not None
-                return notes.score_bass(bass_pitch(truth.bass_stem, self._work / "pitch"), found), []
+                return notes.score_bass(truth, self._bass_pitch(truth), found), []
             case Part():
                 return notes.score_melody(truth, found), notes.note_hits(truth, found)
         raise TypeError(f"{step} has no score for {type(found).__name__}")
@@ -137,11 +140,14 @@ class Scorer:
         atomic_write(kept, json.dumps(record, indent=1).encode())
         return figures, None
 
+    def _bass_pitch(self, truth: Annotations) -> PitchTrack | None:
+        return bass_pitch(truth.bass_stem, self._work / "pitch") if truth.bass_stem is not None else None
+
     def _run_baseline(self, step: StepName, material: Material, truth: Annotations) -> dict[str, float]:
         run: Callable[[Material, Annotations], dict[str, float]]
         if step == "bass":
-            assert truth.bass_stem is not None
-            return baselines.bass(material, bass_pitch(truth.bass_stem, self._work / "pitch"))
+            pitch = self._bass_pitch(truth)
+            return {} if pitch is None else baselines.bass(material, pitch)
         run = BASELINES[step]
         return run(material, truth)
 

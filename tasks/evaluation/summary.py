@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,7 +58,7 @@ GOALS: Final[tuple[Goal, ...]] = (
 
 @dataclass(frozen=True)
 class Mean:
-    """A metric over the songs of a data set that have it. NaN in a song leaves it out."""
+    """A metric over the songs of a data set, or one half of it, that have it. NaN in a song leaves it out."""
 
     step: str
     dataset: str
@@ -66,24 +66,41 @@ class Mean:
     songs: int
     ours: float
     baseline: float | None
+    split: str = ""
+    """`choose` or `check`; empty where the data set is not split."""
 
     @property
     def goal(self) -> Goal | None:
+        """Songs that constants were chosen on reach no goals."""
+        if self.split == "choose":
+            return None
         return next((g for g in GOALS if (g.step, g.dataset, g.metric) == (self.step, self.dataset, self.metric)), None)
 
 
 def means(scores: Sequence[SongScore]) -> list[Mean]:
-    """In the order of steps and data sets as they come."""
-    ours: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    theirs: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    """By step, data set and split."""
+    return _means(scores, lambda score: score.dataset)
+
+
+def style_means(scores: Sequence[SongScore]) -> list[Mean]:
+    """The same for every style of the data sets that say which they have, as `dataset/style`."""
+    return _means([score for score in scores if score.style], lambda score: f"{score.dataset}/{score.style}")
+
+
+def _means(scores: Sequence[SongScore], group: Callable[[SongScore], str]) -> list[Mean]:
+    ours: dict[tuple[str, str, str, str], list[float]] = defaultdict(list)
+    theirs: dict[tuple[str, str, str, str], list[float]] = defaultdict(list)
     for score in scores:
         for step, found in score.steps.items():
             for side, figures in ((ours, found.figures), (theirs, found.baseline)):
                 for metric, value in figures.items():
                     if not math.isnan(value):
-                        side[step, score.dataset, metric].append(value)
+                        side[step, group(score), score.split or "", metric].append(value)
     return [
-        Mean(*place, len(values), _mean(values), _mean(theirs[place]) if theirs[place] else None) for place, values in sorted(ours.items())
+        Mean(
+            step, name, metric, len(values), _mean(values), _mean(beside) if (beside := theirs[step, name, split, metric]) else None, split
+        )
+        for (step, name, split, metric), values in sorted(ours.items())
     ]
 
 

@@ -67,6 +67,9 @@ def test_what_cannot_be_evaluated_is_named(tmp_path: Path, prefect_database: Pat
     nothing = evaluate(tmp_path, prefect_database)
     assert nothing.returncode == 1
     assert "EVALUATION_DATA_NOT_FOUND" in nothing.stderr
+    half = evaluate(tmp_path, prefect_database, "--split", "third")
+    assert half.returncode != 0
+    assert "choose, check" in half.stderr
     wrong = evaluate(tmp_path, prefect_database, "--steps", "dance")
     assert wrong.returncode != 0
     assert "OPTION_INVALID" in wrong.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import soundfile
 
 from tasks.common.storage.atomic import whole
-from tasks.evaluation.annotations import Span, TimedWord
+from tasks.evaluation.annotations import Annotations, Span, TimedWord
 
 
 def columns(file: Path, delimiter: str | None = None) -> list[list[str]]:
@@ -29,6 +30,17 @@ def beats_and_positions(file: Path) -> tuple[tuple[float, ...], tuple[int, ...]]
 def spans(file: Path) -> tuple[Span, ...]:
     """Lines of start, end, label."""
     return tuple(Span(float(start), float(end), " ".join(label)) for start, end, *label in columns(file))
+
+
+def cut(truth: Annotations, until: float) -> Annotations:
+    """What is known of a song's beginning: beats, bars, keys and chords before a time in seconds."""
+
+    def before(spans: Sequence[Span] | None) -> tuple[Span, ...] | None:
+        return None if spans is None else tuple(replace(s, end=min(s.end, until)) for s in spans if s.start < until)
+
+    beats, downbeats = (None if t is None else tuple(beat for beat in t if beat < until) for t in (truth.beats, truth.downbeats))
+    tempo_bpm = tempo_of(beats) if beats else None
+    return Annotations(beats, downbeats, truth.meter, tempo_bpm, keys=before(truth.keys), chords=before(truth.chords))
 
 
 def timed_words(file: Path, text: str) -> tuple[TimedWord, ...]:

@@ -46,9 +46,10 @@ def melody_track(truth: Annotations) -> PitchTrack | None:
     return track_of_notes(truth.melody) if truth.melody is not None else truth.melody_pitch
 
 
-def score_bass(truth: PitchTrack, found: Part) -> dict[str, float]:
-    """truth: pitch of the bass alone."""
-    return frame_figures(truth, sample(found, np.asarray(truth.times)), True)
+def score_bass(truth: Annotations, pitch: PitchTrack | None, found: Part) -> dict[str, float]:
+    """Note F where the notes are known; where the bass alone is, frames against its pitch."""
+    figures = {} if truth.bass is None else note_figures(truth.bass, written_notes(found), octave_known=True)
+    return figures if pitch is None else figures | frame_figures(pitch, sample(found, np.asarray(pitch.times)), True)
 
 
 def written_notes(part: Part) -> list[TrueNote]:

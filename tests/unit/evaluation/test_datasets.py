@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from tasks.common.errors import EvaluationDataNotFound, EvaluationDataUnusable, OptionInvalid
-from tasks.evaluation.annotations import AnnotatedSong, Span, TimedWord, TrueNote
-from tasks.evaluation.datasets import load_songs, pop909
+from tasks.evaluation.annotations import AnnotatedSong, Annotations, Span, TimedWord, TrueNote
+from tasks.evaluation.datasets import LOADERS, load_songs, made, pop909, synth
 
 
 def write(file: Path, text: str) -> Path:
@@ -158,25 +158,70 @@ def test_pop909(pop_song: Path, tmp_path: Path) -> None:
     assert (solo.name, solo.truth.melody) == ("007 solo", (TrueNote(0.0, 0.5, 60), TrueNote(0.5, 1.0, 62)))
 
 
-def test_pop909_is_rendered_by_fluidsynth_the_melody_alone_too(pop_song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """FluidSynth is stood in for by a script that writes down the notes that it is given."""
-    program = write(
-        tmp_path / "bin" / "fluidsynth",
-        '#!/bin/sh\nwhile [ $# -gt 2 ]; do [ "$1" = -F ] && out="$2"; shift; done\ncp "$2" "$out"\n',
-    )
+@pytest.fixture
+def fluidsynth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """FluidSynth is stood in for by a script that keeps the notes it is given, at this path, and plays a second of a tone."""
+    kept, sound = tmp_path / "played.mid", tmp_path / "tone.wav"
+    soundfile.write(sound, np.full((44100, 2), 0.1), 44100)
+    script = f'#!/bin/sh\nwhile [ $# -gt 2 ]; do [ "$1" = -F ] && out="$2"; shift; done\ncp "$2" "{kept}"\ncp "{sound}" "$out"\n'
+    program = write(tmp_path / "bin" / "fluidsynth", script)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    monkeypatch.setattr(pop909, "_SOUND_FONTS", (str(write(tmp_path / "font.sf2", "")),))
+    monkeypatch.setattr(synth, "_FOLDERS", (str(write(tmp_path / "fonts" / "FluidR3_GM.sf2", "").parent),))
+    return kept
+
+
+def test_pop909_is_rendered_by_fluidsynth_the_melody_alone_too(pop_song: Path, tmp_path: Path, fluidsynth: Path) -> None:
     song, solo = load_songs(tmp_path, tmp_path / "rendered")
-    assert [track.name for track in mido.MidiFile(song.audio()).tracks] == ["", "MELODY", "PIANO"]
-    assert [track.name for track in mido.MidiFile(solo.audio()).tracks] == ["", "MELODY"]
-    assert sorted(file.name for file in solo.audio().parent.iterdir()) == ["007 solo.wav", "007.wav"]
+    whole = song.audio()
+    assert [track.name for track in mido.MidiFile(fluidsynth).tracks] == ["", "MELODY", "PIANO"]
+    solo.audio()
+    assert [track.name for track in mido.MidiFile(fluidsynth).tracks] == ["", "MELODY"]
+    assert sorted(file.name for file in whole.parent.iterdir()) == ["007 solo.wav", "007.wav"]
+    assert soundfile.info(whole).frames == 44100
 
 
-def test_without_fluidsynth_pop909_says_so(pop_song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pop909, "_SOUND_FONTS", ())
+def test_without_fluidsynth_pop909_says_so(pop_song: Path, tmp_path: Path, fluidsynth: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    song = load_songs(tmp_path, tmp_path / "rendered")[0]
+    monkeypatch.setenv("PATH", "/usr/bin/nowhere")
     with pytest.raises(EvaluationDataUnusable, match="FluidSynth"):
-        load_songs(tmp_path, tmp_path / "rendered")[0].audio()
+        song.audio()
+    monkeypatch.setattr(synth, "_FOLDERS", ())
+    with pytest.raises(EvaluationDataUnusable, match="sound font"):
+        song.audio()
+
+
+def bars_in_four(flags: tuple[int, ...], tmp_path: Path, phrases: tuple[int, ...]) -> pop909.Bars:
+    """32 beats half a second apart; flags: which are downbeats; phrases: beats that begin one."""
+    rows = "".join(f"{0.5 * beat} {float(beat % 2 == flags[0] % 2)} {float(beat in flags)}\n" for beat in range(32))
+    lab = "".join(f"{0.5 * beat}\t{0.5 * beat + 4}\tA8\n" for beat in phrases)
+    return pop909.bars_of(write(tmp_path / "beat_midi.txt", rows), write(tmp_path / "001.lab", lab))
+
+
+def test_the_bars_of_pop909_are_believed_where_the_phrases_begin_on_them(tmp_path: Path) -> None:
+    downbeats = tuple(range(2, 32, 4))
+    assert bars_in_four(downbeats, tmp_path, (2, 10, 18)) == pop909.Bars(tuple(0.5 * b for b in range(32)), downbeats, 4, trusted=True)
+    assert not bars_in_four(downbeats, tmp_path, (3, 11, 19)).trusted
+
+
+def test_a_song_in_three_has_its_bars_in_the_other_column(tmp_path: Path) -> None:
+    rows = "".join(f"{0.4 * beat} {float(beat % 3 == 0)} {float(beat % 6 == 0)}\n" for beat in range(24))
+    bars = pop909.bars_of(write(tmp_path / "beat_midi.txt", rows), write(tmp_path / "001.lab", "0.0\t2.4\tA2\n3.6\t6.0\tA2\n"))
+    assert (bars.meter, bars.downbeats, bars.trusted) == (3, tuple(range(0, 24, 3)), True)
+
+
+def test_a_song_whose_bars_are_known_is_also_played_by_a_band_along_them(pop_song: Path, tmp_path: Path, fluidsynth: Path) -> None:
+    write(pop_song / "midi" / "007" / "beat_midi.txt", "".join(f"{0.5 * b} {float(b % 2 == 0)} {float(b % 4 == 0)}\n" for b in range(64)))
+    write(pop_song / "midi" / "007" / "chord_midi.txt", "0.0\t16.0\tC:maj\n16.0\t32.0\tA:min7/b3\n")
+    write(pop_song / "structure" / "007.lab", "0.0\t4.0\tA2\n4.0\t8.0\tA2\n")
+    band = load_songs(tmp_path, tmp_path / "rendered", ("band",))[0]
+    assert (band.truth.meter, band.truth.downbeats, band.style) == (4, tuple(2.0 * bar for bar in range(16)), "band")
+    band.audio()
+    tracks = {track.name: track for track in mido.MidiFile(fluidsynth).tracks}
+    assert {"melody", "piano", "drums", "bass"} <= set(tracks)
+    bass = [message.note % 12 for message in tracks["bass"] if message.type == "note_on"]
+    assert bass
+    assert set(bass) <= {0, 4, 7, 9}  # C, E, G and A minor seventh over C: nothing else
 
 
 def test_a_folder_without_data_sets_is_refused(tmp_path: Path) -> None:
@@ -188,3 +233,30 @@ def test_songs_are_chosen_by_a_part_of_their_name(pop_song: Path, tmp_path: Path
     assert [song.id for song in load_songs(tmp_path, tmp_path, ("SOLO",))] == ["pop909/007 solo"]
     with pytest.raises(OptionInvalid, match="nobody"):
         load_songs(tmp_path, tmp_path, ("nobody",))
+
+
+def test_the_large_data_sets_can_be_thinned_and_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halves = ("choose", "choose", "check") * 10
+    songs = [AnnotatedSong("made", str(number), lambda: tmp_path, Annotations(), half) for number, half in enumerate(halves)]
+    monkeypatch.setitem(LOADERS, "made", lambda *_: songs)
+    (tmp_path / "made").mkdir()
+    assert [song.name for song in load_songs(tmp_path, tmp_path, every=10)] == ["0", "10", "20"]
+    assert [song.name for song in load_songs(tmp_path, tmp_path, split="check", every=10)] == ["20"]
+    assert len(load_songs(tmp_path, tmp_path, split="choose")) == 20
+
+
+def test_the_made_songs_need_nothing_but_their_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(made, "STYLES", ("bossa", "five_four_rock"))
+    (tmp_path / "made").mkdir()
+    songs = load_songs(tmp_path, tmp_path)
+    assert [song.id for song in songs][:3] == ["made/bossa_0", "made/five_four_rock_0", "made/bossa_1"]
+    assert songs[0].style == "bossa"
+    assert songs[0].truth.steps == ("beats_key", "asr", "chords", "bass")
+    assert len({song.split for song in songs}) == 2
+
+
+def test_a_split_of_songs_that_have_none_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "stepmania" / "T" / "T.ogg", "")
+    write(tmp_path / "stepmania" / "T" / "derived_beats.txt", "0.0 1\n0.5 2\n")
+    with pytest.raises(OptionInvalid, match="split"):
+        load_songs(tmp_path, tmp_path, split="check")

@@ -179,9 +179,16 @@ def test_notes_follow_their_bends_where_they_have_some() -> None:
     assert notes.sample(bent, np.array([0.0, 0.5, 0.995])) == pytest.approx([261.63, 261.63, 277.18], abs=0.01)
 
 
+def test_the_bass_is_scored_note_by_note_where_its_notes_are_known() -> None:
+    truth = Annotations(bass=(TrueNote(0.0, 1.0, 33), TrueNote(1.0, 2.0, 40)))
+    whole, cut = part(note(0.0, 1.0, 33), note(1.0, 2.0, 40)), part(note(0.0, 0.5, 33), note(0.5, 1.0, 33), note(1.0, 2.0, 28))
+    assert notes.score_bass(truth, None, whole) == {"note_f_50ms": 1.0, "note_f_100ms": 1.0}
+    assert notes.score_bass(truth, None, cut)["note_f_50ms"] == pytest.approx(2 / 5)
+
+
 def test_the_bass_is_scored_against_a_pitch_track() -> None:
     truth = PitchTrack((0.0, 0.1, 0.2, 0.3), (0.0, 55.0, 55.0, 55.0))
-    scores = notes.score_bass(truth, part(note(0.0, 0.25, 33)))
+    scores = notes.score_bass(Annotations(), truth, part(note(0.0, 0.25, 33)))
     assert scores["raw_pitch"] == pytest.approx(2 / 3)
     assert scores["voicing_false_alarm"] == 1.0
 

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.evaluation.report import document, markdown
 from tasks.evaluation.scoring import SongScore, StepScore
-from tasks.evaluation.summary import calibration_error, changes, means, reliability
+from tasks.evaluation.summary import calibration_error, changes, means, reliability, style_means
 
 
 def song(name: str, dataset: str = "mdbdrums", step: str = "beats_key", error: str | None = None, **figures: float) -> SongScore:
@@ -74,8 +74,29 @@ def test_the_report_shows_means_goals_calibration_songs_and_changes() -> None:
         SongScore("mdbdrums/a|b", "mdbdrums", {"beats_key": StepScore({"beat_f": 0.98}, {"beat_f": 0.5}, "madmom", hits=((0.9, True),))})
     ]
     text = markdown(document(scores, {"pop909/001": "FluidSynth is missing"}), changes(earlier(song("a|b", beat_f=1.0)), scores))
-    assert "| beats_key | mdbdrums | beat_f | 1 | 0.980 | 0.500 | +0.480 | 0.970 | yes |" in text
+    assert "| beats_key | mdbdrums |  | beat_f | 1 | 0.980 | 0.500 | +0.480 | 0.970 | yes |" in text
     assert "**beats_key**, ECE 0.100" in text
     assert "| mdbdrums/a\\|b | 0.980 |  |" in text
     assert "- pop909/001: FluidSynth is missing" in text
     assert "| beats_key | mdbdrums | beat_f | 1 | 1.000 | 0.980 | **loss** |" in text
+
+
+def test_songs_that_constants_were_chosen_on_have_a_mean_of_their_own_and_no_goal() -> None:
+    scores = [
+        SongScore(f"pop909/{name}", "pop909", {"beats_key": StepScore({"beat_f": beat_f}, {"beat_f": 0.5})}, split, style)
+        for name, beat_f, split, style in (
+            ("001", 1.0, "choose", "piano"),
+            ("004", 0.8, "check", "piano"),
+            ("004 band", 0.4, "check", "band"),
+        )
+    ]
+    assert [(m.split, m.songs, m.ours, m.goal is not None) for m in means(scores)] == [
+        ("check", 2, pytest.approx(0.6), True),
+        ("choose", 1, 1.0, False),
+    ]
+    assert [(m.dataset, m.split, m.ours) for m in style_means(scores)] == [
+        ("pop909/band", "check", 0.4),
+        ("pop909/piano", "check", 0.8),
+        ("pop909/piano", "choose", 1.0),
+    ]
+    assert "| pop909/band | check | 1 | 0.400 (0.500) |" in markdown(document(scores, {}), None)

@@ -1,0 +1,143 @@
+"""Dance."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tasks.evaluation.datasets.made.parts import Singing
+from tasks.evaluation.datasets.made.styles.progressions import DORIAN, MINOR, SOUL
+from tasks.evaluation.datasets.made.styles.table import FOUR, HATS8, OFFHAT, PAD, STRINGS, SYNTH_BASSES, Chords, Style
+
+STYLES: Final[dict[str, Style]] = {
+    "disco": Style(
+        4,
+        (110, 126),
+        SOUL + MINOR[:2],
+        drums=({"K": FOUR, "S": "....x.......x...", "O": OFFHAT, "H": "x.x.x.x.x.x.x.x."},),
+        bass=("1.8.1.8.1.8.1.8.", "1-.81-.85-.81-8."),
+        chords=(
+            Chords(("..x...x...x...x.", ".xx..xx..xx..xx.", "x..x..x...x..x.."), (27, 4, 5), always=True),
+            Chords(("x---------------", "....x-x-....x-xx"), STRINGS, "close", 62, 60),
+        ),
+        crash=0.4,
+    ),
+    "house": Style(
+        4,
+        (119, 129),
+        MINOR + SOUL,
+        drums=({"K": FOUR, "L": "....x.......x...", "O": OFFHAT}, {"K": FOUR, "H": "..xx..xx..xx..xx", "S": "....x.......x..x"}),
+        kits=(25, 24),
+        bass=("..1...1...1...1.", "1..1..1...1..1.."),
+        bass_programs=SYNTH_BASSES,
+        chords=(Chords(("x..x..x...x..x..", "..x..x....x..x..", "x.....x...x....."), (0, 4, 90, 62), always=True), PAD),
+        melody=Singing(4, 0.25, 0.3),
+        pickup=0.05,
+    ),
+    "techno": Style(
+        4,
+        (126, 142),
+        ("1:min|%|%|%", "1:min|%|b6:maj|%"),
+        "minor",
+        drums=({"K": FOUR, "H": OFFHAT, "R": "...x..x....x..x."}, {"K": FOUR, "O": OFFHAT, "q": "..x..x..x..x..x."}),
+        kits=(25, 24),
+        bass=("..1...1...1...1.", ".11..11..11..11."),
+        bass_programs=SYNTH_BASSES,
+        chords=(Chords(("...x..x.........", "x..x..x..x..x..x"), (90, 81, 62), always=True),),
+        melody=None,
+        fills=0.2,
+        pickup=0.0,
+    ),
+    "trance": Style(
+        4,
+        (132, 142),
+        MINOR,
+        "minor",
+        drums=({"K": FOUR, "L": "....x.......x...", "O": OFFHAT},),
+        kits=(24, 25),
+        bass=(".111.111.111.111", "..1...1...1...1."),
+        bass_programs=SYNTH_BASSES,
+        chords=(Chords(("0123012301230123", "3.2.1.0.3.2.1.0."), (81, 90, 80), always=True), PAD),
+        leads=(81, 80),
+        melody=Singing(4, 0.4),
+        pickup=0.0,
+    ),
+    "drum_and_bass": Style(
+        4,
+        (168, 178),
+        MINOR + SOUL,
+        drums=(
+            {"K": "x.........x.....", "S": "....x.......x...", "H": HATS8},
+            {"K": "x.x.......x.....", "S": "....x..o.o..x..o", "D": HATS8},
+        ),
+        kits=(24, 0, 25),
+        bass=("1---------------", "1-----1---5-----"),
+        bass_programs=SYNTH_BASSES,
+        chords=(Chords(("x---------------", "x--x--x---------"), (89, 4, 88), always=True),),
+        melody=Singing(1, 0.4),
+        loose=0.1,
+    ),
+    "breakbeat": Style(
+        4,
+        (122, 142),
+        DORIAN + MINOR,
+        "dorian",
+        drums=(
+            {"K": "x.x.......xx....", "S": "....x..o.o..x..o", "H": HATS8},
+            {"K": "x......x..x.....", "S": "....x.....o.x...", "H": "xxxxxxxxxxxxxxxx"},
+        ),
+        kits=(0, 24),
+        bass=("1..1....1.5...8.", "1.....1.....7.5."),
+        bass_programs=SYNTH_BASSES,
+        chords=(Chords(("x..x..x.........", "....x.......x..."), (4, 16, 62), always=True),),
+        loose=0.12,
+    ),
+    "two_step": Style(
+        4,
+        (128, 136),
+        SOUL + MINOR,
+        drums=(
+            {"K": "x.........x.....", "S": "....x.......x...", "H": "..x.x.x...x.x.xx"},
+            {"K": "x.....x.....x...", "L": "....x.......x...", "H": ".xx..xx..xx..xx."},
+        ),
+        kits=(24, 25),
+        bass=("1..1....5...1...", "...1..1.....1.8."),
+        bass_programs=SYNTH_BASSES,
+        chords=(Chords(("..x...x...x...x.", "x..x.....x..x..."), (4, 16, 90), always=True),),
+        swing=(0.54, 0.6),
+        swing_units=2,
+    ),
+    "hip_hop": Style(
+        4,
+        (82, 98),
+        DORIAN + MINOR,
+        "minor",
+        drums=(
+            {"K": "x.....x...x.....", "S": "....x.......x...", "H": HATS8},
+            {"K": "x..x......xx....", "S": "....x..o....x...", "H": "x.x.x.xxx.x.x.x."},
+        ),
+        kits=(0, 25, 24),
+        bass=("1.....1...5.....", "1-.1......1-3-5."),
+        chords=(Chords(("x---------------", "x.....x.........", "....x.......x..."), (4, 0, 24, 48), always=True),),
+        swing=(0.54, 0.62),
+        swing_units=2,
+        melody=Singing(4, 0.35, 0.3),
+        fills=0.3,
+        crash=0.05,
+    ),
+    "trap": Style(
+        4,
+        (64, 76),
+        MINOR,
+        "minor",
+        drums=(
+            {"K": "x.....x...x.....", "L": "....x.......x...", "H": "xxxxxxxxxxxxxxxx"},
+            {"K": "x..x.........x..", "S": "....x.......x...", "H": "xxxxxx.xxxxxx.xx"},
+        ),
+        kits=(25,),
+        bass=("1-----1---------", "1--1---------5--"),
+        bass_programs=(38, 39),
+        chords=(Chords(("0-1-2-1-0-1-2-3-", "x---------------"), (10, 11, 88, 0), always=True),),
+        melody=Singing(4, 0.25),
+        crash=0.0,
+    ),
+}

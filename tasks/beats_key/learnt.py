@@ -62,3 +62,9 @@ def chords_in_key() -> Floats:
 def _read() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
     return found
+
+
+def forget() -> None:
+    """Read the weights again when they are next needed: they were written anew."""
+    for read in (networks, chords_in_key, _read):
+        read.cache_clear()

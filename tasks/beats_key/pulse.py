@@ -81,7 +81,7 @@ def weigh(times: Floats, evidence: Evidence, min_bpm: float, max_bpm: float) -> 
     found = candidates(times, min_bpm, max_bpm)
     if len(times) < MIN_BEATS or len(found) < 2:
         return [Pulse("found", times)]
-    finest = np.unique(np.concatenate([_stepped(times, 0.5, 0.0), _stepped(times, 1 / 3, 0.0)]))
+    finest = finest_places(times)
     features = np.array([pulse_features(pulse, finest, evidence) for pulse in found])
     scores = networks()["pulse"].scores(features)
     logs = (scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)).mean(axis=0)
@@ -149,6 +149,11 @@ def candidates(times: Floats, min_bpm: float, max_bpm: float) -> list[Pulse]:
             if kind == "found" or inside:
                 found.append(pulse)
     return found
+
+
+def finest_places(times: Floats) -> Floats:
+    """Every place (s) where a beat of any candidate may lie: halves and thirds of the beats."""
+    return np.unique(np.concatenate([_stepped(times, 0.5, 0.0), _stepped(times, 1 / 3, 0.0)]))
 
 
 def pulse_features(pulse: Pulse, finest: Floats, evidence: Evidence) -> list[float]:

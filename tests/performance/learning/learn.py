@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from tasks.beats_key import bars, pulse
-from tasks.beats_key.evidence import Evidence
+from tasks.beats_key import bars, pulse, tonality
+from tasks.beats_key.evidence import KINDS, Evidence, HeardChords
+from tasks.beats_key.key import WINDOW_SEC, key_name
 from tasks.beats_key.learnt import Network
+from tasks.common.harmony.spelling import pitch_class
 from tasks.evaluation.scores.beats import f_measure
+from tests.performance.learning.listen import Heard
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,6 +28,10 @@ _RIGHT_PULSE = 0.8
 _SHARPNESS = 20.0
 _TOLERANCE_SEC = 0.07
 _SEEDS = 4
+#: How much a song counts against the even shares that chords are taken to have before any was heard; and a window against a whole stretch.
+_SONG_WEIGHT = 20.0
+_WINDOW_WEIGHT = 0.4
+_SHORTEST_SEC = 4.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ def learn_bars(examples: Examples, hidden: int = 16, decay: float = 0.3, steps: 
     return _learn(examples.features, loss, hidden, decay, steps)
 
 
-def _learn(features: Floats, loss, hidden: int, decay: float, steps: int) -> Network:  # type: ignore[no-untyped-def]
+def _learn(features: Floats, loss: Callable[[torch.Tensor], torch.Tensor], hidden: int, decay: float, steps: int) -> Network:
     mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-6
     standard = torch.from_numpy(np.clip((features - mean) / deviation, -4.0, 4.0)).float()
     members = []
@@ -119,3 +127,74 @@ def _learn(features: Floats, loss, hidden: int, decay: float, steps: int) -> Net
         members.append([part.detach().numpy().astype(np.float64) for part in model.parameters()])
     inner, inner_bias, outer, outer_bias = (np.stack([member[part] for member in members]) for part in range(4))
     return Network(mean, deviation, inner, inner_bias, outer[:, 0], outer_bias[:, 0])
+
+
+def key_label(key: int) -> str:
+    """`Gb major` for a key's number."""
+    return " ".join(key_name(key))
+
+
+def key_number(label: str) -> int:
+    """The number of a key from its label."""
+    tonic, mode = label.split()
+    return pitch_class(tonic) + 12 * (mode == "minor")
+
+
+def network_in(heard: Heard, start: float, end: float) -> Floats:
+    """(24,) what the key network makes of a stretch (s): the geometric mean over the windows whose middle lies in it."""
+    middles = heard.keys.starts + heard.keys.length / 2
+    inside = (middles >= start) & (middles < end)
+    if not inside.any():
+        away = np.abs(middles - (start + end) / 2)
+        inside = away == away.min()
+    found: Floats = np.exp(np.log(np.clip(heard.keys.probabilities[inside], 1e-4, 1.0)).mean(axis=0))
+    return found
+
+
+def chords_in_key(heard: Sequence[Heard]) -> Floats:
+    """(2, 12, kinds) from annotated chords and keys: of the time in major and in minor, the share of each degree and kind."""
+    total = np.full((2, 12, len(KINDS)), 1.0 / 12)
+    for one in heard:
+        truth = one.song.truth
+        if not truth.chords or not truth.keys:
+            continue
+        chords = HeardChords.of_labels([(chord.start, chord.end, chord.label) for chord in truth.chords])
+        counted = np.zeros_like(total)
+        for span in truth.keys:
+            key = key_number(span.label)
+            inside = (chords.ends > span.start) & (chords.starts < span.end) & (chords.roots >= 0)
+            lasts = np.minimum(chords.ends, span.end) - np.maximum(chords.starts, span.start)
+            np.add.at(counted, (key // 12, (chords.roots[inside] - key) % 12, chords.kinds[inside]), lasts[inside])
+        total += _SONG_WEIGHT * counted / max(float(counted.sum()), 1e-9)
+    return total / total.sum(axis=(1, 2), keepdims=True)
+
+
+def key_examples(heard: Sequence[Heard]) -> Examples:
+    """A row a key, of every stretch in one key as a whole, and of its windows at less weight."""
+    rows, wanted, stretches = [], [], 0
+    for one in heard:
+        if one.keys.tonality is None or not one.song.truth.keys:
+            continue
+        for span in one.song.truth.keys:
+            end = min(span.end, one.duration)
+            windows = [(at, at + WINDOW_SEC, _WINDOW_WEIGHT) for at in np.arange(span.start, end - WINDOW_SEC, WINDOW_SEC / 2)]
+            for start, stop, weight in [(span.start, end, 1.0), *windows]:
+                if stop - start < _SHORTEST_SEC:
+                    continue
+                rows.append(one.keys.tonality.features(network_in(one, start, stop), start, stop))
+                right = np.zeros(24)
+                right[key_number(span.label)] = weight
+                wanted.append(right)
+                stretches += 1
+    return Examples(np.concatenate(rows), np.concatenate(wanted), np.repeat(np.arange(stretches), 24))
+
+
+@contextmanager
+def using(chords_in_key: Floats) -> Iterator[None]:
+    """Have the features of keys use these shares of chords, which are not written yet."""
+    before = tonality.chords_in_key
+    tonality.chords_in_key = lambda: chords_in_key  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        tonality.chords_in_key = before

@@ -154,7 +154,7 @@ class AnalysisOptions(Frozen):
         return {name: chosen for name, (chosen, usual) in ranges.items() if chosen != usual}
 
     def chosen(self) -> dict[str, Any]:
-        """The options for JSON. A range, or how the file is read, is there only where it is not as usual: keys of before stay as they were."""
+        """The options for JSON. A range, or how the file is read, is there only where it is not as usual: old keys stay as they were."""
         sides = {"min_bpm", "max_bpm", "melody_min_midi", "melody_max_midi", "bass_min_midi", "bass_max_midi"}
         whole = self.model_dump(mode="json", exclude=sides | set(Reading.model_fields))
         return whole | self.chosen_ranges() | self.reading.model_dump(mode="json", exclude_defaults=True)

@@ -278,7 +278,7 @@ class Source(Frozen):
         description="When the sound begins on the file's own clock (s), as a player of the video shows it: add it to the map's times.",
     )
     gain_db: Finite = Field(
-        default=0.0, description="By how much the recording was raised for the analysis (dB); the stems are louder than the file by as much."
+        default=0.0, description="By how much the recording was raised for the analysis (dB); the stems are louder than the file by it."
     )
     offset: tuple[Finite, Finite] = Field(
         default=(0.0, 0.0), description="Constant offset that was taken out of the left and the right channel (1 is full scale)."

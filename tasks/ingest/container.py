@@ -121,7 +121,7 @@ def _container(path: Path) -> Iterator[Any]:
     import av
 
     try:
-        # A file and nothing else: FFmpeg would also follow play lists and open network addresses. Bytes of a tag that are no UTF-8 are kept.
+        # A file and nothing else: FFmpeg would also follow play lists and open network addresses. What is no UTF-8 in a tag is kept.
         container = av.open(f"file:{path}", metadata_errors="surrogateescape", options={"protocol_whitelist": "file"})
     except av.error.InvalidDataError as error:
         if _beginning(path)[4:8] == b"ftyp":

@@ -124,7 +124,7 @@ def _warnings(path: Path, song: OpenSong, decoder: Decoder) -> Iterator[str]:
     if decoder.gaps:
         total, (first, _) = sum(length for _, length in decoder.gaps), decoder.gaps[0]
         places = f"in {len(decoder.gaps)} places, the first at" if len(decoder.gaps) > 1 else "at"
-        yield f"{total:.2f} s of sound are missing in the file {places} {first:.2f} s, and are silence here: later times are as they should be"
+        yield f"{total:.2f} s of sound are missing in the file {places} {first:.2f} s, and are silence here, so that later times are true"
     for place, length in decoder.clock_jumps:
         yield f"The time stamps of the file jump by {length:.0f} s at {place:.2f} s; the sound before and after was joined"
     if song.declared_sec is not None:

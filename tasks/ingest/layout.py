@@ -1,7 +1,7 @@
 """How a file is laid out in bytes: whether it ends before its own index says, and what of it belongs to nothing. Nothing is decoded.
 
-Formats: RIFF and RF64 (EBU Tech 3306), AIFF, ISO base media (ISO 14496-12), Matroska (RFC 9559), Ogg (RFC 3533), FLAC (RFC 9639), MPEG audio
-(ISO 11172-3, 13818-3). Of any other, nothing is known here.
+Formats: RIFF and RF64 (EBU Tech 3306), AIFF, ISO base media (ISO 14496-12), Matroska (RFC 9559), Ogg (RFC 3533), FLAC (RFC 9639), MPEG
+audio (ISO 11172-3, 13818-3). Of any other, nothing is known here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HERTZ: Final = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 
 class Layout:
     """missing_bytes: by how much the file ends too early, by its own index. indexed_bytes: how many the index speaks of.
 
-    inside: whether it ends inside a page, whatever the index says. foreign_bytes: that belong to nothing. links: streams one after the other.
+    inside: whether it ends inside a page, whatever the index says. foreign_bytes: that belong to nothing. links: streams end to end.
     """
 
     missing_bytes: int = 0
@@ -251,7 +251,7 @@ def mpeg_frame_bytes(head: bytes) -> int | None:
 
 
 def xing_header(file: BinaryIO) -> tuple[int, int | None, int | None]:
-    """Of an MP3: where its first frame is sought, and the frames and bytes that a Xing, Info or VBRI header counts; None where there is none."""
+    """Of an MP3: where its first frame is sought, and the frames and bytes that a Xing, Info or VBRI header counts (None: it does not)."""
     file.seek(0)
     head = file.read(10)
     begins = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]) if head[:3] == b"ID3" and len(head) == 10 else 0

@@ -1,10 +1,10 @@
-"""What is put right of a decode before it is analysed: offset, channels, level. A recording with none of these faults stays as it is, bit for
+"""What is put right of a decode before it is analysed: offset, channels, level. A recording without these faults stays as it is, bit for
 bit, so that its id and every cached result hold.
 
 Channel 0 is left, 1 right. Levels are linear, 1.0 being full scale, unless a name ends in `_db` or `_dbfs`.
 
-The limits were set on 77 annotated and rendered songs without faults: their offset is at most 0.024 of their RMS, the correlation of their
-channels at least -0.19, and below 150 Hz, where mixes have little width, at least 0.66.
+The limits were set on 77 annotated and rendered songs and stems without faults: their offset is at most 0.024 of their RMS, the correlation
+of their channels at least -0.19, and below 150 Hz, where mixes have little width, at least 0.66.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Repair:
             found.append("The channels cancel each other; the right one was turned over, also for the stems")
         if self.gain_exponent:
             found.append(
-                f"The recording is quiet (peak {20 * np.log10(peak):.1f} dBFS): it was raised by {self.gain_db:.2f} dB, and so are the stems"
+                f"The recording is quiet (peak {20 * np.log10(peak):.1f} dBFS): it was raised by {self.gain_db:.2f} dB, as are the stems"
             )
         return found
 

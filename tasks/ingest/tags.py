@@ -1,9 +1,9 @@
 """What a file says of itself, as text.
 
-Tags are Unicode by the rules of most formats, and bytes of an encoding that nothing names by the habits of many programs: ID3v1 and RIFF have
-no other, and in ID3v2 they are said to be Latin-1. Then all such tags of a file together tell the encoding, by how well the text that each
-encoding makes of them looks: letters of one script within a word, sensible capitals, characters that are in use. Detectors made for whole
-pages were no help: charset-normalizer 3.5.2 read 27 of 37 names and titles in nine encodings wrongly, most of them like those in
+Tags are Unicode by the rules of most formats, and bytes of an encoding that nothing names by the habits of many programs: ID3v1 and RIFF
+have no other, and in ID3v2 they are said to be Latin-1. Then all such tags of a file together tell the encoding, by how well the text that
+each encoding makes of them looks: letters of one script within a word, sensible capitals, characters that are in use. Detectors made for
+whole pages were no help: charset-normalizer 3.5.2 read 27 of 37 names and titles in nine encodings wrongly, most of them like those in
 `tests/unit/ingest/test_tags.py`.
 """
 
@@ -33,6 +33,8 @@ _TAG_NAMES = {
     "comment": ("comment", "description"),
     "licence": ("license", "licence", "copyright"),
 }
+#: What stands between spaces and the signs of ASCII.
+_WORD: Final = re.compile(r"[^\s\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+")
 #: An encoding must look at least so good, and so much better than Latin-1.
 _LEAST_SCORE: Final = 0.6
 _LEAST_LEAD: Final = 0.1
@@ -47,7 +49,9 @@ def read_tags(metadata: Mapping[str, str], eight_bit: bool = False) -> Tags:
     metadata: bytes that are no UTF-8 as surrogates (PEP 383). eight_bit: see `may_be_eight_bit`.
     """
     given = {name.lower(): text for name, text in metadata.items()}
-    wanted = {tag: next((given[name] for name in names if given.get(name, "").strip("\0 \t\r\n")), None) for tag, names in _TAG_NAMES.items()}
+    wanted = {
+        tag: next((given[name] for name in names if given.get(name, "").strip("\0 \t\r\n")), None) for tag, names in _TAG_NAMES.items()
+    }
     kept = {tag: text for tag, text in wanted.items() if text is not None}
     read = decoded(kept, eight_bit)
     return Tags(**{tag: " ".join(text.replace("\0", " ").split())[:_LONGEST_TAG] for tag, text in read.items()})
@@ -121,7 +125,7 @@ def _score(raw: bytes, encoding: str, judge: Callable[[str], float]) -> float:
     except UnicodeDecodeError:
         return 0.0
     total = count = 0.0
-    for word in re.findall(r"\S+", text):
+    for word in _WORD.findall(text):
         weight = sum(len(character.encode(encoding)) for character in word if not character.isascii())
         if weight:
             total += weight * judge(word)

@@ -1,8 +1,8 @@
 """Which of a file's audio tracks is the song.
 
-The rule: the track that was asked for; else the one that alone is marked as the default one; else the first that is neither a commentary nor
-a description, by its marks or its name, and is not silent for its first minute; else the first of all. Tracks are counted from 1, in the
-file's order, sound alone.
+The rule: the track that was asked for; else the one that alone is marked as the default one; else the first that is neither a commentary
+nor a description, by its marks or its name, and is not silent for its first minute; else the first of all. Tracks are counted from 1, in
+the file's order, sound alone.
 """
 
 from __future__ import annotations

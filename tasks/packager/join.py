@@ -7,6 +7,7 @@ heard before the beats are settled, are set on the beats and spelled in the key.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from schemas import results as r
 from schemas import song_map as m
@@ -250,7 +251,7 @@ def stem_files(stems: r.StemSet) -> dict[m.SongStem, r.AudioRef]:
 
 
 def _source(source: r.SongSource, file_name: str) -> m.Source:
-    copied = {"analysed_sha256": source.audio.sha256} if source.audio.sha256 != source.decoded_sha256 else {}
+    copied: dict[str, Any] = {"analysed_sha256": source.audio.sha256} if source.audio.sha256 != source.decoded_sha256 else {}
     return m.Source.model_construct(
         file_name=file_name,
         file_sha256=source.file_sha256,

@@ -1,4 +1,4 @@
-"""The analysis does not depend on level, a silent channel, phase or offset: what is read is put right, the map is told, a good file stays."""
+"""Level, a silent channel, inverted phase and offset: what is read is put right, the map is told, and a good file stays as it is."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_quiet_recording_is_raised_and_the_map_told(tmp_path: Path, ctx: StepC
     assert source.audio.sha256 == hash_of(heard) != source.decoded_sha256
     assert source.loudness.peak_dbfs == pytest.approx(level_db, abs=0.01)  # of the file
     assert ctx.warnings == [
-        f"The recording is quiet (peak {level_db:.1f} dBFS): it was raised by {source.gain_db:.2f} dB, and so are the stems"
+        f"The recording is quiet (peak {level_db:.1f} dBFS): it was raised by {source.gain_db:.2f} dB, as are the stems"
     ]
 
 

@@ -32,13 +32,18 @@ def tone(hertz: float, seconds: float = 3.0, rate: int = 48000) -> np.ndarray:
 
 
 def remuxed(
-    sources: Sequence[Path], target: Path, format: str, offset_sec: float = 0.0, keep: Callable[[float], bool] = lambda _: True, **options: str
+    sources: Sequence[Path],
+    target: Path,
+    format: str,
+    offset_sec: float = 0.0,
+    keep: Callable[[float], bool] = lambda _: True,
+    picture: bool = False,
 ) -> Path:
     """The sounds of files in one, without a change of the packets. offset_sec: of the first. keep: by a packet's time (s)."""
     containers = [av.open(str(source)) for source in sources]
-    with av.open(str(target), "w", format=format, options=options) as out:
+    with av.open(str(target), "w", format=format) as out:
         video = None
-        if options.pop("picture", ""):
+        if picture:
             video = out.add_stream("mpeg4", rate=Fraction(5))
             video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
         streams = [out.add_stream_from_template(container.streams.audio[0]) for container in containers]
@@ -65,7 +70,7 @@ def pitch(samples: np.ndarray, start_sec: float) -> int:
     return int(np.abs(np.fft.rfft(samples[0, start : start + 22050])).argmax()) * 2
 
 
-# --- a start offset ------------------------------------------------------------------------------------------------------------------------
+# --- a start offset ----------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("format", "ending", "source"), [("matroska", "mkv", "m4a"), ("webm", "webm", "opus"), ("mp4", "mp4", "m4a")])
@@ -73,8 +78,8 @@ def pitch(samples: np.ndarray, start_sec: float) -> int:
 def test_a_sound_that_starts_after_the_picture_is_whole(
     encode: Encode, tmp_path: Path, ctx: StepContext, format: str, ending: str, source: str, offset: float
 ) -> None:
-    picture = "" if format == "webm" else "1"  # no encoder here writes what webm takes
-    path = remuxed([encode(source)], tmp_path / f"late.{ending}", format, offset, picture=picture)
+    # No encoder here writes a picture that webm takes.
+    path = remuxed([encode(source)], tmp_path / f"late.{ending}", format, offset, picture=format != "webm")
     refuse_early(path, get_settings())
     song = ingest_song(path, ctx)
     assert song.duration_sec == pytest.approx(3.0, abs=0.06)
@@ -122,7 +127,7 @@ def test_edit_lists_are_followed_and_told(encode: Encode, ctx: StepContext) -> N
     np.testing.assert_allclose(heard[:, 4410 : 44100 - 8820], time[:, second][:, 4410 : 44100 - 8820], atol=0.05)
 
 
-# --- headers that are wrong, or do not know --------------------------------------------------------------------------------------------------
+# --- headers that are wrong, or do not know ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x7FFFFFDB, 0x80000000, 0xFFFFFFFF, 0xFFFFFFD8])
@@ -260,7 +265,7 @@ def test_a_good_file_is_the_same_song_where_damage_is_accepted(encode: Encode, c
     assert ctx.warnings == []
 
 
-# --- several tracks ------------------------------------------------------------------------------------------------------------------------
+# --- several tracks ----------------------------------------------------------------------------------------------------------------------
 
 
 def tracks_of(path: Path, kinds: Sequence[dict[str, object]]) -> Path:

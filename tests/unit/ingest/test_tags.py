@@ -59,9 +59,7 @@ def without_id3(data: bytes) -> bytes:
     ],
 )
 @pytest.mark.parametrize("kind", ["id3v2", "id3v1", "riff"])
-def test_tags_in_old_encodings_are_read_right(
-    encode: Encode, ctx: StepContext, title: str, artist: str, encoding: str, kind: str
-) -> None:
+def test_tags_in_old_encodings_are_read_right(encode: Encode, ctx: StepContext, title: str, artist: str, encoding: str, kind: str) -> None:
     name, who = title.encode(encoding), artist.encode(encoding)
     path = encode("wav" if kind == "riff" else "mp3")
     if kind == "id3v2":

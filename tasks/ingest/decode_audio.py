@@ -17,7 +17,7 @@ from tasks.common.audio import SAMPLE_RATE, Samples
 from tasks.common.errors import AudioInvalidSamples, AudioNotAudio, AudioTruncated
 from tasks.common.progress import Progress
 from tasks.ingest.container import OpenSong
-from tasks.ingest.layout import ends_inside_mpeg_frame, is_whole_flac_frame
+from tasks.ingest.layout import ends_inside_mpeg_frame, is_whole_flac_frame, tags_in
 
 #: Frames per yielded block: about six seconds.
 _BLOCK = 1 << 18
@@ -132,7 +132,7 @@ class Decoder:
         self._path = path
         self._progress = progress
         self._accept_damaged = accept_damaged
-        self._clock = _Clock(song)
+        self._clock = _Clock(song, path)
         self._last = LastPacket(song, path)
         self._broken = False
         self.packets = 0
@@ -228,9 +228,9 @@ class Decoder:
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
-                self.damaged += 1
-                self._last.failed = True
-                self._clock.lost(packet)
+                if self._clock.lost(packet):
+                    self.damaged += 1
+                    self._last.failed = True
                 continue
             self._clock.decoded(packet)
             for frame in frames:
@@ -259,7 +259,9 @@ class Decoder:
 class _Clock:
     """Where the next frame belongs. `before(frame)` tells the gap before it (s). begins: where the first frame is (s)."""
 
-    def __init__(self, song: OpenSong):
+    def __init__(self, song: OpenSong, path: Path):
+        self._path = path
+        self._tags_end = 0
         self._clocked = bool(song.formats & _CLOCKED)
         self._end_to_end = bool(song.formats & _END_TO_END)
         self._rate: int = song.stream.codec_context.sample_rate or SAMPLE_RATE
@@ -277,7 +279,7 @@ class _Clock:
         if not self._end_to_end or packet.pos is None or not packet.size:
             return
         if self._end is not None and packet.pos > self._end:
-            self._owe(packet, packet.pos - self._end)
+            self._owe(packet, self._end, packet.pos - self._end)
         self._end = packet.pos + packet.size
 
     def decoded(self, packet: Any) -> None:
@@ -285,15 +287,25 @@ class _Clock:
         self._bytes += packet.size
         self._seen += 1
 
-    def lost(self, packet: Any) -> None:
-        """A packet that could not be decoded. Where frames lie end to end, it may hold what was many."""
+    def lost(self, packet: Any) -> bool:
+        """Whether a packet that could not be decoded was sound. Where frames lie end to end, it may hold what was many, or tags."""
         self._was_lost = True
-        if not self._clocked and self._expected is not None:
-            self._owe(packet, packet.size)
+        if self._clocked or self._expected is None:
+            return True
+        return self._owe(packet, packet.pos, packet.size)
 
-    def _owe(self, packet: Any, size: int) -> None:
-        count = max(1, round(size * self._seen / self._bytes)) if self._end_to_end and self._bytes else 1
+    def _owe(self, packet: Any, place: int | None, size: int) -> bool:
+        """Bytes that are no frames were some once, unless they are tags, which recordings joined end to end have in the middle."""
+        count = 1
+        if self._end_to_end and self._bytes and place is not None:
+            begins, ends = max(place, self._tags_end), place + size  # what a tag before has not covered
+            lost = max(0, ends - begins)
+            for first, last in tags_in(self._path, begins, lost):
+                lost -= max(0, min(last, ends) - max(first, begins))
+                begins = self._tags_end = max(begins, last)
+            count = round(max(0, lost) * self._seen / self._bytes)
         self._owed += count * self._duration(packet)
+        return count > 0
 
     def before(self, frame: Any) -> float:
         length = frame.samples / frame.sample_rate

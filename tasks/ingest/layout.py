@@ -7,6 +7,7 @@ audio (ISO 11172-3, 13818-3). Of any other, nothing is known here.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ from typing import BinaryIO, Final
 _MOST_CHUNKS: Final = 1000
 _MATROSKA_SEGMENT: Final = 0x18538067
 _OGG_PAGE: Final = b"OggS"
+_TAG: Final = re.compile(rb"ID3[\x02-\x04][\x00-\x10]|TAG|APETAGEX", re.DOTALL)
 #: ISO 11172-3 and 13818-3: kbit/s by version (1, else 2 and 2.5) and layer, and Hz by version.
 _KBITS: Final = {
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -234,6 +236,26 @@ def ends_inside_mpeg_frame(path: Path, place: int) -> bool:
             if place > size:
                 return True
     return False
+
+
+def tags_in(path: Path, place: int, size: int) -> list[tuple[int, int]]:
+    """(start, end) of the ID3 and APE tags that begin among the bytes between MPEG audio frames. A tag may end after them."""
+    with path.open("rb") as file:
+        file.seek(place)
+        junk = file.read(size)
+    found: list[tuple[int, int]] = []
+    at = 0
+    while (match := _TAG.search(junk, at)) is not None:
+        at, head = match.start(), junk[match.start() : match.start() + 32]
+        if head[:3] == b"ID3" and len(head) >= 10:
+            length = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+        elif head[:3] == b"APE" and len(head) >= 24:  # a header, 32 bytes, tells what follows it; a footer has been counted there
+            length = 32 + (int.from_bytes(head[12:16], "little") if head[23] & 0x20 else 0)
+        else:
+            length = 128
+        found.append((place + at, place + at + length))
+        at += length
+    return found
 
 
 def mpeg_frame_bytes(head: bytes) -> int | None:

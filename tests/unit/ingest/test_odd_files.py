@@ -238,6 +238,20 @@ def test_times_after_damage_are_true(encode: Encode, ctx: StepContext, ending: s
     assert ctx.warnings
 
 
+@pytest.mark.parametrize("tags", ["none", "id3", "id3 and more"])
+def test_the_tags_of_joined_recordings_are_no_missing_sound(encode: Encode, ctx: StepContext, tags: str) -> None:
+    cover = np.random.default_rng(5).bytes(60_000)  # with false beginnings of frames in it
+    id3 = b"ID3\x03\0\0" + bytes(len(cover) >> shift & 0x7F for shift in (21, 14, 7, 0)) + cover
+    ape = b"APETAGEX" + struct.pack("<IIII", 2000, 532, 1, 0xA0000000) + bytes(8) + b"x" * 500 + b"APETAGEX" + bytes(24)
+    first, second = (encode("mp3", samples=tone(hertz), name=f"{hertz}.mp3").read_bytes() for hertz in (330, 440))
+    between = {"none": b"", "id3": id3, "id3 and more": ape + b"TAG" + bytes(125) + id3}[tags]
+    path = encode("mp3", name="joined.mp3")
+    path.write_bytes(first + between + second)
+    song = ingest_song(path, ctx)
+    assert song.duration_sec == pytest.approx(6.1, abs=0.1)
+    assert not any("missing in the file" in warning for warning in ctx.warnings)
+
+
 @pytest.mark.parametrize("ending", ["wav", "aiff", "flac", "mp3", "opus", "webm", "mkv"])
 def test_a_file_that_is_cut_off_is_analysed_where_that_is_accepted(encode: Encode, ctx: StepContext, ending: str) -> None:
     path = encode(ending, seconds=20.0)

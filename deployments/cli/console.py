@@ -95,6 +95,8 @@ def print_summary(console: Console, song_map: SongMap, folder: str) -> None:
     console.print(f"[bold]files     [/] {escape(folder)}/{MAP_NAME}", soft_wrap=True)
     if song_map.stems:
         console.print(f"           {escape(folder)}/{STEMS_FOLDER}/", soft_wrap=True)
+    for warning in song_map.steps.ingest.warnings:
+        console.print(f"[yellow]file      [/] {escape(shown(warning))}", soft_wrap=True)
     for name, step in song_map.steps:
         if step.reasons:
             models = ", ".join(model.name for model in step.models)

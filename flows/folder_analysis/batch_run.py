@@ -39,7 +39,7 @@ from tasks.common.resources import import_torch
 from tasks.common.settings import get_settings
 from tasks.ingest.checks import refuse_outside
 from tasks.ingest.container import declared_length
-from tasks.ingest.file_names import as_text
+from tasks.ingest.file_names import as_text, with_text_name
 from tasks.packager.folder import safe_name
 
 logger = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class BatchRun:
             self.watcher.song_started(song, str(flow_run.id))
 
         told = analyze_song.with_options(on_running=[*analyze_song.on_running_hooks, tell])
-        song_map = told(song.path, self.options, self._target(song))
+        song_map = told(with_text_name(song.path, get_settings()), self.options, self._target(song))
         return map_entry(song, song_map, self.output_dir, time.monotonic() - started, self.recipe)
 
     def _target(self, song: SongFile) -> Path:

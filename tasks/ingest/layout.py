@@ -131,7 +131,7 @@ def _chunks(file: BinaryIO, order: str) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _last_box(file: BinaryIO, size: int) -> tuple[int, int] | None:
-    """Where the last box of the file begins, and its bytes; None where it is none that MP4 files end with."""
+    """All bytes up to the end of the last box, as where they begin and how many; None where it is no box that MP4 files end with."""
     place, last = 0, None
     while place + 8 <= size:
         file.seek(place)
@@ -141,7 +141,7 @@ def _last_box(file: BinaryIO, size: int) -> tuple[int, int] | None:
             length = int.from_bytes(head[8:16], "big")
         if length < 8:  # 0: up to the end of the file; anything else is none
             return None
-        last = (place, length) if head[4:8] in (b"mdat", b"moov", b"moof", b"mfra") else None
+        last = (0, place + length) if head[4:8] in (b"mdat", b"moov", b"moof", b"mfra") else None
         place += length
     return last
 

@@ -108,12 +108,15 @@ def test_the_summary_shows_tags_as_they_are(tmp_path: Path) -> None:
 
     golden = next((Path(__file__).parents[2] / "packager" / "golden").glob("song_map*.json"))
     song_map = SongMap.from_json(golden.read_bytes())
-    song_map = song_map.model_copy(update={"title": "[/x] The [Band]"})
+    ingest = song_map.steps.ingest.model_copy(update={"warnings": ("The recording is quiet",)})
+    steps = song_map.steps.model_copy(update={"ingest": ingest})
+    song_map = song_map.model_copy(update={"title": "[/x] The [Band]", "steps": steps})
     with (tmp_path / "out.txt").open("w+") as file:
         print_summary(Console(file=file, width=100), song_map, "/out/song")
         file.seek(0)
         shown = file.read()
     assert "[/x] The [Band]" in shown
+    assert "The recording is quiet" in shown
     assert "/out/song/song_map.json" in shown
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tasks.common.audio import SAMPLE_RATE, Samples
 from tasks.common.errors import AudioInvalidSamples, AudioNotAudio, AudioTruncated
 from tasks.common.progress import Progress
 from tasks.ingest.container import OpenSong
-from tasks.ingest.layout import ends_inside_mpeg_frame, is_whole_flac_frame, tags_in
+from tasks.ingest.layout import FilePart, ends_inside_mpeg_frame, is_whole_flac_frame, tags_in
 
 #: Frames per yielded block: about six seconds.
 _BLOCK = 1 << 18
@@ -211,7 +212,7 @@ class Decoder:
         """Frames of the codec, and the gaps between them."""
         import av
 
-        packets = self._song.container.demux(self._song.stream)
+        packets = self._packets()
         while True:
             try:
                 packet = next(packets)
@@ -237,6 +238,22 @@ class Decoder:
                 if gap := self._clock.before(frame):
                     yield _Gap(gap)
                 yield frame
+
+    def _packets(self) -> Iterator[Any]:
+        """Packets of the track. Of a chain, each link is read as a file of its own: FFmpeg stops where the rate or the channels change."""
+        import av
+
+        links = self._song.layout.links
+        if len(links) == 1:
+            yield from self._song.container.demux(self._song.stream)
+            return
+        for begins, ends in pairwise((*links, self._song.layout.file_bytes)):
+            with FilePart(self._path, begins, ends) as part, av.open(part, metadata_errors="surrogateescape") as container:
+                tracks = container.streams.audio
+                if tracks:
+                    stream = tracks[min(self._song.track.number, len(tracks)) - 1]
+                    stream.thread_type = "NONE"
+                    yield from container.demux(stream)
 
     def _refuse_damage(self) -> None:
         if self.frames == 0:

@@ -6,6 +6,7 @@ audio (ISO 11172-3, 13818-3). Of any other, nothing is known here.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ _HERTZ: Final = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 
 class Layout:
     """missing_bytes: by how much the file ends too early, by its own index. indexed_bytes: how many the index speaks of.
 
-    inside: whether it ends inside a page, whatever the index says. foreign_bytes: that belong to nothing. links: streams end to end.
+    inside: whether it ends inside a page, whatever the index says. foreign_bytes: that belong to nothing. links: where streams that lie end to end begin.
     """
 
     missing_bytes: int = 0
@@ -43,7 +44,7 @@ class Layout:
     inside: bool = False
     foreign_bytes: int = 0
     file_bytes: int = 0
-    links: int = 1
+    links: tuple[int, ...] = (0,)
 
     @property
     def missing_share(self) -> float:
@@ -175,7 +176,8 @@ def _ebml_number(file: BinaryIO, keep_mark: bool) -> tuple[int, bool]:
 
 def _ogg(file: BinaryIO, size: int) -> Layout:
     place = foreign = 0
-    links, in_headers, inside = 0, False, True
+    links: list[int] = []
+    in_headers, inside = False, True
     while place < size:
         file.seek(place)
         head = file.read(27)
@@ -192,10 +194,44 @@ def _ogg(file: BinaryIO, size: int) -> Layout:
         if inside:
             break
         begins_stream = bool(head[5] & 2)
-        links += begins_stream and not in_headers  # several streams that begin together are one link
+        if begins_stream and not in_headers:  # several streams that begin together are one link
+            links.append(place)
         in_headers = begins_stream
         place += length
-    return Layout(inside=inside, foreign_bytes=foreign, file_bytes=size, links=max(1, links))
+    return Layout(inside=inside, foreign_bytes=foreign, file_bytes=size, links=tuple(links) or (0,))
+
+
+class FilePart(io.RawIOBase):
+    """Some bytes of a file as a file of their own, such as one link of a chain."""
+
+    def __init__(self, path: Path, begins: int, ends: int):
+        super().__init__()
+        self._file = path.open("rb")
+        self._begins = begins
+        self._length = ends - begins
+        self.seek(0)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell() - self._begins
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self._length}[whence]
+        self._file.seek(self._begins + start + offset)
+        return self.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._length - self.tell())
+        return self._file.read(left if size is None or size < 0 else min(size, left))
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _next_page(file: BinaryIO, place: int) -> int | None:

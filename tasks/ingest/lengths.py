@@ -26,7 +26,7 @@ def declared_sec(path: Path, container: Any, stream: Any, layout: Layout) -> flo
         return _mp3_declared(path, stream.codec_context.sample_rate)
     if "wav" in names:
         return _wav_declared(path)
-    if not names & _TELLING or layout.links > 1:  # the word of a chain is that of its last link
+    if not names & _TELLING or len(layout.links) > 1:  # the word of a chain is that of its last link
         return None
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)

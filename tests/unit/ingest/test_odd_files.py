@@ -205,6 +205,17 @@ def test_a_chained_ogg_is_one_song(tmp_path: Path, ctx: StepContext, subtype: st
     assert ctx.warnings == []
 
 
+@pytest.mark.parametrize(("first", "second"), [((44100, 2), (48000, 2)), ((44100, 2), (44100, 1)), ((22050, 1), (44100, 2))])
+def test_the_links_of_a_chain_may_differ(tmp_path: Path, ctx: StepContext, first: tuple[int, int], second: tuple[int, int]) -> None:
+    parts = [ogg(tmp_path / "part.ogg", hertz, *kind) for hertz, kind in ((330, first), (440, second))]
+    (tmp_path / "chain.ogg").write_bytes(b"".join(parts))
+    song = ingest_song(tmp_path / "chain.ogg", ctx)
+    assert song.duration_sec == pytest.approx(6.0, abs=0.05)
+    heard = read_stereo(ctx.store.path(song.audio))
+    assert [pitch(heard, at) for at in (1.0, 4.0)] == [330, 440]
+    assert ctx.warnings == []
+
+
 # --- gaps and damage ---------------------------------------------------------------------------------------------------------------------
 
 

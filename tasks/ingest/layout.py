@@ -36,7 +36,8 @@ _HERTZ: Final = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 
 class Layout:
     """missing_bytes: by how much the file ends too early, by its own index. indexed_bytes: how many the index speaks of.
 
-    inside: whether it ends inside a page, whatever the index says. foreign_bytes: that belong to nothing. links: where streams that lie end to end begin.
+    inside: whether it ends inside a page, whatever the index says. foreign_bytes: that belong to nothing. links: where streams
+    that lie end to end begin.
     """
 
     missing_bytes: int = 0

@@ -248,10 +248,10 @@ class Decoder:
             yield from self._song.container.demux(self._song.stream)
             return
         for begins, ends in pairwise((*links, self._song.layout.file_bytes)):
-            with FilePart(self._path, begins, ends) as part, av.open(part, metadata_errors="surrogateescape") as container:
+            with FilePart(self._path, begins, ends) as part, av.open(part, "r", metadata_errors="surrogateescape") as container:
                 tracks = container.streams.audio
                 if tracks:
-                    stream = tracks[min(self._song.track.number, len(tracks)) - 1]
+                    stream: Any = tracks[min(self._song.track.number, len(tracks)) - 1]
                     stream.thread_type = "NONE"
                     yield from container.demux(stream)
 

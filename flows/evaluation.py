@@ -40,5 +40,5 @@ def evaluate_song(song: Path, steps: list[StepName], options: AnalysisOptions = 
     shown: list[StepName] = ["ingest", "separation", *steps, *(other for step in steps for other in _SCORED_WITH.get(step, ()))]
     wanted = with_inputs(shown)
     asked: dict[StepName, Submits] = {name: task if name in wanted else _LeftOut() for name, task in STEP_TASKS.items()}
-    found = start_steps(asked, make_plan(options), song, file_identity(song))
+    found = start_steps(asked, make_plan(options), song, file_identity(song), options.reading)
     return {name: result_or_error(found[name]) for name in wanted if name in shown}

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from flows.run.endings import flow_run_name, refuse_if_strict, run_state
 from flows.run.hooks import LIFE, confine
 from flows.run.patience import patient_flow
-from schemas.options import AnalysisOptions
+from schemas.options import AnalysisOptions, Reading
 from schemas.plan import AnalysisPlan
 from schemas.song_map import SongMap
 from schemas.steps import StepName
@@ -84,18 +84,24 @@ def analyze_song(
     plan = make_plan(options)
     refuse_if_strict(plan, options)
 
-    found = start_steps(STEP_TASKS, plan, song, identity)
+    found = start_steps(STEP_TASKS, plan, song, identity, options.reading)
     song_map = package_song.join(found, song=song, output_dir=output_dir, options=options)
     ended: SongMap = run_state(song_map, options)
     return ended
 
 
-def start_steps(steps: Mapping[StepName, Submits], plan: AnalysisPlan, song: Path, identity: str) -> dict[StepName, Any]:
+def start_steps(
+    steps: Mapping[StepName, Submits],
+    plan: AnalysisPlan,
+    song: Path,
+    identity: str,
+    reading: Reading = Reading(),  # noqa: B008 (frozen)
+) -> dict[StepName, Any]:
     """Start every step with what it reads: the graph above. Returns what each `submit` returned, by step.
 
-    plan: the engines of each step. identity: the SHA-256 of the song's file.
+    plan: the engines of each step. identity: the SHA-256 of the song's file. reading: how that is read.
     """
-    ingest = steps["ingest"].submit(song, identity)
+    ingest = steps["ingest"].submit(song, identity, reading.track, reading.accept_damaged)
     separation = steps["separation"].submit(plan.separation, ingest)
     chords = steps["chords"].submit(plan.chords, ingest)
     beats_key = steps["beats_key"].submit(plan.beats_key, ingest, optional(chords))

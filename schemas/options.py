@@ -35,6 +35,13 @@ class Quality(StrEnum):
     best = "best"
 
 
+class Reading(Frozen):
+    """How a song's file is read. track: which of its audio tracks, from 1; None: see `tasks.ingest.tracks`."""
+
+    track: Annotated[int, Field(ge=1)] | None = None
+    accept_damaged: bool = False
+
+
 class AnalysisOptions(Frozen):
     """How a song is analysed."""
 
@@ -104,6 +111,23 @@ class AnalysisOptions(Frozen):
         description="MIDI note number (23 to 84; C4 is 60). Empty: 60, which is C4.",
         json_schema_extra={"position": 11},
     )
+    track: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        title="Audio track",
+        description="Which audio track of the file, from 1. Empty: the default one, else the first with music.",
+        json_schema_extra={"position": 12},
+    )
+    accept_damaged: bool = Field(
+        default=False,
+        title="Accept damaged files",
+        description="Analyse what there is of a file that is cut off or damaged. The Song Map carries a warning.",
+        json_schema_extra={"position": 13},
+    )
+
+    @property
+    def reading(self) -> Reading:
+        """How the song's file is read."""
+        return Reading(track=self.track, accept_damaged=self.accept_damaged)
 
     @property
     def tempo_range(self) -> tuple[float, float]:
@@ -130,9 +154,10 @@ class AnalysisOptions(Frozen):
         return {name: chosen for name, (chosen, usual) in ranges.items() if chosen != usual}
 
     def chosen(self) -> dict[str, Any]:
-        """The options for JSON. A range is there only where it is not the usual one: keys of before there were ranges stay as they were."""
+        """The options for JSON. A range, or how the file is read, is there only where it is not as usual: old keys stay as they were."""
         sides = {"min_bpm", "max_bpm", "melody_min_midi", "melody_max_midi", "bass_min_midi", "bass_max_midi"}
-        return self.model_dump(mode="json", exclude=sides) | self.chosen_ranges()
+        whole = self.model_dump(mode="json", exclude=sides | set(Reading.model_fields))
+        return whole | self.chosen_ranges() | self.reading.model_dump(mode="json", exclude_defaults=True)
 
 
 _T = TypeVar("_T", float, int)

@@ -21,6 +21,9 @@ Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Confidence = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 StemName = Literal["vocals", "drums", "bass", "other"]
 
+#: Which channels of a recording are heard: see `SongSource.channels`.
+ChannelsUsed = Literal["both", "left", "right", "inverted"]
+
 STEMS: tuple[StemName, ...] = ("vocals", "drums", "bass", "other")
 
 
@@ -113,11 +116,29 @@ class SongSource(StepResult):
     """The decoded song. Its content is the sound alone, so a retagged copy is the same song."""
 
     not_content: ClassVar[frozenset[str]] = frozenset(
-        {"report", "file_sha256", "file_bytes", "container", "codec", "decoder", "original_sample_rate", "original_channels", "tags"}
+        {
+            "report",
+            "file_sha256",
+            "file_bytes",
+            "container",
+            "codec",
+            "decoder",
+            "original_sample_rate",
+            "original_channels",
+            "tags",
+            # What was put right is in the sound of `audio` itself.
+            "decode_sha256",
+            "gain_db",
+            "offset",
+            "channels",
+            "track",
+            "tracks",
+            "start_sec",
+        }
     )
 
-    song_id: str = Field(pattern=r"^[0-9a-f]{16}$", description="First 16 hex digits of audio.sha256.")
-    audio: AudioRef = Field(description="The decode every step reads: 44.1 kHz stereo.")
+    song_id: str = Field(pattern=r"^[0-9a-f]{16}$", description="First 16 hex digits of the SHA-256 of the decoded samples.")
+    audio: AudioRef = Field(description="What every step reads: 44.1 kHz stereo. The decode; where something was put right, a copy of it.")
     duration_sec: Seconds
     tags: Tags
     loudness: Loudness
@@ -128,6 +149,20 @@ class SongSource(StepResult):
     decoder: str
     original_sample_rate: int
     original_channels: int
+    decode_sha256: str | None = Field(default=None, description="SHA-256 of the decoded samples where `audio` is a copy; else None.")
+    gain_db: float = Field(default=0.0, description="By how much `audio` is louder than the file (dB).")
+    offset: tuple[float, float] = Field(default=(0.0, 0.0), description="What was subtracted from the left and the right channel.")
+    channels: ChannelsUsed = Field(
+        default="both", description="left, right: that one is heard on both sides; inverted: the right one was turned over."
+    )
+    track: int = Field(default=1, ge=1, description="Which of the file's audio tracks it is, from 1.")
+    tracks: int = Field(default=1, ge=1, description="How many audio tracks the file has.")
+    start_sec: float = Field(default=0.0, allow_inf_nan=False, description="Time on the file's own clock at which sample 0 sounds (s).")
+
+    @property
+    def decoded_sha256(self) -> str:
+        """SHA-256 of the decoded samples, before anything was put right."""
+        return self.decode_sha256 or self.audio.sha256
 
 
 # --- separation ------------------------------------------------------------------------------------------------------------------------

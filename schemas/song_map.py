@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from schemas.results import Frozen, Mode, SectionLabel
+from schemas.results import ChannelsUsed, Frozen, Mode, SectionLabel
 
 SCHEMA_VERSION: Final = "1.0"
 
@@ -263,11 +263,31 @@ class Source(Frozen):
     file_sha256: Sha256 = Field(description="SHA-256 of the file.")
     file_bytes: Index = Field(description="Size of the file (bytes).")
     audio_sha256: Sha256 = Field(description="SHA-256 of the decoded samples: 44.1 kHz stereo, 32-bit float, interleaved, little-endian.")
+    analysed_sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 of the samples that were analysed, where something was put right of the decode; else left out."
+    )
     container: str = Field(description="Format of the file, such as mp3.")
     codec: str = Field(description="Codec of the sound, such as vorbis.")
     decoder: str = Field(description="What decoded it, with its version.")
     original_sample_rate: Positive = Field(description="Samples per second in the file.")
     original_channels: Positive = Field(description="Channels in the file.")
+    track: Positive = Field(default=1, description="Which of the file's audio tracks was analysed, from 1.")
+    tracks: Positive = Field(default=1, description="How many audio tracks the file has.")
+    start_sec: Finite = Field(
+        default=0.0,
+        description="When the sound begins on the file's own clock (s), as a player of the video shows it: add it to the map's times.",
+    )
+    gain_db: Finite = Field(
+        default=0.0, description="By how much the recording was raised for the analysis (dB); the stems are louder than the file by it."
+    )
+    offset: tuple[Finite, Finite] = Field(
+        default=(0.0, 0.0), description="Constant offset that was taken out of the left and the right channel (1 is full scale)."
+    )
+    channels: ChannelsUsed = Field(
+        default="both",
+        description="What was analysed, and what the stems are made of: both channels; left or right: that one, in the place of a silent "
+        "one too; inverted: both, the right one turned over, because they cancelled each other.",
+    )
     tags: Tags = Field(description="What the file says of itself.")
     loudness: Loudness = Field(description="How loud the song is.")
 
@@ -326,6 +346,8 @@ class Options(Frozen):
     bass_range: tuple[Midi, Midi] | None = Field(
         default=None, description="The lowest and the highest note in which the bass was sought; left out: 23 to 60."
     )
+    track: Positive | None = Field(default=None, description="The audio track that was asked for, from 1; left out: none.")
+    accept_damaged: bool = Field(default=False, description="Whether a damaged file was to be analysed; left out: it was not.")
 
 
 class Provenance(Frozen):

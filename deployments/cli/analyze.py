@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-from rich.console import Console
 
 from deployments.cli.console import SongProgress, print_error, print_summary
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
-from deployments.terminal import error_console
+from deployments.terminal import error_console, print_json, shown
 from flows.run.unreachable import leave_at_once, named
-from schemas.options import AnalysisOptions
+from schemas.options import AnalysisOptions, Reading
 from schemas.song_folder import MAP_NAME
 from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import sweep_scratch
 from tasks.ingest.checks import refuse_early
+from tasks.ingest.file_names import as_text, with_text_name
 from tasks.ingest.head_start import HeadStart, look_at
 
 
@@ -40,75 +39,111 @@ class SongEnding:
 
 def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_json: bool, debug: bool) -> int:
     """Analyse the songs and return the exit code: 0, or 1 if any song failed, 130 if interrupted."""
-    console = error_console()
     quiet_prefect()
-    endings: list[SongEnding] = []
-    good: list[Path | HeadStart] = []
-    flow = FlowLoader(options)
-    api = EmbeddedApi.of_settings()
-    for song in songs:
-        try:
-            refuse_early(song, get_settings())
-            if good:
-                good.append(song)
-            else:
-                api.begin()
-                good.append(_decoded(song, flow))
-                flow.load_engine()
-        except PerformiaError as error:
-            print_error(console, error)
-            endings.append(SongEnding(str(song), "failed", 0.0, code=error.code, error=str(error)))
+    command = _Command(output, options, debug)
     try:
-        if good:
-            with api:
-                endings += [_analyze_one(song, output, options, console, debug) for song in good]
-        else:
-            api.abandon()
-    except PerformiaError as error:  # the API does not start
-        print_error(console, error)
-        endings += [SongEnding(str(_path(song)), "failed", 0.0, code=error.code, error=str(error)) for song in good]
+        with _printed(command.endings, as_json):
+            command.run(songs)
     except KeyboardInterrupt:
         # Native code in worker threads cannot be interrupted; what is finished is in the cache, and the API has been stopped in order.
-        console.print("\nStopped. Finished steps are kept: the same command goes on from there.")
+        command.console.print("\nStopped. Finished steps are kept: the same command goes on from there.")
         os._exit(130)
-    if as_json:
-        print(json.dumps([asdict(ending) for ending in endings], indent=1, ensure_ascii=False))
-    if any(ending.code == ApiUnreachable.code for ending in endings):
+    if any(ending.code == ApiUnreachable.code for ending in command.endings):
         leave_at_once(1)
-    code = 1 if any(ending.status == "failed" for ending in endings) else 0
-    if flow.is_loading():  # Python cannot end in order while a thread imports, and a refused song is not worth the wait
+    code = 1 if any(ending.status == "failed" for ending in command.endings) else 0
+    if command.flow.is_loading():  # Python cannot end in order while a thread imports, and a refused song is not worth the wait
         leave_at_once(code)
     return code
 
 
-def _analyze_one(wanted: Path | HeadStart, output: Path, options: AnalysisOptions, console: Console, debug: bool) -> SongEnding:
-    """wanted: a song that was not refused, with its head start if it has one."""
-    from flows.song_analysis import analyze_song
-
-    song = _path(wanted)
-    started = time.monotonic()
+@contextmanager
+def _printed(endings: list[SongEnding], as_json: bool) -> Iterator[None]:
+    """What is finished is printed, however the block ends."""
     try:
-        with SongProgress(console, song.name), (wanted if isinstance(wanted, HeadStart) else look_at(song)).handed_on():
-            song_map = analyze_song(song, options, output.resolve())
-    except Exception as problem:
-        error = named(problem)
-        if not isinstance(error, PerformiaError):
-            raise
-        if debug:
-            console.print_exception()
-        print_error(console, error)
-        return SongEnding(str(song), "failed", round(time.monotonic() - started, 2), code=error.code, error=str(error))
-    folder = song_map.folder
-    assert folder is not None
-    print_summary(console, song_map, os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder))
-    return SongEnding(str(song), song_map.status, round(time.monotonic() - started, 2), song_map=str(folder / MAP_NAME))
+        yield
+    finally:
+        if as_json:
+            print_json([asdict(ending) for ending in endings])
+
+
+class _Command:
+    """One command: songs one after the other. `endings` gets one after the other how they went."""
+
+    def __init__(self, output: Path, options: AnalysisOptions, debug: bool):
+        self.console = error_console()
+        self.endings: list[SongEnding] = []
+        self.flow = FlowLoader(options)
+        self._output = output
+        self._options = options
+        self._debug = debug
+
+    def run(self, songs: list[Path]) -> None:
+        good: list[Path | HeadStart] = []
+        api = EmbeddedApi.of_settings()
+        for song in songs:
+            with self._told(song):
+                refuse_early(song, get_settings(), self._options.reading)
+                if good:
+                    good.append(song)
+                else:
+                    api.begin()
+                    good.append(_decoded(song, self.flow, self._options.reading))
+                    self.flow.load_engine()
+        if not good:
+            api.abandon()
+            return
+        try:
+            with api:
+                for wanted in good:
+                    with self._told(_path(wanted)):
+                        self._analyze(wanted)
+        except PerformiaError as error:  # the API does not start, or does not stop in order
+            ended = {ending.song for ending in self.endings}
+            print_error(self.console, error)
+            self.endings += [
+                SongEnding(name, "failed", 0.0, code=error.code, error=shown(error))
+                for name in (as_text(_path(song)) for song in good)
+                if name not in ended
+            ]
+
+    def _analyze(self, wanted: Path | HeadStart) -> None:
+        """wanted: a song that was not refused, with its head start if it has one."""
+        from flows.song_analysis import analyze_song
+
+        song = _path(wanted)
+        started = time.monotonic()
+        readable = with_text_name(song, get_settings())
+        known = replace(wanted, path=readable) if isinstance(wanted, HeadStart) else look_at(readable)
+        with SongProgress(self.console, song.name), known.handed_on():
+            song_map = analyze_song(readable, self._options, self._output.resolve())
+        folder = song_map.folder
+        assert folder is not None
+        print_summary(self.console, song_map, os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder))
+        seconds = round(time.monotonic() - started, 2)
+        self.endings.append(SongEnding(as_text(song), song_map.status, seconds, song_map=as_text(folder / MAP_NAME)))
+
+    @contextmanager
+    def _told(self, song: Path) -> Iterator[None]:
+        """What stops a song, of whatever kind, is told, and does not stop the next."""
+        started = time.monotonic()
+        try:
+            yield
+        except Exception as problem:  # noqa: BLE001 (also a fault of ours stops one song alone)
+            error = named(problem)
+            if not isinstance(error, PerformiaError):
+                error = PerformiaError(f"{type(error).__name__}: {error}")
+            if self._debug:
+                self.console.print_exception()
+            print_error(self.console, error)
+            seconds = round(time.monotonic() - started, 2)
+            self.endings.append(SongEnding(as_text(song), "failed", seconds, code=error.code, error=shown(error)))
 
 
 def _path(wanted: Path | HeadStart) -> Path:
     return wanted.path if isinstance(wanted, HeadStart) else wanted
 
 
-def _decoded(song: Path, flow: FlowLoader) -> HeadStart:
+def _decoded(song: Path, flow: FlowLoader, reading: Reading) -> HeadStart:
     """Decode a song while the API starts, which takes longer: a bad one is told sooner. One in the cache has been decoded before.
 
     For later songs the API is up, and the ingest step says the same as fast. Raises AudioError, StorageError.
@@ -119,13 +154,13 @@ def _decoded(song: Path, flow: FlowLoader) -> HeadStart:
 
     sweep_scratch()
     known = look_at(song)
-    if is_kept("ingest", VERSION, identity=known.sha256):
+    if is_kept("ingest", VERSION, identity=known.sha256, **reading.model_dump()):
         import flows.song_analysis  # noqa: F401 (while the API starts)
 
         return known
     flow.start()
     with local_context() as ctx:
-        return replace(known, source=ingest_song(song, ctx, known.sha256, known))
+        return replace(known, source=ingest_song(song, ctx, known.sha256, known, reading), reading=reading)
 
 
 class FlowLoader:

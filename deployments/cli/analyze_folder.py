@@ -10,7 +10,7 @@ from rich.console import Console
 from deployments.cli.console import print_error
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
-from deployments.terminal import error_console
+from deployments.terminal import error_console, print_json, shown
 from flows.folder_analysis.request import BatchRequest
 from flows.run.unreachable import leave_at_once, named
 from schemas.batch import BatchSummary
@@ -24,28 +24,38 @@ def analyze_folder_command(request: BatchRequest, *, as_json: bool = False, debu
     quiet_prefect()
     signal.signal(signal.SIGTERM, _stop)
     finished: list[str] = []
+    summaries: list[BatchSummary] = []
+
+    def tell(problem: PerformiaError | None = None) -> None:
+        """What is finished, as JSON if it was asked for; what stopped it, where nothing is."""
+        if as_json and summaries:
+            print_json(summaries[0].model_dump(mode="json"))
+        elif as_json and problem is not None:
+            print_json({"code": problem.code, "error": shown(problem)})
+
     try:
         request.songs()  # before anything slow starts: a wrong folder is refused at once
         with EmbeddedApi.of_settings():
-            summary = _analyze(console, request, finished)
-    except Exception as problem:
+            _analyze(console, request, finished, summaries)
+    except Exception as problem:  # noqa: BLE001 (what is finished is told whatever happens)
         error = named(problem)
         if not isinstance(error, PerformiaError):
-            raise
+            error = PerformiaError(f"{type(error).__name__}: {error}")
         if debug:
             console.print_exception()
         print_error(console, error)
+        tell(error)
         if isinstance(error, ApiUnreachable):
             leave_at_once(1)
         return 1
     except KeyboardInterrupt:
         # Native code in worker threads cannot be interrupted; what is finished is written, and the API has been stopped in order.
         discard_unfinished()
+        tell()
         console.print(f"\nStopped{f' after {finished[0]} songs' if finished else ''}. The same command goes on from there.")
         os._exit(130)
-    if as_json:
-        print(summary.model_dump_json(indent=1))
-    return 1 if summary.failed else 0
+    tell()
+    return 1 if summaries[0].failed else 0
 
 
 def _stop(number: int, frame: object) -> None:  # noqa: ARG001 (the signature of a signal handler)
@@ -53,8 +63,8 @@ def _stop(number: int, frame: object) -> None:  # noqa: ARG001 (the signature of
     raise KeyboardInterrupt
 
 
-def _analyze(console: Console, request: BatchRequest, finished: list[str]) -> BatchSummary:
-    """Run the flow and show how it goes. finished: gets how many songs are done, if it is stopped."""
+def _analyze(console: Console, request: BatchRequest, finished: list[str], summaries: list[BatchSummary]) -> None:
+    """Run the flow and show how it goes. finished: gets how many songs are done, if it is stopped. summaries: gets the summary."""
     from prefect.exceptions import TerminationSignal
 
     from deployments.cli.folder_console import BatchProgress, print_batch_summary
@@ -69,7 +79,7 @@ def _analyze(console: Console, request: BatchRequest, finished: list[str]) -> Ba
         except (KeyboardInterrupt, TerminationSignal) as stop:
             finished.append(f"{progress.finished} of {progress.total}")
             raise KeyboardInterrupt from stop
-    summary = progress.summary
-    assert summary is not None
-    print_batch_summary(console, summary)
-    return summary
+        finally:
+            if progress.summary is not None:
+                summaries.append(progress.summary)
+    print_batch_summary(console, summaries[0])

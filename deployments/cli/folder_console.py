@@ -13,12 +13,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 from deployments.cli.console import title_of
+from deployments.terminal import shown
 from flows.folder_analysis.batch_run import BatchWatcher
 from flows.song_files import SongFile, SongFolder
 from schemas.batch import BatchSummary, SongEntry
 from schemas.steps import STEPS
 from tasks.common.progress import StepEvent, listening
-from tasks.packager.summary import clock, one_line
+from tasks.packager.summary import clock
 
 _NAME_WIDTH = 40
 _COLOURS = {"done": "green", "cached": "green", "partial": "yellow", "failed": "red", "skipped": "yellow"}
@@ -68,9 +69,9 @@ class BatchProgress(BatchWatcher):
             self.total, self.finished = len(found.songs), len(kept)
             self._started = time.monotonic()
             already = f", {len(kept)} of them finished before" if kept else ""
-            self._print(f"[bold]{escape(str(self._folder))}[/]: {self.total} songs{already}; {at_once} at a time")
+            self._print(f"[bold]{escape(shown(self._folder))}[/]: {self.total} songs{already}; {at_once} at a time")
             for skipped in found.skipped:
-                self._print(f"[yellow]skipped[/] {self._name(skipped.path)}: {escape(skipped.reason)}")
+                self._print(f"[yellow]skipped[/] {self._name(skipped.path)}: {escape(shown(skipped.reason))}")
             if self._live:
                 self._total_bar = self._all.add_task("", total=self.total, completed=self.finished, name="songs", count=self._count())
 
@@ -113,7 +114,7 @@ class BatchProgress(BatchWatcher):
 
     def _print_song(self, song: SongFile, entry: SongEntry) -> None:
         code = f" {entry.error_code}:" if entry.error_code else ""
-        problem = f"{code} {escape(one_line(entry.error))}" if entry.error else ""
+        problem = f"{code} {escape(shown(entry.error))}" if entry.error else ""
         left = self._time_left()
         where = "" if self._live else f"{self._count():>9}  "
         text = f"{where}[{_COLOURS[entry.status]}]{entry.status}[/] {self._name(song.path)}{problem} [dim]{entry.seconds:.0f} s"
@@ -124,7 +125,7 @@ class BatchProgress(BatchWatcher):
 
     def _name(self, path: Path) -> str:
         below = path.relative_to(self._folder) if path.is_relative_to(self._folder) else path
-        return escape(one_line(str(below).encode("utf-8", "backslashreplace").decode("utf-8")))
+        return escape(shown(below))
 
     def _count(self) -> str:
         return f"{self.finished}/{self.total}"
@@ -152,6 +153,6 @@ def print_batch_summary(console: Console, summary: BatchSummary) -> None:
     table.add_row("time", f"{clock(summary.seconds)} ({summary.at_once} at a time)")
     if summary.songs_per_hour is not None:
         table.add_row("throughput", f"{summary.songs_per_hour:.0f} songs/hour, {summary.times_real_time:.1f} × real time")
-    table.add_row("manifest", escape(summary.manifest))
+    table.add_row("manifest", escape(shown(summary.manifest)))
     console.print()
     console.print(table, soft_wrap=True)

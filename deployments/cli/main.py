@@ -14,6 +14,7 @@ import typer
 from deployments.cli.options import (
     AtOnceOption,
     BassRange,
+    DamagedOption,
     EngineOption,
     LanguageOption,
     MaxBpm,
@@ -22,8 +23,10 @@ from deployments.cli.options import (
     QualityOption,
     StemsOption,
     StrictOption,
+    TrackOption,
     analysis_options,
 )
+from deployments.terminal import print_json, shown
 from schemas.options import Quality
 from schemas.steps import WITH_ENGINES
 from tasks.common.errors import EngineUnknown, OptionInvalid, PerformiaError
@@ -52,6 +55,8 @@ def analyze(
     max_bpm: MaxBpm = None,
     melody_range: MelodyRange = None,
     bass_range: BassRange = None,
+    track: TrackOption = None,
+    accept_damaged: DamagedOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and logs.")] = False,
 ) -> None:
@@ -67,6 +72,8 @@ def analyze(
         max_bpm=max_bpm,
         melody_range=melody_range,
         bass_range=bass_range,
+        track=track,
+        accept_damaged=accept_damaged,
     )
     from deployments.cli.analyze import analyze_songs
 
@@ -88,6 +95,8 @@ def analyze_folder(
     max_bpm: MaxBpm = None,
     melody_range: MelodyRange = None,
     bass_range: BassRange = None,
+    track: TrackOption = None,
+    accept_damaged: DamagedOption = False,
     at_once: AtOnceOption = None,
     memory: Annotated[float | None, typer.Option(min=0.1, metavar="GIB", help="Memory that the songs may take together.")] = None,
     pattern: Annotated[list[str] | None, typer.Option(help="Names of the files to take, such as *.flac. May be repeated.")] = None,
@@ -107,6 +116,8 @@ def analyze_folder(
         max_bpm=max_bpm,
         melody_range=melody_range,
         bass_range=bass_range,
+        track=track,
+        accept_damaged=accept_damaged,
     )
     from deployments.cli.analyze_folder import analyze_folder_command
     from flows.folder_analysis.request import BatchRequest
@@ -211,16 +222,17 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
 ) -> None:
     """Check Song Maps against the schema and its semantics. All problems are listed; exit code 1 if there is any."""
+    from tasks.ingest.file_names import as_text
     from tasks.packager.validation import validate_file
 
-    found = {str(file): validate_file(file) for file in files}
+    found = {as_text(file): validate_file(file) for file in files}
     if as_json:
-        typer.echo(json.dumps({name: [vars_of(problem) for problem in problems] for name, problems in found.items()}, indent=1))
+        print_json({name: [vars_of(problem) for problem in problems] for name, problems in found.items()})
     else:
         for name, problems in found.items():
-            typer.echo(f"{name}: {'valid' if not problems else f'{len(problems)} problems'}")
+            typer.echo(f"{shown(name)}: {'valid' if not problems else f'{len(problems)} problems'}")
             for problem in problems:
-                typer.echo(f"  {problem.json_path}: {problem.message}")
+                typer.echo(f"  {shown(problem.json_path)}: {shown(problem.message)}")
     raise typer.Exit(1 if any(found.values()) else 0)
 
 
@@ -287,7 +299,7 @@ def main() -> None:
     try:
         app()
     except PerformiaError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(shown(error), err=True)
         sys.exit(2 if isinstance(error, OptionInvalid | EngineUnknown) else 1)
     finally:
         gc.freeze()  # no collection at the end: the system takes all memory at once; exit handlers still run

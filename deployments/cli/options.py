@@ -24,6 +24,11 @@ MelodyRange = Annotated[
     str | None, typer.Option(metavar="LOW-HIGH", help="Notes of the melody, as names or MIDI numbers, such as E2-C6. Default: E2-E6.")
 ]
 BassRange = Annotated[str | None, typer.Option(metavar="LOW-HIGH", help="Notes of the bass, such as E1-G3. Default: B0-C4.")]
+TrackOption = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Audio track of the file, from 1. Default: the default one, else the first with music."),
+]
+DamagedOption = Annotated[bool, typer.Option("--accept-damaged", help="Analyse what there is of files that are cut off or damaged.")]
 AtOnceOption = Annotated[int | None, typer.Option(min=1, help="Songs at a time. Default: what the cores and the memory allow.")]
 
 

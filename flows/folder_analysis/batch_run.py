@@ -39,6 +39,7 @@ from tasks.common.resources import import_torch
 from tasks.common.settings import get_settings
 from tasks.ingest.checks import refuse_outside
 from tasks.ingest.container import declared_length
+from tasks.ingest.file_names import as_text, with_text_name
 from tasks.packager.folder import safe_name
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class BatchRun:
             if waiting and self.at_once > 1:
                 import_torch()
             budget = MemoryBudget(self.budget_bytes - self.base_bytes, self.at_once)
-            for entry in in_parallel(waiting, self._analyse, _bytes_needed, budget, tick=self._save):
+            for entry in in_parallel(waiting, self._analyse, self._bytes_needed, budget, tick=self._save):
                 return_free_memory()
                 self.entries.append(entry)
                 self.manifest.put(entry)
@@ -153,6 +154,8 @@ class BatchRun:
             with suppress(StorageError):
                 self.manifest.write()
             self._cancel_songs()
+            with suppress(Exception):  # who watches has what is finished
+                self.watcher.ended(self._summary(time.monotonic() - started))
             raise
         self.manifest.write()
         summary = self._summary(time.monotonic() - started)
@@ -180,7 +183,7 @@ class BatchRun:
         assert run is not None
         try:
             with apart(run):
-                entry = one_song(song.path.name, lambda: self._map(song, started))
+                entry = one_song(as_text(song.path.name), lambda: self._map(song, started))
         except Exception as error:
             logger.info("%s failed", song.path, exc_info=True)
             entry = failed_entry(song, named(error), time.monotonic() - started, self.recipe)
@@ -199,12 +202,15 @@ class BatchRun:
             self.watcher.song_started(song, str(flow_run.id))
 
         told = analyze_song.with_options(on_running=[*analyze_song.on_running_hooks, tell])
-        song_map = told(song.path, self.options, self._target(song))
+        song_map = told(with_text_name(song.path, get_settings()), self.options, self._target(song))
         return map_entry(song, song_map, self.output_dir, time.monotonic() - started, self.recipe)
 
     def _target(self, song: SongFile) -> Path:
         """The folder that gets the song's: the song's own, below the output folder, with names that every file system takes."""
-        return self.output_dir.joinpath(*(safe_name(part) for part in song.path.relative_to(self.folder).parent.parts))
+        return self.output_dir.joinpath(*(safe_name(as_text(part)) for part in song.path.relative_to(self.folder).parent.parts))
+
+    def _bytes_needed(self, song: SongFile) -> int:
+        return song_bytes(declared_length(song.path, self.options.track))
 
     def _save(self) -> None:
         try:
@@ -222,9 +228,9 @@ class BatchRun:
 
     def _summary(self, seconds: float) -> BatchSummary:
         start = BatchSummary(
-            folder=str(self.folder),
-            output_dir=str(self.output_dir),
-            manifest=str(self.manifest.path),
+            folder=as_text(self.folder),
+            output_dir=as_text(self.output_dir),
+            manifest=as_text(self.manifest.path),
             songs=len(self.found.songs),
             skipped=len(self.found.skipped),
             at_once=self.at_once,
@@ -245,7 +251,3 @@ def end_state(summary: BatchSummary) -> Any:
 
 def _recipe(options: AnalysisOptions, plan: AnalysisPlan) -> str:
     return recipe_of(options, plan, {name: task.code_version or 0 for name, task in STEP_TASKS.items()})
-
-
-def _bytes_needed(song: SongFile) -> int:
-    return song_bytes(declared_length(song.path))

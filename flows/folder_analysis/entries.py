@@ -15,6 +15,7 @@ from schemas.results import digest_of
 from schemas.song_folder import MAP_NAME
 from schemas.song_map import SongMap
 from tasks.common.errors import PerformiaError
+from tasks.ingest.file_names import as_text
 
 
 def map_entry(song: SongFile, song_map: SongMap, folder: Path, seconds: float, recipe: str) -> SongEntry:
@@ -25,7 +26,7 @@ def map_entry(song: SongFile, song_map: SongMap, folder: Path, seconds: float, r
     codes = [step.code for step in steps.values() if step.code]
     partial = song_map.status == "partial"
     return SongEntry(
-        file=str(song.path),
+        file=as_text(song.path),
         status="partial" if partial else "cached" if all(step.cached for step in steps.values()) else "done",
         song_id=song_map.id,
         duration_sec=round(song_map.duration_sec, 3),
@@ -48,11 +49,11 @@ def failed_entry(song: SongFile, error: BaseException, seconds: float, recipe: s
     """The entry of a song that could not be analysed. An error without a name of its own gets the general one."""
     named = error if isinstance(error, PerformiaError) else PerformiaError(f"{type(error).__name__}: {error}")
     return SongEntry(
-        file=str(song.path),
+        file=as_text(song.path),
         status="failed",
         seconds=round(seconds, 2),
         error_code=named.code,
-        error=f"{named.what}. {named.what_to_do}.",
+        error=as_text(f"{named.what}. {named.what_to_do}."),
         size=song.size,
         mtime_ns=song.mtime_ns,
         recipe=recipe,
@@ -61,8 +62,7 @@ def failed_entry(song: SongFile, error: BaseException, seconds: float, recipe: s
 
 def skipped_entry(skipped: SkippedFile) -> SongEntry:
     """The entry of a file that could not be looked at. Bytes of its name that are no text are written as numbers."""
-    name = os.fsencode(skipped.path).decode("utf-8", "backslashreplace")
-    return SongEntry(file=name, status="skipped", error=skipped.reason)
+    return SongEntry(file=as_text(skipped.path), status="skipped", error_code=skipped.code, error=skipped.reason)
 
 
 def recipe_of(options: AnalysisOptions, plan: AnalysisPlan, versions: Mapping[str, int]) -> str:

@@ -23,6 +23,7 @@ from tasks.common.errors import StorageError
 from tasks.common.locks import hold
 from tasks.common.storage.artifacts import sha256_file
 from tasks.common.storage.atomic import atomic_write
+from tasks.ingest.file_names import as_text
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Manifest:
 
     def finished(self, song: SongFile, recipe: str) -> SongEntry | None:
         """The entry of a song that needs no analysis: nothing failed, and neither file, recipe nor results have changed since."""
-        entry = self._entries.get(str(song.path))
+        entry = self._entries.get(as_text(song.path))
         if entry is None or entry.status not in ("done", "cached") or entry.recipe != recipe or entry.song_map is None:
             return None
         song_map = self.folder / entry.song_map

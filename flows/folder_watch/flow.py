@@ -36,6 +36,7 @@ from schemas.results import digest_of
 from tasks.common.orchestration.liveness import DeadRun, reap_dead_runs
 from tasks.common.planning import refuse_empty_ranges
 from tasks.common.settings import get_settings
+from tasks.ingest.file_names import as_text
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ class _Watch:
         self.look_took = self.looked_at - began
 
         def name(path: str) -> str:
-            return str(Path(path).relative_to(self.inbox))
+            return as_text(Path(path).relative_to(self.inbox))
 
         return WatchReport(
             inbox=str(self.inbox),

@@ -51,6 +51,7 @@ class KeptMaps:
             document: Any = json.loads(file.read_bytes())
             stems = [(stem["sha256"], stem["path"]) for stem in document["stems"]]
             self._named.add(document["source"]["audio_sha256"])
+            self._named.add(document["source"].get("analysed_sha256"))
         except OSError:
             self.unreadable.append(file)
             return

@@ -21,6 +21,8 @@ from tasks.common.orchestration.prefect_private import quiet_console, without_pr
 from tasks.common.orchestration.time_limit import end_hanging_runs_with
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import discard_unfinished
+from tasks.ingest.file_names import as_text
+from tasks.packager.summary import one_line
 
 #: `performia serve` says in the environment of its runs which process it is.
 SERVICE_PID = "PERFORMIA__SERVICE_PID"
@@ -74,7 +76,7 @@ def failed(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 (Prefe
 def failure_line(name: str, message: str) -> str:
     """What happened to which run, and what to do, on one line."""
     reason = re.sub(r"^\w+: (?=[A-Z]+_)", "", without_preamble(message))
-    return " ".join(f"{name}: {reason or 'failed'}".split())
+    return one_line(as_text(" ".join(f"{name}: {reason or 'failed'}".split())))
 
 
 def end_with_service() -> None:

@@ -78,11 +78,18 @@ class AudioNoTrack(AudioError):
     todo = "Give a file that has an audio track"
 
 
+class AudioTrackMissing(AudioError):
+    """The file has no audio track of the number that was asked for, or it cannot be decoded."""
+
+    code = "AUDIO_TRACK_MISSING"
+    todo = "Give the number of one of its audio tracks, from 1, or leave it out"
+
+
 class AudioTruncated(AudioError):
-    """The file ends before the length it declares, or too much of it cannot be decoded."""
+    """The file ends inside a frame or before what its own index says, or too much of it cannot be decoded."""
 
     code = "AUDIO_TRUNCATED"
-    todo = "The file ends too early or is damaged; copy or download it again"
+    todo = "Copy or download it again, or analyse what there is of it with --accept-damaged"
 
 
 class AudioTooShort(AudioError):

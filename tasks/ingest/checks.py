@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+from schemas.options import Reading
 from tasks.common.confinement import is_inside
 from tasks.common.errors import (
     AudioChanged,
@@ -37,19 +38,20 @@ def refuse_changed(path: Path, identity: str, expected: str | None) -> None:
         raise AudioChanged(f"{path} is not the file it was")
 
 
-def refuse_early(path: Path, settings: Settings) -> None:
+def refuse_early(path: Path, settings: Settings, reading: Reading = Reading()) -> None:  # noqa: B008 (frozen)
     """Raise the AudioError of a song that cannot be analysed, as far as that shows without decoding it."""
     from tasks.ingest.container import opened
-    from tasks.ingest.decode_audio import refuse_cut_off
-    from tasks.ingest.lengths import packets_end_sec
+    from tasks.ingest.decode_audio import refuse_cut_early
 
     refuse_path(path, settings)
 
-    with opened(path) as song:
-        if song.declared_sec is not None and song.declared_sec > settings.max_duration_sec:
-            raise too_long(path, song.declared_sec, settings)
-        if song.declared_sec is not None and (end := packets_end_sec(song.container, song.stream)) is not None:
-            refuse_cut_off(path, end, song.declared_sec)
+    with opened(path, reading.track) as song:
+        # A size in a header may be anything; where bytes are missing, the length is that of what is there.
+        declared = song.declared_sec and song.declared_sec * (1 - song.layout.missing_share)
+        if declared is not None and declared > settings.max_duration_sec:
+            raise too_long(path, declared, settings)
+        if not reading.accept_damaged:
+            refuse_cut_early(path, song)
 
 
 def refuse_path(path: Path, settings: Settings) -> None:

@@ -1,8 +1,8 @@
 """What a command finds out about a song before the song's run, handed on to the run, so that nothing of it is done twice.
 
     known = look_at(song)
-    decode = ingest_song(song, ctx, known.sha256, known)
-    with replace(known, source=decode).handed_on():
+    decode = ingest_song(song, ctx, known.sha256, known, reading)
+    with replace(known, source=decode, reading=reading).handed_on():
         analyze_song(song)
 
 It holds for as long as the file is the one that was looked at: the file system tells, without a byte being read. It travels in the context
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from schemas.options import Reading
 from schemas.results import SongSource
 from tasks.common.settings import get_settings
 from tasks.ingest.checks import file_identity, refuse_path
@@ -39,13 +40,18 @@ class FileState(NamedTuple):
 class HeadStart:
     """A song that is known before its run: nothing shows without decoding that it cannot be analysed (`refuse_early`).
 
-    state: of the file, before it was read. sha256: of its bytes. source: its decode, None where it was not decoded.
+    state: of the file, before it was read. sha256: of its bytes. source: its decode, None where it was not decoded. reading: how it was.
     """
 
     path: Path
     state: FileState
     sha256: str
     source: SongSource | None = None
+    reading: Reading = Reading()  # noqa: RUF009 (frozen)
+
+    def decode_for(self, reading: Reading, identity: str | None) -> SongSource | None:
+        """The decode of the file with this SHA-256, if it was read so."""
+        return self.source if self.sha256 == identity and self.reading == reading else None
 
     def holds(self) -> bool:
         """Whether the file is still the one that was looked at."""

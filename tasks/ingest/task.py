@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from schemas.options import Reading
 from schemas.results import SongSource
 from tasks.common.orchestration.step_task import step
 from tasks.common.step import StepContext
@@ -19,6 +20,6 @@ from tasks.ingest.head_start import head_start_of
     time_limit_sec=600,
     here=True,
 )
-def ingest_song(ctx: StepContext, song: Path, identity: str) -> SongSource:
+def ingest_song(ctx: StepContext, song: Path, identity: str, track: int | None = None, accept_damaged: bool = False) -> SongSource:
     """Decode the song to 44.1 kHz stereo. `identity` is the SHA-256 of the file's bytes and stands for it in the cache key."""
-    return engine.ingest_song(song, ctx, identity, head_start_of(song))
+    return engine.ingest_song(song, ctx, identity, head_start_of(song), Reading(track=track, accept_damaged=accept_damaged))

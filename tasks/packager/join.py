@@ -7,6 +7,7 @@ heard before the beats are settled, are set on the beats and spelled in the key.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from schemas import results as r
 from schemas import song_map as m
@@ -250,16 +251,24 @@ def stem_files(stems: r.StemSet) -> dict[m.SongStem, r.AudioRef]:
 
 
 def _source(source: r.SongSource, file_name: str) -> m.Source:
+    copied: dict[str, Any] = {"analysed_sha256": source.audio.sha256} if source.audio.sha256 != source.decoded_sha256 else {}
     return m.Source.model_construct(
         file_name=file_name,
         file_sha256=source.file_sha256,
         file_bytes=source.file_bytes,
-        audio_sha256=source.audio.sha256,
+        audio_sha256=source.decoded_sha256,
+        **copied,
         container=source.container,
         codec=source.codec,
         decoder=source.decoder,
         original_sample_rate=source.original_sample_rate,
         original_channels=source.original_channels,
+        track=source.track,
+        tracks=source.tracks,
+        start_sec=round(source.start_sec, 6),
+        gain_db=round(source.gain_db, 3),
+        offset=source.offset,
+        channels=source.channels,
         tags=m.Tags.model_construct(**source.tags.model_dump()),
         loudness=m.Loudness.model_construct(**source.loudness.model_dump()),
     )

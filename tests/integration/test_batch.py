@@ -111,6 +111,27 @@ def test_a_bad_song_does_not_stop_the_others_and_each_is_accounted_for(
     assert maps[0]["id"] != maps[1]["id"]
 
 
+def test_files_of_any_name_are_analysed_and_accounted_for(
+    analyze: Callable[..., BatchSummary], tone: Callable[..., Path], folder: Path, tmp_path: Path, light_engines: dict[str, Any]
+) -> None:
+    tone("good.wav", 220)
+    odd = tone("odd.wav", 330).rename(folder / os.fsdecode("Кино.wav".encode("cp1251")))
+    (folder / os.fsdecode(b"bad\xe9\x1b[2J.mp3")).write_text("no music")
+    summary = analyze()
+    assert (summary.songs, summary.done, summary.failed, summary.skipped) == (3, 2, 1, 0)
+    found = entries(tmp_path / "out")
+    assert found[r"\xca\xe8\xed\xee.wav"]["song_map"] == "Кино/song_map.json"
+    assert found["bad\\xe9\x1b[2J.mp3"]["error_code"] == "AUDIO_NOT_AUDIO"
+    document = json.loads((tmp_path / "out" / "Кино" / "song_map.json").read_text(encoding="utf-8"))
+    assert (document["title"], document["source"]["file_name"]) == ("Кино", "Кино.wav")
+    again = analyze()
+    assert (again.done, again.cached, again.failed) == (0, 2, 1)
+
+    from flows.song_analysis import analyze_song
+
+    assert analyze_song(odd, AnalysisOptions(), tmp_path / "direct").id == document["id"]
+
+
 def test_a_second_start_analyses_only_what_is_not_finished(
     analyze: Callable[..., BatchSummary], tone: Callable[..., Path], tmp_path: Path, light_engines: dict[str, Any]
 ) -> None:

@@ -44,4 +44,4 @@ def test_only_what_is_asked_for_and_what_it_reads_or_is_scored_with_runs(
     found = evaluate_song.fn(Path("song.mp3"), asked)
     assert set(submitted) == run
     assert found == {name: name for name in ("ingest", "separation", *asked, *scored_with)}
-    assert submitted["ingest"] == (Path("song.mp3"), "sha")
+    assert submitted["ingest"] == (Path("song.mp3"), "sha", None, False)

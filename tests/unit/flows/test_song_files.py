@@ -121,6 +121,14 @@ def test_what_cannot_be_looked_at_is_returned_with_the_reason(folder: Path, make
     }
 
 
+def test_what_cannot_be_looked_at_has_a_code_and_any_name_can_be_asked_for(folder: Path, make: Callable[..., None]) -> None:
+    make("good.mp3")
+    (folder / "gone.mp3").symlink_to(folder / "nowhere.mp3")
+    (folder / os.fsdecode(b"latin\xe9.mp3")).write_bytes(b"x")
+    assert {skipped.code for skipped in find_songs(folder).skipped} == {"AUDIO_UNREADABLE", "AUDIO_PATH_REFUSED"}
+    assert names(find_songs(folder, any_names=True), folder) == ["good.mp3", os.fsdecode(b"latin\xe9.mp3")]
+
+
 def test_a_folder_below_that_may_not_be_read_is_returned_and_the_rest_found(
     folder: Path, make: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from schemas.results import Tags
 from tasks.common.audio import read_stereo
 from tasks.common.step import StepContext
-from tasks.ingest.container import read_tags
 from tasks.ingest.ingest import ingest_song
 from tasks.ingest.loudness import LoudnessMeter
+from tasks.ingest.tags import read_tags
 
 FORMATS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "aiff", "mp4", "webm", "mkv")
 Encode = Callable[..., Path]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.results import Beat
+from schemas.results import Beat, SongSource
 from schemas.steps import StepName
 from tasks.common.errors import AudioTooShort, EngineFailed, ModelUnavailable, RequiredStepFailed
 from tasks.packager.join import bars_of, title_from
@@ -47,6 +47,36 @@ def test_the_old_front_end_finds_its_fields_as_they_were(join: Join) -> None:
         assert fields <= set(document[path][0])
     assert {"start", "end", "midi", "conf"} <= set(document["performance"]["melody"][0]) & set(document["performance"]["bass"][0])
     assert isinstance(document["provenance"], dict)
+
+
+def test_the_map_says_which_track_was_read_when_it_begins_and_what_was_put_right(
+    join: Join, results: dict[StepName, ResultOrError]
+) -> None:
+    source = results["ingest"]
+    assert isinstance(source, SongSource)
+    warning = "The recording is quiet"
+    repaired = source.model_copy(
+        update={
+            "audio": source.audio.model_copy(update={"sha256": "9" * 64}),
+            "decode_sha256": source.audio.sha256,
+            "gain_db": 30.102999566,
+            "offset": (0.25, -0.125),
+            "channels": "inverted",
+            "track": 2,
+            "tracks": 3,
+            "start_sec": 1.4760090702,
+            "report": source.report.model_copy(update={"warnings": (warning,)}),
+        }
+    )
+    document = as_document(join(ingest=repaired))
+    assert validate(document) == []
+    found = document["source"]
+    assert document["id"] == found["audio_sha256"][:16]
+    assert (found["analysed_sha256"], found["audio_sha256"]) == ("9" * 64, source.audio.sha256)
+    assert (found["track"], found["tracks"], found["start_sec"]) == (2, 3, 1.476009)
+    assert (found["gain_db"], found["offset"], found["channels"]) == (30.103, [0.25, -0.125], "inverted")
+    assert document["steps"]["ingest"]["warnings"] == [warning]
+    assert "analysed_sha256" not in as_document(join())["source"]
 
 
 @pytest.mark.parametrize("step", ["separation", "asr", "chords", "melody", "bass", "structure"])

@@ -65,6 +65,10 @@ def test_what_is_no_document_is_said_to_be_none(garbage: Any) -> None:
     assert all(problem.json_path.startswith("$") and problem.message for problem in validate(garbage))
 
 
+#: What the first maps of this version lack.
+YOUNGER = {("source", field) for field in ("track", "tracks", "start_sec", "gain_db", "offset", "channels")}
+
+
 def test_endless_nesting_is_one_problem(document: Document) -> None:
     deep: Any = []
     for _ in range(5000):
@@ -81,7 +85,7 @@ def test_a_missing_field_is_named_by_its_path(document: Document, data: st.DataO
     changed = copy.deepcopy(document)
     # What was chosen for the run's engines is the one place with free names.
     named = [path for path in places(changed) if isinstance(path[-1], str) and "engines" not in path[:-1]]
-    path = data.draw(st.sampled_from(named))
+    path = data.draw(st.sampled_from([path for path in named if path not in YOUNGER]))
     del parent_of(changed, path)[path[-1]]
     assert problems(changed)[json_path(path)] == ["is missing"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from schemas.options import AnalysisOptions
+from schemas.options import AnalysisOptions, Reading
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,14 @@ def test_only_a_range_that_is_not_the_usual_one_counts_as_chosen() -> None:
     assert AnalysisOptions(min_bpm=40, max_bpm=240, melody_min_midi=40, bass_max_midi=60).chosen() == AnalysisOptions().chosen()
     assert AnalysisOptions(melody_min_midi=48).chosen() == AnalysisOptions().chosen() | {"melody_range": (48, 88)}
     assert AnalysisOptions(max_bpm=120).chosen() == AnalysisOptions(min_bpm=40, max_bpm=120).chosen()
+
+
+def test_how_a_file_is_read_is_chosen_only_where_it_is_not_as_usual() -> None:
+    assert not {"track", "accept_damaged"} & AnalysisOptions().chosen().keys()
+    assert AnalysisOptions(track=2, accept_damaged=True).chosen() == AnalysisOptions().chosen() | {"track": 2, "accept_damaged": True}
+    assert AnalysisOptions(track=2).reading == Reading(track=2)
+    with pytest.raises(ValidationError, match="track"):
+        AnalysisOptions(track=0)
 
 
 def test_the_form_tells_the_bounds() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from deployments.cli import main as cli
 from deployments.cli.console import SongProgress, print_error, print_summary
 from deployments.cli.options import engine_choices
+from deployments.terminal import print_json
 from flows.folder_analysis.request import BatchRequest
 from tasks.common.errors import AudioSilent
 from tasks.common.progress import StepEvent, publish
@@ -106,12 +108,15 @@ def test_the_summary_shows_tags_as_they_are(tmp_path: Path) -> None:
 
     golden = next((Path(__file__).parents[2] / "packager" / "golden").glob("song_map*.json"))
     song_map = SongMap.from_json(golden.read_bytes())
-    song_map = song_map.model_copy(update={"title": "[/x] The [Band]"})
+    ingest = song_map.steps.ingest.model_copy(update={"warnings": ("The recording is quiet",)})
+    steps = song_map.steps.model_copy(update={"ingest": ingest})
+    song_map = song_map.model_copy(update={"title": "[/x] The [Band]", "steps": steps})
     with (tmp_path / "out.txt").open("w+") as file:
         print_summary(Console(file=file, width=100), song_map, "/out/song")
         file.seek(0)
         shown = file.read()
     assert "[/x] The [Band]" in shown
+    assert "The recording is quiet" in shown
     assert "/out/song/song_map.json" in shown
 
 
@@ -122,7 +127,31 @@ def test_validate_reads_files(tmp_path: Path) -> None:
     assert json.loads(result.output)[str(tmp_path / "bad.json")]
 
 
-RANGES = ["--min-bpm", "60", "--max-bpm", "200", "--melody-range", "E2-C6", "--bass-range", "28-"]
+def test_control_characters_reach_no_terminal(tmp_path: Path) -> None:
+    with (tmp_path / "out.txt").open("w+") as file:
+        console = Console(file=file, width=200, highlight=False)
+        print_error(console, AudioSilent("/music/\x1b[31mred\x07\n\x9b2J caf\udce9.wav is silent"))
+        with SongProgress(console, "a\x1b[2J\u202ename.mp3"):
+            events(("started", None, ""), ("finished", 1.0, "\x1bdone"))
+        file.seek(0)
+        shown = file.read()
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert r"caf\xe9.wav is silent" in shown
+    assert shown.count("\n") == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_json_can_always_be_printed_and_read(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", written)
+    value = {"name": "é 月 \x1b\x7f\x9b \udce9 \U0001f600"}
+    print_json(value)
+    text = written.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    assert json.loads(text) == value
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+RANGES = ["--min-bpm", "60", "--max-bpm", "200", "--melody-range", "E2-C6", "--bass-range", "28-", "--track", "2", "--accept-damaged"]
 
 
 @pytest.mark.parametrize("command", [["analyze", "song.mp3"], ["analyze-folder", "songs"]])
@@ -141,6 +170,7 @@ def test_ranges_reach_the_options(command: list[str], monkeypatch: pytest.Monkey
     monkeypatch.setattr("deployments.cli.analyze_folder.analyze_folder_command", analyse_folder)
     assert RUNNER.invoke(cli.app, [*command, *RANGES]).exit_code == 0
     assert (seen[0].tempo_range, seen[0].melody_range, seen[0].bass_range) == ((60, 200), (40, 84), (28, 60))
+    assert (seen[0].track, seen[0].accept_damaged) == (2, True)
 
 
 @pytest.mark.parametrize(

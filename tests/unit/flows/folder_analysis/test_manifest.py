@@ -17,6 +17,7 @@ from flows.song_files import SongFile, find_songs
 from schemas.batch import SongEntry
 from tasks.common.errors import StorageError
 from tasks.common.storage.artifacts import sha256_file
+from tasks.ingest.file_names import as_text
 
 
 @pytest.fixture
@@ -137,3 +138,12 @@ def test_a_folder_that_cannot_be_written_is_named(entry: Callable[..., SongEntry
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="manifest"):
         Manifest(tmp_path / "file").write()
+
+
+def test_a_song_whose_name_is_no_text_is_known_again(song: SongFile, entry: Callable[..., SongEntry], tmp_path: Path) -> None:
+    song.path.rename(song.path.with_name(os.fsdecode(b"caf\xe9.mp3")))
+    odd = find_songs(song.path.parent, any_names=True).songs[0]
+    written = entry(file=as_text(odd.path))
+    Manifest(tmp_path / "out").put(written)
+    assert written.file.endswith(r"caf\xe9.mp3")
+    assert Manifest(tmp_path / "out").finished(odd, "r1") == written

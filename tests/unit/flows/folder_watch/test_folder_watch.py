@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.folder_watch import flow as watching
 from flows.folder_watch.endings import End, RunEnd, give_up_unreadable, message_codes, move_ended, move_finished
 from flows.folder_watch.ledger import Ledger, SongRecord, SongState, opened
 from flows.folder_watch.rules import WatchRules
@@ -347,6 +349,19 @@ def test_names_with_any_characters_are_taken_as_they_are(
     for song in started(ledger, clock):
         move_ended(ledger, inbox, song, RunEnd(End.failed, "no"), rules, clock())
     assert sorted(path.name for path in (inbox / "failed").glob("*.mp3")) == sorted(names)
+
+
+def test_a_name_that_is_no_text_is_left_alone_and_the_look_can_be_written_down(
+    inbox: Path, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("reap_dead_runs", "follow", "start"):
+        monkeypatch.setattr(watching, name, lambda *_: [])
+    drop(inbox, "a.mp3")
+    drop(inbox, os.fsdecode(b"caf\xe9.mp3"))
+    watch = watching._Watch(None, ledger, inbox, tmp_path / "out", AnalysisOptions(), RULES)  # type: ignore[arg-type]
+    report = json.loads(watch.look(sleep=lambda _: None).model_dump_json())
+    assert (report["files"], report["skipped"]) == (1, [[r"caf\xe9.mp3", "its name is not valid UTF-8; rename it"]])
+    assert (inbox / os.fsdecode(b"caf\xe9.mp3")).exists()
 
 
 def test_links_in_circles_hidden_and_partial_files_are_left_alone(inbox: Path, scan_once: Callable[..., InboxScan]) -> None:

@@ -36,6 +36,12 @@ def test_a_stem_with_a_whole_copy_beside_its_map_is_not_needed(stem: tuple[str, 
     assert (maps.count, maps.need(stem[0]), maps.need("decoded")) == (1, False, False)
 
 
+def test_what_was_analysed_in_the_place_of_the_decode_is_named_too(tmp_path: Path) -> None:
+    write_map(tmp_path / "song", {"stems": [], "source": {"audio_sha256": "decoded", "analysed_sha256": "raised"}})
+    maps = KeptMaps([tmp_path], all_audio=True)
+    assert (maps.need("decoded"), maps.need("raised"), maps.need("other")) == (True, True, False)
+
+
 @pytest.mark.parametrize("harm", ["missing", "damaged", "other"])
 def test_the_last_whole_copy_is_needed(harm: str, stem: tuple[str, Path], tmp_path: Path) -> None:
     sha256, file = stem

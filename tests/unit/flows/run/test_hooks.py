@@ -32,6 +32,7 @@ def test_a_failure_is_one_line_with_code_file_and_what_to_do() -> None:
     )
     assert failure_line("b.mp3", "Flow run encountered an exception: ValueError: no") == "b.mp3: ValueError: no"
     assert failure_line("c.mp3", "") == "c.mp3: failed"
+    assert failure_line("d\x1b[2J\udce9.mp3", "") == r"d [2J\xe9.mp3: failed"
 
 
 def _run_of_a_killed_service(service_pid: str) -> psutil.Process:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,15 @@ def test_a_persons_own_code_waits_for_a_busy_server_as_our_commands_do_unless_it
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_CLIENT_", "PREFECT_FLOWS_"))} | person
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert done.stdout == f"{said}\n", done.stderr
+
+
+def test_a_path_that_is_no_text_goes_by_a_link(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[object] = []
+    monkeypatch.setattr("prefect.Flow.__call__", lambda _, *args, **named: got.extend([*args, *named.values()]))
+    flow = PatientFlow(fn=lambda song, other: None, name="any")
+    flow(Path("caf\udce9.wav"), other=Path("plain.wav"))
+    assert [Path(str(path)).name for path in got] == ["café.wav", "plain.wav"]
+    assert str(got[1]) == "plain.wav"
 
 
 def test_every_flow_that_a_person_may_call_is_patient() -> None:

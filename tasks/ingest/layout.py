@@ -1,0 +1,344 @@
+"""How a file is laid out in bytes: whether it ends before its own index says, and what of it belongs to nothing. Nothing is decoded.
+
+Formats: RIFF and RF64 (EBU Tech 3306), AIFF, ISO base media (ISO 14496-12), Matroska (RFC 9559), Ogg (RFC 3533), FLAC (RFC 9639), MPEG
+audio (ISO 11172-3, 13818-3). Of any other, nothing is known here.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, Final
+
+#: Chunks or boxes of a file that are looked at.
+_MOST_CHUNKS: Final = 1000
+_MATROSKA_SEGMENT: Final = 0x18538067
+_OGG_PAGE: Final = b"OggS"
+_TAG: Final = re.compile(rb"ID3[\x02-\x04][\x00-\x10]|TAG|APETAGEX", re.DOTALL)
+#: ISO 11172-3 and 13818-3: kbit/s by version (1, else 2 and 2.5) and layer, and Hz by version.
+_KBITS: Final = {
+    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_HERTZ: Final = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """missing_bytes: by how much the file ends too early, by its own index. indexed_bytes: how many the index speaks of.
+
+    inside: whether it ends inside a page, whatever the index says. foreign_bytes: that belong to nothing. links: where streams
+    that lie end to end begin.
+    """
+
+    missing_bytes: int = 0
+    indexed_bytes: int = 0
+    inside: bool = False
+    foreign_bytes: int = 0
+    file_bytes: int = 0
+    links: tuple[int, ...] = (0,)
+
+    @property
+    def missing_share(self) -> float:
+        return self.missing_bytes / self.indexed_bytes if self.indexed_bytes else 0.0
+
+    @property
+    def foreign_share(self) -> float:
+        return self.foreign_bytes / self.file_bytes if self.file_bytes else 0.0
+
+
+def layout_of(path: Path, format_names: set[str]) -> Layout:
+    """The layout of a file of one of these formats (FFmpeg's names)."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if "ogg" in format_names:
+            return _ogg(file, size)
+        if "wav" in format_names:
+            return _cut(wav_data(file), size)
+        if "aiff" in format_names:
+            return _cut(_aiff_data(file), size)
+        if "mov" in format_names:
+            return _cut(_last_box(file, size), size)
+        if "matroska" in format_names:
+            return _cut(_segment(file), size)
+        if "mp3" in format_names:
+            return _cut(_xing_bytes(file), size)
+    return Layout(file_bytes=size)
+
+
+def _cut(part: tuple[int, int] | None, size: int) -> Layout:
+    """part: where the part of the file with the sound begins, and its bytes by the index; None where the file does not say."""
+    if part is None:
+        return Layout(file_bytes=size)
+    begins, length = part
+    return Layout(missing_bytes=max(0, begins + length - size), indexed_bytes=length, file_bytes=size)
+
+
+# --- RIFF, AIFF --------------------------------------------------------------------------------------------------------------------------
+
+
+def is_placeholder(size: int) -> bool:
+    """Whether a size of 32 bits is what writers put there who cannot go back: sox, espeak, arecord and FFmpeg into a pipe."""
+    return size == 0 or 0x7FFF0000 <= size <= 0x8000FFFF or size >= 0xFFFF0000
+
+
+def riff_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """(name, where its content begins, bytes) of each chunk of a RIFF or RF64 file."""
+    yield from _chunks(file, "little")
+
+
+def wav_data(file: BinaryIO) -> tuple[int, int] | None:
+    """Where the samples of a WAV file begin, and how many bytes it says they are; None where the writer did not know."""
+    long_size = 0
+    for name, begins, size in riff_chunks(file):
+        if name == b"ds64":  # sizes that do not fit into 32 bits
+            file.seek(begins + 8)
+            long_size = int.from_bytes(file.read(8), "little")
+        if name == b"data":
+            if long_size and size >= 0xFFFF0000:
+                return begins, long_size
+            return None if is_placeholder(size) else (begins, size)
+    return None
+
+
+def _aiff_data(file: BinaryIO) -> tuple[int, int] | None:
+    for name, begins, size in _chunks(file, "big"):
+        if name == b"SSND":
+            return None if is_placeholder(size) else (begins, size)
+    return None
+
+
+def _chunks(file: BinaryIO, order: str) -> Iterator[tuple[bytes, int, int]]:
+    place = 12
+    for _ in range(_MOST_CHUNKS):
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        size = int.from_bytes(head[4:], "little" if order == "little" else "big")
+        yield head[:4], place + 8, size
+        place += 8 + size + size % 2
+
+
+# --- ISO base media, Matroska ------------------------------------------------------------------------------------------------------------
+
+
+def _last_box(file: BinaryIO, size: int) -> tuple[int, int] | None:
+    """All bytes up to the end of the last box, as where they begin and how many; None where it is no box that MP4 files end with."""
+    place, last = 0, None
+    while place + 8 <= size:
+        file.seek(place)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8:  # 0: up to the end of the file; anything else is none
+            return None
+        last = (0, place + length) if head[4:8] in (b"mdat", b"moov", b"moof", b"mfra") else None
+        place += length
+    return last
+
+
+def _segment(file: BinaryIO) -> tuple[int, int] | None:
+    """Where the content of a Matroska file begins, and its bytes; None in a live recording."""
+    file.seek(0)
+    for _ in range(2):  # the EBML header, then the segment
+        name, _ = _ebml_number(file, keep_mark=True)
+        size, unknown = _ebml_number(file, keep_mark=False)
+        if name == _MATROSKA_SEGMENT:
+            return None if unknown else (file.tell(), size)
+        file.seek(size, os.SEEK_CUR)
+    return None
+
+
+def _ebml_number(file: BinaryIO, keep_mark: bool) -> tuple[int, bool]:
+    """A number of variable length, and whether all its bits are set, which says that a size is not known (RFC 8794, section 4)."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return 0, True
+    length = 9 - first[0].bit_length()
+    value = int.from_bytes(first + file.read(length - 1), "big")
+    bits = 7 * length
+    content = value & ((1 << bits) - 1)
+    return (value if keep_mark else content), content == (1 << bits) - 1
+
+
+# --- Ogg ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def _ogg(file: BinaryIO, size: int) -> Layout:
+    place = foreign = 0
+    links: list[int] = []
+    in_headers, inside = False, True
+    while place < size:
+        file.seek(place)
+        head = file.read(27)
+        if not head.startswith(_OGG_PAGE):
+            found = _next_page(file, place + 1)
+            foreign += (size if found is None else found) - place
+            if found is None:
+                break
+            place = found
+            continue
+        table = file.read(head[26]) if len(head) == 27 else b""
+        length = 27 + len(table) + sum(table)
+        inside = len(head) < 27 or len(table) < head[26] or place + length > size
+        if inside:
+            break
+        begins_stream = bool(head[5] & 2)
+        if begins_stream and not in_headers:  # several streams that begin together are one link
+            links.append(place)
+        in_headers = begins_stream
+        place += length
+    return Layout(inside=inside, foreign_bytes=foreign, file_bytes=size, links=tuple(links) or (0,))
+
+
+class FilePart(io.RawIOBase):
+    """Some bytes of a file as a file of their own, such as one link of a chain."""
+
+    def __init__(self, path: Path, begins: int, ends: int):
+        super().__init__()
+        self._file = path.open("rb")
+        self._begins = begins
+        self._length = ends - begins
+        self.seek(0)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell() - self._begins
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self._length}[whence]
+        self._file.seek(self._begins + start + offset)
+        return self.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._length - self.tell())
+        return self._file.read(left if size is None or size < 0 else min(size, left))
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _next_page(file: BinaryIO, place: int) -> int | None:
+    """Where the next page begins, from a place on."""
+    kept = b""
+    file.seek(place)
+    while chunk := file.read(1 << 16):
+        at = (kept + chunk).find(_OGG_PAGE)
+        if at >= 0:
+            return place - len(kept) + at
+        place += len(chunk)
+        kept = chunk[-3:]
+    return None
+
+
+# --- FLAC, MPEG audio --------------------------------------------------------------------------------------------------------------------
+
+
+def is_whole_flac_frame(frame: bytes) -> bool:
+    """Whether a frame's checksum holds (CRC-16, polynomial 0x8005; RFC 9639, section 9.3)."""
+    crc = 0
+    table = _crc16_table()
+    for byte in frame:
+        crc = ((crc << 8) & 0xFFFF) ^ table[(crc >> 8) ^ byte]
+    return crc == 0
+
+
+def ends_inside_mpeg_frame(path: Path, place: int) -> bool:
+    """Whether the file ends inside the MPEG audio frame at this place, or inside the next."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for _ in range(2):
+            file.seek(place)
+            length = mpeg_frame_bytes(file.read(4))
+            if length is None:
+                return False
+            place += length
+            if place > size:
+                return True
+    return False
+
+
+def tags_in(path: Path, place: int, size: int) -> list[tuple[int, int]]:
+    """(start, end) of the ID3 and APE tags that begin among the bytes between MPEG audio frames. A tag may end after them."""
+    with path.open("rb") as file:
+        file.seek(place)
+        junk = file.read(size)
+    found: list[tuple[int, int]] = []
+    at = 0
+    while (match := _TAG.search(junk, at)) is not None:
+        at, head = match.start(), junk[match.start() : match.start() + 32]
+        if head[:3] == b"ID3" and len(head) >= 10:
+            length = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+        elif head[:3] == b"APE" and len(head) >= 24:  # a header, 32 bytes, tells what follows it; a footer has been counted there
+            length = 32 + (int.from_bytes(head[12:16], "little") if head[23] & 0x20 else 0)
+        else:
+            length = 128
+        found.append((place + at, place + at + length))
+        at += length
+    return found
+
+
+def mpeg_frame_bytes(head: bytes) -> int | None:
+    """Length of an MPEG audio frame by its header; None where it is none, or does not say."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
+    rate, hertz, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
+    if version == 1 or layer == 4 or rate in (0, 15) or hertz == 3:
+        return None
+    kbits = _KBITS[version == 3, layer][rate - 1]
+    if layer == 1:
+        return (12000 * kbits // _HERTZ[version][hertz] + padding) * 4
+    return (144000 if layer == 2 or version == 3 else 72000) * kbits // _HERTZ[version][hertz] + padding
+
+
+def xing_header(file: BinaryIO) -> tuple[int, int | None, int | None]:
+    """Of an MP3: where its first frame is sought, and the frames and bytes that a Xing, Info or VBRI header counts (None: it does not)."""
+    file.seek(0)
+    head = file.read(10)
+    begins = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]) if head[:3] == b"ID3" and len(head) == 10 else 0
+    file.seek(begins)
+    first = file.read(8192)
+    for mark in (b"Xing", b"Info"):
+        at = first.find(mark)
+        if at >= 0 and first[at + 7 : at + 8]:
+            fields, flags = iter(range(at + 8, at + 16, 4)), first[at + 7]
+            frames, size = (int.from_bytes(first[(f := next(fields)) : f + 4], "big") if flags & bit else None for bit in (1, 2))
+            return begins, frames or None, size or None
+    at = first.find(b"VBRI")
+    if at >= 0:
+        return begins, int.from_bytes(first[at + 14 : at + 18], "big"), int.from_bytes(first[at + 10 : at + 14], "big") or None
+    return begins, None, None
+
+
+def _xing_bytes(file: BinaryIO) -> tuple[int, int] | None:
+    begins, _, size = xing_header(file)
+    return None if size is None else (begins, size)
+
+
+@cache
+def _crc16_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        crc = byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x8005 if crc & 0x8000 else crc << 1) & 0xFFFF
+        table.append(crc)
+    return tuple(table)

@@ -17,9 +17,10 @@ import soxr
 from schemas.results import StemName
 from tasks.beats_key.activations import Activations, beat_activations
 from tasks.common.audio import SAMPLE_RATE
-from tasks.common.constant_q import CqtShape, chroma, estimate_tuning
+from tasks.common.constant_q import CqtShape, chroma
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.spectra import FPS, filtered_spectra
+from tasks.common.tuning import tuning_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +45,7 @@ class DownbeatCues:
 
 def gather(mix: Path, stems: Mapping[StemName, Path] | None, progress: Progress = silent) -> DownbeatCues:
     """The cues in 44.1 kHz WAV files: the mix alone, or the stems bass, other and drums. Raises ModelUnavailable."""
-    harmony = harmonic_chroma([stems["bass"], stems["other"]] if stems else [mix])
+    harmony = harmonic_chroma([stems["bass"], stems["other"]] if stems else [mix], tuning_of(mix))
     progress(0.3, "harmony")
     if stems is None:
         return DownbeatCues(harmony, _CHROMA.sample_rate / _CHROMA.hop)
@@ -52,8 +53,8 @@ def gather(mix: Path, stems: Mapping[StemName, Path] | None, progress: Progress 
     return DownbeatCues(harmony, _CHROMA.sample_rate / _CHROMA.hop, kick_onsets(stems["drums"]), drums)
 
 
-def harmonic_chroma(files: list[Path]) -> npt.NDArray[np.floating]:
-    """Chroma (12, frames) of the sum of some files, from a constant-Q transform of six octaves from E1 on."""
+def harmonic_chroma(files: list[Path], tuning: float = 0.0) -> npt.NDArray[np.floating]:
+    """Chroma (12, frames) of the sum of some files, from a constant-Q transform of six octaves from E1 on. tuning: semitones above A440."""
     parts = []
     for file in files:
         with soundfile.SoundFile(file) as sound:
@@ -65,7 +66,7 @@ def harmonic_chroma(files: list[Path]) -> npt.NDArray[np.floating]:
     if not total.any():
         return np.zeros((12, 1 + len(total) // _CHROMA.hop))
     total = np.pad(total, (0, max(0, _CHROMA.sample_rate - len(total))))
-    return chroma(total, _CHROMA, estimate_tuning(total, _CHROMA.sample_rate, _CHROMA.bins_per_octave))
+    return chroma(total, _CHROMA, tuning * _CHROMA.bins_per_octave / 12)
 
 
 def kick_onsets(drums: Path) -> Floats:

@@ -17,6 +17,7 @@ from tasks.chords.posteriors import ChangeCost, ChordPosteriors, Floats, normali
 from tasks.common.audio import read_mono
 from tasks.common.constant_q import CqtShape
 from tasks.common.progress import Progress, part_of, silent
+from tasks.common.tuning import tuning_of
 
 _LOWEST_MIDI: Final = 24
 SHAPE: Final = CqtShape(sample_rate=22050, hop=1024, lowest_midi=_LOWEST_MIDI, bins=252, bins_per_octave=36)
@@ -36,7 +37,7 @@ COST: Final = ChangeCost(downbeat=6.0, beat=6.0, between=6.0)
 
 def infer(path: Path, progress: Progress = silent) -> ChordPosteriors:
     """Posteriors of a WAV file over the major and minor chords."""
-    spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, part_of(progress, 0.0, 0.9))
+    spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, tuning_of(path), part_of(progress, 0.0, 0.9))
     return ChordPosteriors(LABELS, normalise_rows(match(chroma(spectrogram)).astype(np.float32)), HOP_SEC, COST)
 
 

@@ -7,12 +7,13 @@ Measured on 1773 words of eight songs (README.md), this lifts the share of start
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
-from tasks.asr.recognizer import RecognizedWord
+from tasks.asr.recognizer import RecognizedSegment, RecognizedWord
 from tasks.asr.voice_activity import HOP_SEC, Frames
 
 #: Below this level relative to the loud frames of the stem, a word's first and last frames are a pause.
@@ -24,6 +25,15 @@ SEARCH_SEC, JUMP_DB, JUMP_FRAMES = 0.45, 3.0, 3
 #: How early Whisper starts a word, where nothing better is known (median over the words above).
 EARLY_SEC = 0.15
 MIN_WORD_SEC = 0.04
+#: How much later than base a model says its words, starts and ends alike. On three songs the median start of tiny.en is 0.06 s late, that
+#: of base 0.15 s early; ends are 0.17 s late and 0.03 s early. It is the model's own: both have the alignment heads of Whisper's authors.
+LATE_SEC: Final[Mapping[str, float]] = {"whisper-tiny.en": 0.2}
+
+
+def on_time(segments: Sequence[RecognizedSegment], model: str) -> tuple[RecognizedSegment, ...]:
+    """The segments with their words as early as base would have them. model: name of a model in the registry."""
+    late = LATE_SEC.get(model, 0.0)
+    return tuple(replace(segment, words=tuple(_earlier(word, late) for word in segment.words)) for segment in segments)
 
 
 def sharpened(phrases: Sequence[Sequence[RecognizedWord]], vocals_db: Frames | None) -> tuple[tuple[RecognizedWord, ...], ...]:
@@ -37,6 +47,10 @@ def sharpened(phrases: Sequence[Sequence[RecognizedWord]], vocals_db: Frames | N
     sung = vocals_db > loud + PAUSE_DB
     jumps = _jumps(np.maximum(vocals_db, loud + FLOOR_DB))
     return tuple(tuple(_sharp(word, sung, jumps) for word in phrase) for phrase in phrases)
+
+
+def _earlier(word: RecognizedWord, seconds: float) -> RecognizedWord:
+    return replace(word, start=max(0.0, word.start - seconds), end=max(0.0, word.end - seconds))
 
 
 def _jumps(levels: Frames) -> Frames:

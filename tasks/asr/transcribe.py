@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from tasks.asr.lines import lines_of
 from tasks.asr.openai_whisper_engine import OpenAIWhisper
 from tasks.asr.passages import Passage, passages_of
 from tasks.asr.recognizer import SAMPLE_RATE, Recognition, Recognizer
-from tasks.asr.timing import sharpened
+from tasks.asr.timing import on_time, sharpened
 from tasks.asr.voice_activity import frame_levels, speech_probabilities, voice_in_mix, voice_in_stem
 from tasks.common import models
 from tasks.common.audio import read_mono
@@ -93,7 +94,7 @@ def _transcribe(
     recognition = transcribe_passages(recognizer, sound, passages, language, part_of(ctx.progress, 0.1, 1.0))
     if language is None and recognition.language_confidence is None:
         ctx.warn(f"{name} knows only English, so the language was not detected: other languages come out as nonsense")
-    return recognition
+    return replace(recognition, segments=on_time(recognition.segments, name))
 
 
 #: Both lack operations on mps.

@@ -19,11 +19,12 @@ import soxr
 from schemas.results import Chords
 from tasks.beats_key.activations import Activations
 from tasks.common.audio import SAMPLE_RATE
-from tasks.common.constant_q import CqtShape, chroma, estimate_tuning
+from tasks.common.constant_q import CqtShape, chroma
 from tasks.common.harmony import harte
 from tasks.common.harmony.spelling import pitch_class
 from tasks.common.progress import Progress, silent
 from tasks.common.spectra import FPS, Shape, filterbank, log_spectra
+from tasks.common.tuning import tuning_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -167,7 +168,7 @@ def find_harmony(mix: Path) -> Harmony:
         nothing = np.zeros((12, 1 + len(mono) // _HARMONY.hop))
         return Harmony(nothing, nothing, fps)
     mono = np.pad(mono, (0, max(0, _HARMONY.sample_rate - len(mono))))
-    tuning = estimate_tuning(mono, _HARMONY.sample_rate, _HARMONY.bins_per_octave)
+    tuning = tuning_of(mix) * _HARMONY.bins_per_octave / 12
     return Harmony(chroma(mono, _HARMONY, tuning), chroma(mono, _BASS, tuning), fps)
 
 

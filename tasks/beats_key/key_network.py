@@ -14,24 +14,26 @@ from tasks.common.audio import SAMPLE_RATE, read_stereo
 from tasks.common.networks.madmom_support import quieten
 from tasks.common.progress import Progress, silent
 from tasks.common.resources import threads
+from tasks.common.tuning import in_tune, tuning_of
 
 #: madmom's classes run A, Bb, … G#; ours C, C#, … B: major, then minor.
 _TO_OURS = np.array([(pitch_class - 9) % 12 + 12 * minor for minor in (0, 1) for pitch_class in range(12)])
 
 
 def key_posteriors(path: Path, progress: Progress = silent) -> KeyPosteriors:
-    """Probabilities of the 24 keys in windows over a 44.1 kHz WAV file, after Korzeniowski and Widmer (ISMIR 2018).
+    """Probabilities of the 24 keys in windows over a 44.1 kHz WAV file, heard at A440, after Korzeniowski and Widmer (ISMIR 2018).
 
     Raises ModelUnavailable.
     """
     network = key_network()
+    tuning = tuning_of(path)
     duration = soundfile.info(path).frames / SAMPLE_RATE
     starts, length = window_starts(duration)
     rows = []
     for done, start in enumerate(starts):
         progress(done / len(starts), "key")
         samples = read_stereo(path, start=round(start * SAMPLE_RATE), frames=round(length * SAMPLE_RATE)).mean(axis=0)
-        rows.append(_probabilities(network, samples))
+        rows.append(_probabilities(network, in_tune(samples, tuning)))
     progress(1.0)
     return KeyPosteriors(np.array(starts), length, np.array(rows))
 

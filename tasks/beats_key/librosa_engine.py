@@ -19,6 +19,7 @@ from tasks.beats_key.beat_grid import TEMPO_SLACK, BeatGrid, drop_unsupported, r
 from tasks.beats_key.key import KeyPosteriors, window_starts
 from tasks.common.audio import SAMPLE_RATE, read_stereo
 from tasks.common.progress import Progress, silent
+from tasks.common.tuning import tuning_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -147,12 +148,13 @@ def bar_positions(accents: npt.NDArray[np.float64]) -> tuple[Ints, int, float]:
 def key_posteriors(path: Path, progress: Progress = silent) -> KeyPosteriors:
     """Probabilities of the 24 keys in windows over a 44.1 kHz WAV file, from the mean chroma of each window."""
     duration = soundfile.info(path).frames / SAMPLE_RATE
+    tuning = tuning_of(path)
     starts, length = window_starts(duration)
     rows = []
     for done, start in enumerate(starts):
         progress(done / len(starts), "key")
         samples = read_stereo(path, start=round(start * SAMPLE_RATE), frames=round(length * SAMPLE_RATE)).mean(axis=0)
-        rows.append(profile_posteriors(mean_chroma(samples)))
+        rows.append(profile_posteriors(mean_chroma(samples, tuning)))
     return KeyPosteriors(np.array(starts), length, np.array(rows))
 
 
@@ -164,8 +166,8 @@ def chroma_posteriors(chroma: npt.NDArray[np.floating], fps: float) -> KeyPoster
     return KeyPosteriors(np.array(starts), length, np.array([profile_posteriors(window.mean(axis=1)) for window in windows]))
 
 
-def mean_chroma(samples: npt.NDArray[np.float32]) -> Floats:
-    """Mean over time of the chroma (12,), each frame counting the same however loud; zeros for silence."""
+def mean_chroma(samples: npt.NDArray[np.float32], tuning: float = 0.0) -> Floats:
+    """Mean over time of the chroma (12,), each frame counting the same however loud; zeros for silence. tuning: semitones above A440."""
     import librosa
 
     rate, size = 22050, 8192
@@ -175,7 +177,6 @@ def mean_chroma(samples: npt.NDArray[np.float32]) -> Floats:
     spectrum[(frequencies < _CHROMA_RANGE_HZ[0]) | (frequencies > _CHROMA_RANGE_HZ[1])] = 0
     if not spectrum.any():
         return np.zeros(12)
-    tuning = librosa.estimate_tuning(S=spectrum, sr=rate, n_fft=size)
     chroma = librosa.feature.chroma_stft(S=spectrum, sr=rate, n_fft=size, tuning=tuning, norm=None)
     shares: Floats = (chroma / (chroma.sum(axis=0, keepdims=True) + _SILENCE)).mean(axis=1).astype(np.float64)
     return shares

@@ -24,6 +24,7 @@ from tasks.common.constant_q import CqtShape
 from tasks.common.networks.side_by_side import side_by_side
 from tasks.common.placement import autocast_dtype
 from tasks.common.progress import Progress, part_of, silent
+from tasks.common.tuning import tuning_of
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +53,7 @@ class Ensemble:
 def infer(path: Path, device: str = "cpu", size: float = 1.0, progress: Progress = silent) -> ChordPosteriors:
     """Posteriors of a WAV file over some 470 chords. size: length of a block as a share of the usual one. Raises ModelUnavailable."""
     ensemble = load_ensemble(device)
-    spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, part_of(progress, 0.0, 0.15))
+    spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, tuning_of(path), part_of(progress, 0.0, 0.15))
     return posteriors_of(spectrogram, ensemble, part_of(progress, 0.15, 1.0), round(size * BLOCK_FRAMES))
 
 

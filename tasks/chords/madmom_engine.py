@@ -7,6 +7,7 @@ best sequence alone; here the field's potentials are kept, so that its beliefs a
 from __future__ import annotations
 
 import io
+import math
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from tasks.common.errors import ModelCorrupt
 from tasks.common.harmony.harte import NO_CHORD
 from tasks.common.networks.madmom_support import quieten
 from tasks.common.progress import Progress, silent
+from tasks.common.tuning import in_tune, stretch, tuning_of
 
 HOP: Final = 4410  # 10 frames per second
 BLOCK_FRAMES: Final = 600
@@ -50,19 +52,24 @@ class ChordNetwork:
 
 
 def infer(path: Path, progress: Progress = silent) -> ChordPosteriors:
-    """Posteriors of a 44.1 kHz WAV file over the major and minor chords. Raises ModelUnavailable."""
+    """Posteriors of a 44.1 kHz WAV file over the major and minor chords, heard at A440. Raises ModelUnavailable."""
     import soundfile
 
     network = load_network()
-    total = max(1, -(-soundfile.info(path).frames // HOP))
+    tuning = tuning_of(path)
+    # The network has no tuning of its own: the song is played to it slower or faster.
+    hop = HOP / stretch(tuning)
+    total = max(1, math.ceil(soundfile.info(path).frames / hop))
     log_probs = np.empty((total, len(LABELS)), np.float32)
     for start in range(0, total, BLOCK_FRAMES):
         progress(start / total, "chord features")
         stop, first = min(start + BLOCK_FRAMES, total), max(0, start - CONTEXT_FRAMES)
-        samples = read_stereo(path, start=first * HOP, frames=(min(stop + CONTEXT_FRAMES, total) - first) * HOP).mean(axis=0)
+        heard = min(stop + CONTEXT_FRAMES, total) - first
+        samples = in_tune(read_stereo(path, start=round(first * hop), frames=round(heard * hop)).mean(axis=0), tuning)[: heard * HOP]
+        samples = np.pad(samples, (0, heard * HOP - len(samples)))
         log_probs[start:stop] = _potentials(network, samples)[start - first : stop - first]
     progress(1.0)
-    return ChordPosteriors(LABELS, normalise_rows(log_probs), HOP / SAMPLE_RATE, change_cost(network.field.A))
+    return ChordPosteriors(LABELS, normalise_rows(log_probs), hop / SAMPLE_RATE, change_cost(network.field.A))
 
 
 def change_cost(transitions: npt.NDArray[np.float64]) -> float:
@@ -105,7 +112,6 @@ class _FieldUnpickler(pickle.Unpickler):
 def _potentials(network: ChordNetwork, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     from madmom.audio.signal import Signal
 
-    padded = np.pad(samples, (0, max(0, HOP - len(samples))))
-    features = np.asarray(network.features(Signal(padded, sample_rate=SAMPLE_RATE, num_channels=1)))
+    features = np.asarray(network.features(Signal(samples, sample_rate=SAMPLE_RATE, num_channels=1)))
     found: npt.NDArray[np.float32] = (features @ network.field.W + network.field.c).astype(np.float32)
     return found

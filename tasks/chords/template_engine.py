@@ -17,6 +17,7 @@ from tasks.common.audio import read_mono
 from tasks.common.constant_q import CqtShape
 from tasks.common.harmony.harte import NO_CHORD
 from tasks.common.progress import Progress, part_of, silent
+from tasks.common.tuning import tuning_of
 
 _LOWEST_MIDI: Final = 24
 SHAPE: Final = CqtShape(sample_rate=22050, hop=1024, lowest_midi=_LOWEST_MIDI, bins=252, bins_per_octave=36)
@@ -37,7 +38,7 @@ CHANGE_COST: Final = 12.0
 
 def infer(path: Path, progress: Progress = silent) -> ChordPosteriors:
     """Posteriors of a WAV file over the major and minor chords."""
-    spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, part_of(progress, 0.0, 0.9))
+    spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, tuning_of(path), part_of(progress, 0.0, 0.9))
     return ChordPosteriors(LABELS, normalise_rows(match(chroma(spectrogram)).astype(np.float32)), HOP_SEC, CHANGE_COST)
 
 

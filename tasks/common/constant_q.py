@@ -1,4 +1,4 @@
-"""Constant-Q spectra, the chroma folded from them, and the tuning of a song: librosa's numbers, without librosa.
+"""Constant-Q spectra and the chroma folded from them: librosa's numbers, without librosa.
 
 librosa compiles functions with numba when it is first used in an environment: 19 s of a core, most of it for functions that nothing here
 calls, and 2 s in every later process. What the way to a Song Map needs of it is computed here with NumPy, SciPy and soxr, in librosa's
@@ -27,11 +27,6 @@ Magnitudes = npt.NDArray[np.float32]
 _HANN_BANDWIDTH: Final = 1.50018310546875
 #: Of each filter's spectrum, the smallest coefficients that together hold this share are left out.
 _LEFT_OUT: Final = 0.01
-#: The peaks that the tuning is estimated from.
-_PEAK_WINDOW: Final = 2048
-_PEAK_HZ: Final = (150.0, 4000.0)
-_PEAK_THRESHOLD: Final = 0.1
-_A0_HZ: Final = 27.5
 
 
 @dataclass(frozen=True)
@@ -83,21 +78,6 @@ def chroma(samples: Samples, shape: CqtShape, tuning: float = 0.0) -> Magnitudes
     fold = (notes % 12 == np.arange(12)[:, None]).astype(np.float32)
     folded: Magnitudes = (constant_q(samples, shape, tuning).T @ fold.T).T
     return folded
-
-
-def estimate_tuning(samples: Samples, sample_rate: int, bins_per_octave: int, block_sec: float | None = None) -> float:
-    """Deviation from A440 in fractions of a bin, -0.5 to 0.5, from the stronger half of the spectral peaks: of the whole sound, as of
-    `librosa.estimate_tuning`, or of each block of it.
-    """
-    block = round(block_sec * sample_rate) if block_sec else max(1, len(samples))
-    parts = (samples[start : start + block] for start in range(0, len(samples), block))
-    hertz = np.concatenate([np.zeros(0, np.float32), *(_strong_peaks(part, sample_rate) for part in parts if len(part) >= _PEAK_WINDOW)])
-    if not len(hertz):
-        return 0.0
-    residual = np.mod(bins_per_octave * np.log2(hertz / _A0_HZ), 1.0)
-    residual[residual >= 0.5] -= 1.0
-    counts, edges = np.histogram(residual, np.linspace(-0.5, 0.5, 101))
-    return float(edges[np.argmax(counts)])
 
 
 def _octave_by_octave(samples: Samples, shape: CqtShape, frequencies: Floats) -> Magnitudes:
@@ -183,26 +163,3 @@ def _stacked(parts: list[Magnitudes]) -> Magnitudes:
     """Octaves, the lowest first, with as many frames as all have."""
     frames = min(part.shape[1] for part in parts)
     return np.concatenate([part[:, :frames] for part in parts])
-
-
-def _strong_peaks(samples: Samples, sample_rate: int) -> Magnitudes:
-    """Frequencies (Hz) of the spectral peaks that are at least as strong as half of them are."""
-    peaks = [_peaks(np.abs(block), sample_rate) for block in short_time_spectra(samples, _PEAK_WINDOW, _PEAK_WINDOW // 4)]
-    hertz, strength = (np.concatenate(part) for part in zip(*peaks, strict=True))
-    return hertz[strength >= np.median(strength)] if len(hertz) else hertz
-
-
-def _peaks(magnitudes: Magnitudes, sample_rate: int) -> tuple[Magnitudes, Magnitudes]:
-    """Frequencies (Hz) and strengths of the peaks of (bins, frames), between bins by parabolas, as of `librosa.piptrack`."""
-    bins = np.fft.rfftfreq(_PEAK_WINDOW, 1 / sample_rate)
-    inside = (bins >= _PEAK_HZ[0]) & (bins < min(_PEAK_HZ[1], sample_rate / 2))
-    first, stop = int(np.argmax(inside)), len(bins) - int(np.argmax(inside[::-1]))
-    loud = np.where(magnitudes > _PEAK_THRESHOLD * magnitudes.max(axis=0), magnitudes, 0)
-    is_peak = (loud[first:stop] > loud[first - 1 : stop - 1]) & (loud[first:stop] >= loud[first + 1 : stop + 1])
-    number, frame = np.nonzero(is_peak)
-    number += first
-    below, at, above = (magnitudes[number + offset, frame].astype(np.float64) for offset in (-1, 0, 1))
-    bend, slope = below + above - 2 * at, (above - below) / 2
-    shift = np.divide(-slope, bend, out=np.zeros_like(bend), where=np.abs(slope) < np.abs(bend))
-    hertz = (number + shift) * sample_rate / _PEAK_WINDOW
-    return hertz.astype(np.float32), (at + 0.5 * slope * shift).astype(np.float32)

@@ -26,17 +26,20 @@ _FARTHEST_BEND: Final = 3.0
 _CALIBRATION: Final = (0.86, 0.16, 0.50)
 
 
-def notes_of(segments: list[Segment], track: PitchTrack, aim: float, allowed: tuple[int, int], duration_sec: float) -> tuple[Note, ...]:
+def notes_of(
+    segments: list[Segment], track: PitchTrack, aim: float, allowed: tuple[int, int], duration_sec: float, tuning: float = 0.0
+) -> tuple[Note, ...]:
     """The segments as notes: in semitones, in range, inside the song, sorted, without overlaps.
 
     aim: the quantile of a note's pitch that stands for it when it is rounded. allowed: lowest and highest MIDI note number.
+    tuning: the song's, in semitones.
     """
-    tuning = tuning_offset(track.midi, np.where(track.voiced, track.confidence**2, 0.0))
+    own_tuning = tuning_offset(track.midi, np.where(track.voiced, track.confidence**2, 0.0), tuning)
     frames = [_own_frames(segment, track) for segment in segments]
     aims = np.array([np.quantile(track.midi[own], aim) if len(own) else s.pitch for s, own in zip(segments, frames, strict=True)])
     durations = np.array([(segment.end - segment.start) * HOP_SEC for segment in segments])
     found: list[Note] = []
-    for segment, own, midi in zip(segments, frames, semitones(aims, durations, tuning), strict=True):
+    for segment, own, midi in zip(segments, frames, semitones(aims, durations, own_tuning), strict=True):
         # A frame reaches half a hop to either side of its centre.
         start = max(0.0, (segment.start - 0.5) * HOP_SEC)
         end = min(duration_sec, (segment.end - 0.5) * HOP_SEC)

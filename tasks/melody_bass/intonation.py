@@ -22,21 +22,22 @@ _LONGEST_SEC: Final = 1.0
 _ROUNDS: Final = 3
 
 
-def tuning_offset(pitches: FloatArray, weights: FloatArray) -> float:
-    """How far pitches lie from A440 equal temperament, in semitones in [-0.5, 0.5).
+def tuning_offset(pitches: FloatArray, weights: FloatArray, tuning: float = 0.0) -> float:
+    """How far pitches lie from A440 equal temperament, in semitones, at most half a semitone from the song's `tuning`: a line's notes are
+    named like the chords they sound with.
 
-    The circular mean of the pitches' fractional parts. Where they scatter too much to say (mean resultant length below 0.2, as for a
-    singer who slides through everything), 0.
+    The circular mean of the pitches' fractional parts, since a line may lie beside its band. Where they scatter too much to say (mean
+    resultant length below 0.2, as for a singer who slides through everything), the song's.
     """
     valid = np.isfinite(pitches) & (weights > 0)
     if not valid.any():
-        return 0.0
+        return tuning
     phase = np.exp(2j * np.pi * pitches[valid])
     mean = complex(np.sum(phase * weights[valid]) / np.sum(weights[valid]))
     if abs(mean) < 0.2:
-        return 0.0
+        return tuning
     offset = float(np.angle(mean) / (2 * np.pi))
-    return offset if offset < 0.5 else -0.5
+    return offset + round(tuning - offset)
 
 
 def semitones(pitches: FloatArray, durations: FloatArray, tuning: float) -> npt.NDArray[np.int64]:

@@ -19,6 +19,7 @@ from tasks.common.errors import OptionInvalid
 from tasks.common.placement import Engine
 from tasks.common.progress import part_of
 from tasks.common.step import StepContext, run_chain
+from tasks.common.tuning import tuning_of
 from tasks.melody_bass import envelope, pyin_engine, swift_engine
 from tasks.melody_bass.fit import notes_of, with_probabilities
 from tasks.melody_bass.notes import NoteModel, decode_notes
@@ -142,7 +143,8 @@ def _line(source: SongSource, stem: AudioRef, mix_level: FloatArray, settings: P
     track = PitchTrack(track.midi, track.confidence * envelope.audible(heard.level_db, mix_level))
     ctx.progress(0.75, "notes")
     segments = decode_notes(track, heard.onset, settings.model())
-    notes = notes_of(segments, track, settings.aim, (settings.min_midi, settings.max_midi), stem.duration_sec)
+    tuning = tuning_of(ctx.store.path(source.audio))
+    notes = notes_of(segments, track, settings.aim, (settings.min_midi, settings.max_midi), stem.duration_sec, tuning)
     if settings.part == "melody" and stem is not source.audio:
         notes = with_probabilities(notes)
     ctx.progress(0.9, "voices")

@@ -24,6 +24,7 @@ import soxr
 from tasks.common.constant_q import CqtShape, chroma
 from tasks.common.progress import Progress, silent
 from tasks.common.short_time import short_time_spectra
+from tasks.common.tuning import tuning_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,7 +94,7 @@ def measure_bars(
     mix: the song. harmonic: files whose sum carries the harmony (the mix, or bass and other). stems: files whose levels are measured.
     voiced: where there is a voice, sorted (start, end) in seconds; None if unknown.
     """
-    chroma = _framewise([*harmonic], _chroma, lambda f: progress(0.6 * f, "harmony"))
+    chroma = _framewise([*harmonic], functools.partial(_chroma, tuning=tuning_of(mix)), lambda f: progress(0.6 * f, "harmony"))
     mfcc = _framewise([mix], _mfcc, lambda f: progress(0.6 + 0.3 * f, "timbre"))
     progress(0.9, "levels")
     level = np.column_stack([_levels(path, edges) for path in stems]) if stems else _levels(mix, edges)[:, None]
@@ -140,9 +141,9 @@ def _mono_sum(paths: list[Path]) -> npt.NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def _chroma(signal: npt.NDArray[np.float32]) -> Floats:
-    """(12, frames) energy of the pitch classes from C, the strongest of each frame 1."""
-    found = chroma(signal, _CHROMA)
+def _chroma(signal: npt.NDArray[np.float32], tuning: float = 0.0) -> Floats:
+    """(12, frames) energy of the pitch classes from C, the strongest of each frame 1. tuning: semitones above A440."""
+    found = chroma(signal, _CHROMA, tuning * _CHROMA.bins_per_octave / 12)
     strongest = found.max(axis=0)
     strongest[strongest < np.finfo(np.float32).tiny] = 1.0
     return np.asarray(found / strongest, dtype=np.float64)

@@ -78,8 +78,11 @@ def _listen(song: AnnotatedSong, kept: Path) -> dict[str, npt.NDArray[np.generic
         keys = key_network.key_posteriors(wav)
     finally:
         wav.unlink()
+    times, positions = track(heard)
     return {
         "duration": np.array(len(stereo) / SAMPLE_RATE),
+        "times": times,
+        "positions": positions,
         "activations": heard,
         "levels": np.stack(list(found.levels.values())).astype(np.float32),
         "chroma": found.harmony.chroma.astype(np.float32),
@@ -94,6 +97,14 @@ def _listen(song: AnnotatedSong, kept: Path) -> dict[str, npt.NDArray[np.generic
     }
 
 
+def track(heard: activations.Activations) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The plain tracker's beats (s) and their positions in the bar."""
+    first, last = beat_grid.active_range(heard)
+    path = beat_grid.best_path(heard[first:last], *SEARCHED, FPS)
+    probability = heard[first:last].sum(axis=1).astype(np.float64)
+    return (first + beat_grid.refine_peaks(probability, path.frames)) / FPS, path.positions
+
+
 def _read(song: AnnotatedSong, found: dict[str, npt.NDArray[np.generic]]) -> Heard:
     levels = dict(zip(evidence.BANDS, np.asarray(found["levels"], np.float64), strict=True))
     chords = HeardChords.of_labels(
@@ -102,8 +113,6 @@ def _read(song: AnnotatedSong, found: dict[str, npt.NDArray[np.generic]]) -> Hea
     harmony = Harmony(np.asarray(found["chroma"], np.float64), np.asarray(found["bass"], np.float64), float(found["fps"]))
     heard = np.asarray(found["activations"], np.float32)
     told = Evidence(heard, levels, {name: rise(level) for name, level in levels.items()}, harmony, chords)
-    first, last = beat_grid.active_range(heard)
-    path = beat_grid.best_path(heard[first:last], *SEARCHED, FPS)
-    times = (first + beat_grid.refine_peaks(told.beat_probability[first:last], path.frames)) / FPS
     keys = KeyPosteriors(np.asarray(found["key_starts"]), float(found["key_length"]), np.asarray(found["keys"]), Tonality(chords, harmony))
-    return Heard(song, float(found["duration"]), times, times[path.positions == 1], told, keys)
+    times = np.asarray(found["times"], np.float64)
+    return Heard(song, float(found["duration"]), times, times[np.asarray(found["positions"]) == 1], told, keys)

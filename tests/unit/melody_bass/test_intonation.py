@@ -41,3 +41,11 @@ def test_a_chromatic_scale_is_plainly_rounded():
 
 def test_no_notes_have_no_semitones():
     assert len(semitones(np.array([]), np.array([]), 0.0)) == 0
+
+
+def test_a_line_is_named_like_the_band_it_plays_with():
+    pitches = np.array([60.48, 64.46, 67.5])
+    assert tuning_offset(pitches, np.ones(3), 0.4) == pytest.approx(0.48, abs=1e-3)
+    assert tuning_offset(pitches, np.ones(3), -0.45) == pytest.approx(-0.52, abs=1e-3)
+    assert tuning_offset(np.linspace(50, 70, 2001), np.ones(2001), 0.3) == 0.3
+    assert tuning_offset(np.array([]), np.array([]), 0.3) == 0.3

@@ -8,11 +8,10 @@ import sys
 _SIDE_BY_SIDE = """
 import sys
 from tasks.common.orchestration.running import running
-for step in ("ingest", "separation"):
-    with running(step):
-        pass
+with running("ingest"):
+    pass
 alone = "torch" in sys.modules
-with running("melody"):
+with running("separation"):
     print(alone, hasattr(sys.modules.get("torch"), "Tensor"))
 """
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +51,12 @@ def main(
 
 def write(heard: Sequence[Heard]) -> None:
     """Learn from songs, and write the weights to where the step reads them."""
-    lessons = [lesson for number, one in enumerate(heard) for lesson in _lessons(one, number % _WITHOUT_CHORDS == 0)]
+    many = Counter(one.song.dataset for one in heard)
+    # Every data set counts the same: what is made here must not drown what people have written.
+    weights = {name: len(heard) / (len(many) * count) for name, count in many.items()}
+    lessons = [
+        lesson for number, one in enumerate(heard) for lesson in _lessons(one, weights[one.song.dataset], number % _WITHOUT_CHORDS == 0)
+    ]
     pulses, scores = learn.pulse_examples(lessons, *TEMPO_RANGE)
     found = [pulse.candidates(lesson.times, *TEMPO_RANGE) for lesson in lessons]
     on_best = [replace(lesson, times=one[int(score.argmax())].times) for lesson, one, score in zip(lessons, found, scores, strict=True)]
@@ -68,12 +73,12 @@ def write(heard: Sequence[Heard]) -> None:
     learnt.forget()
 
 
-def _lessons(one: Heard, without_chords: bool) -> list[learn.Lesson]:
+def _lessons(one: Heard, weight: float, without_chords: bool) -> list[learn.Lesson]:
     if len(one.times) < pulse.MIN_BEATS:
         return []
     truth = one.song.truth
     downbeats = one.until_end(truth.downbeats) if truth.downbeats else None
-    lesson = learn.Lesson(one.song.id, one.group, pulse.held(one.times, one.evidence), one.evidence, one.until_end(truth.beats), downbeats)
+    lesson = learn.Lesson(one.song.id, weight, pulse.held(one.times, one.evidence), one.evidence, one.until_end(truth.beats), downbeats)
     return [lesson, replace(lesson, evidence=replace(one.evidence, chords=_NO_CHORDS))] if without_chords else [lesson]
 
 

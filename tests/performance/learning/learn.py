@@ -36,10 +36,10 @@ _SHORTEST_SEC = 4.0
 
 @dataclass(frozen=True)
 class Lesson:
-    """A song to learn from: what the tracker found in it, and the truth. kind: songs of one are learnt from or tested on, never both."""
+    """A song to learn from: what the tracker found in it, and the truth. weight: how much it counts beside others."""
 
     name: str
-    kind: str
+    weight: float
     times: Floats
     evidence: Evidence
     beats: Floats
@@ -48,11 +48,12 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows of features (rows, n), what they should give (rows,), and which song each is of (rows,)."""
+    """Rows of features (rows, n), what they should give (rows,), which song each is of (rows,), and how much each counts (rows,)."""
 
     features: Floats
     wanted: Floats
     songs: npt.NDArray[np.int64]
+    weights: Floats | None = None
 
 
 def pulse_examples(lessons: Sequence[Lesson], min_bpm: float, max_bpm: float) -> tuple[Examples, list[Floats]]:
@@ -64,7 +65,7 @@ def pulse_examples(lessons: Sequence[Lesson], min_bpm: float, max_bpm: float) ->
         measured = np.array([f_measure(lesson.beats, candidate.times) for candidate in found])
         belief = np.exp(_SHARPNESS * (measured - measured.max()))
         rows += [pulse.pulse_features(candidate, finest, lesson.evidence) for candidate in found]
-        wanted += [*(belief / belief.sum() * float(measured.max() > _RIGHT_PULSE))]
+        wanted += [*(lesson.weight * belief / belief.sum() * float(measured.max() > _RIGHT_PULSE))]
         songs += [number] * len(found)
         scores.append(measured)
     return Examples(np.array(rows), np.array(wanted), np.array(songs)), scores
@@ -72,7 +73,7 @@ def pulse_examples(lessons: Sequence[Lesson], min_bpm: float, max_bpm: float) ->
 
 def bar_examples(lessons: Sequence[Lesson]) -> Examples:
     """A row a beat; wanted: 1 for a downbeat."""
-    rows, wanted, songs = [], [], []
+    rows, wanted, songs, weights = [], [], [], []
     for number, lesson in enumerate(lessons):
         if lesson.downbeats is None or len(lesson.downbeats) < 4 or f_measure(lesson.beats, lesson.times) < _RIGHT_BEATS:
             continue
@@ -80,7 +81,8 @@ def bar_examples(lessons: Sequence[Lesson]) -> Examples:
         near = np.abs(lesson.times[:, None] - lesson.downbeats[None]).min(axis=1) < _TOLERANCE_SEC
         wanted.append(near.astype(np.float64))
         songs += [number] * len(near)
-    return Examples(np.concatenate(rows), np.concatenate(wanted), np.array(songs))
+        weights += [lesson.weight / len(near)] * len(near)
+    return Examples(np.concatenate(rows), np.concatenate(wanted), np.array(songs), np.array(weights))
 
 
 def learn_pulse(examples: Examples, hidden: int = 24, decay: float = 0.3, steps: int = 300) -> Network:
@@ -98,9 +100,9 @@ def learn_pulse(examples: Examples, hidden: int = 24, decay: float = 0.3, steps:
 
 
 def learn_bars(examples: Examples, hidden: int = 16, decay: float = 0.3, steps: int = 300) -> Network:
-    """Logistic, every song of equal weight."""
-    _, songs, counts = np.unique(examples.songs, return_inverse=True, return_counts=True)
-    weights = torch.from_numpy(1.0 / counts[songs]).float()
+    """Logistic, each beat by its weight."""
+    assert examples.weights is not None
+    weights = torch.from_numpy(examples.weights).float()
     wanted = torch.from_numpy(examples.wanted).float()
 
     def loss(scores: torch.Tensor) -> torch.Tensor:

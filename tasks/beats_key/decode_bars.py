@@ -30,10 +30,7 @@ _FLOOR = 1e-7
 
 @dataclass(frozen=True)
 class BarModel:
-    """What bars there can be: their lengths in beats, the range of tempi, and how likely a bar is followed by one of another length.
-
-    `only`: a narrower range (bpm) of the same tempi, for a second look at a song whose tempo is known.
-    """
+    """What bars there can be: their lengths in beats, the range of tempi, and how likely a bar is followed by one of another length."""
 
     beats_per_bar: tuple[int, ...]
     min_bpm: float
@@ -41,18 +38,9 @@ class BarModel:
     fps: float = 100.0
     switch_probability: float = 0.0
     num_tempi: int = NUM_TEMPI
-    only: tuple[float, float] | None = None
 
     def intervals(self) -> Ints:
-        """The modelled beat intervals in frames, ascending."""
-        intervals = self._all_intervals()
-        if self.only is None:
-            return intervals
-        kept = intervals[(intervals >= 60 * self.fps / self.only[1]) & (intervals <= 60 * self.fps / self.only[0])]
-        return kept if len(kept) else intervals
-
-    def _all_intervals(self) -> Ints:
-        """Every frame count in the range, or about `num_tempi` of them spaced evenly in log tempo."""
+        """The modelled beat intervals in frames, ascending: every count in the range, or about `num_tempi` of them, even in log tempo."""
         shortest, longest = 60 * self.fps / self.max_bpm, 60 * self.fps / self.min_bpm
         intervals = np.arange(max(1, round(shortest)), round(longest) + 1)
         wanted = self.num_tempi

@@ -83,13 +83,6 @@ def test_tempo_changes_are_probabilities_and_small_ones_the_likelier():
     assert change[0, 0] > change[0, 1] > change[0, 2]
 
 
-def test_a_second_look_takes_its_tempi_from_the_first():
-    everything = BarModel((4,), 40, 240).intervals()
-    narrowed = BarModel((4,), 40, 240, only=(100, 140)).intervals()
-    assert set(narrowed) < set(everything)
-    assert 60 / 140 * 100 <= narrowed.min() <= narrowed.max() <= 60
-
-
 def test_agrees_with_the_golden_decoding(golden):
     for case in golden("decode"):
         activations = np.full((case["frames"], 2), 0.01)

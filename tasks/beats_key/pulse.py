@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from schemas.options import TEMPO_RANGE
 from tasks.beats_key.evidence import Evidence, strongest_near
 from tasks.beats_key.learnt import networks
 from tasks.common.spectra import FPS
@@ -67,28 +68,29 @@ class Pulse:
     def bpm(self) -> float:
         return 60.0 / float(np.median(np.diff(self.times)))
 
-    @property
-    def is_compound(self) -> bool:
-        """Whether each beat has three parts that the tracker heard as beats."""
-        return self.kind == "third"
+    def is_in(self, min_bpm: float, max_bpm: float) -> bool:
+        """Whether it has some beats, at a tempo in this range."""
+        return len(self.times) >= _LEAST_BEATS and min_bpm / _SLACK <= self.bpm <= max_bpm * _SLACK
 
 
 def weigh(times: Floats, evidence: Evidence, min_bpm: float, max_bpm: float) -> list[Pulse]:
-    """The pulses that the beats (s) of a tracker may stand for, the one to take first. Their probabilities sum to 1.
+    """The pulses in a range of tempi that the beats (s) of a tracker may stand for, with their probabilities, the one to take first.
 
-    That is the most probable one, or the tracker's own where none is more probable than not.
+    That is the most probable one, or the tracker's own where none is more probable than not. The probabilities are those among all usual
+    tempi: in a range that leaves the likeliest pulse out, no other becomes any likelier.
     """
-    found = candidates(times, min_bpm, max_bpm)
-    if len(times) < MIN_BEATS or len(found) < 2:
+    usual = candidates(times, min(min_bpm, TEMPO_RANGE[0]), max(max_bpm, TEMPO_RANGE[1]))
+    if len(times) < MIN_BEATS or len(usual) < 2:
         return [Pulse("found", times)]
     finest = finest_places(times)
-    features = np.array([pulse_features(pulse, finest, evidence) for pulse in found])
+    features = np.array([pulse_features(pulse, finest, evidence) for pulse in usual])
     scores = networks()["pulse"].scores(features)
     logs = (scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)).mean(axis=0)
     odds = np.exp(logs - logs.max())
-    weighed = [Pulse(pulse.kind, pulse.times, float(odd)) for pulse, odd in zip(found, odds / odds.sum(), strict=True)]
-    convincing = max(weighed, key=lambda pulse: pulse.probability).probability >= _CONVINCING
-    return sorted(weighed, key=lambda pulse: (-1.0 if pulse.kind == "found" and not convincing else 0.0, -pulse.probability))
+    weighed = [Pulse(pulse.kind, pulse.times, float(odd)) for pulse, odd in zip(usual, odds / odds.sum(), strict=True)]
+    inside = [pulse for pulse in weighed if pulse.kind == "found" or pulse.is_in(min_bpm, max_bpm)]
+    convincing = max(pulse.probability for pulse in inside) >= _CONVINCING
+    return sorted(inside, key=lambda pulse: (-1.0 if pulse.kind == "found" and not convincing else 0.0, -pulse.probability))
 
 
 def held(times: Floats, evidence: Evidence) -> Floats:
@@ -145,8 +147,7 @@ def candidates(times: Floats, min_bpm: float, max_bpm: float) -> list[Pulse]:
     for kind, step, phases in _KINDS:
         for phase in phases:
             pulse = Pulse(kind, _stepped(times, step, phase))
-            inside = len(pulse.times) >= _LEAST_BEATS and min_bpm / _SLACK <= pulse.bpm <= max_bpm * _SLACK
-            if kind == "found" or inside:
+            if kind == "found" or pulse.is_in(min_bpm, max_bpm):
                 found.append(pulse)
     return found
 

@@ -14,6 +14,7 @@ from schemas import song_map as m
 from schemas.options import AnalysisOptions
 from schemas.song_folder import stem_path
 from tasks.common.harmony.on_beats import on_beats
+from tasks.packager.agreement import contradictions
 from tasks.packager.step_results import StepResults, require, result_of, statuses_of, whole_characters
 from tasks.packager.times import Times
 
@@ -33,7 +34,8 @@ def join_song_map(
     structure = result_of(results.get("structure"), r.Structure)
     stems = result_of(results.get("separation"), r.StemSet)
     melody, bass = result_of(results.get("melody"), r.Part), result_of(results.get("bass"), r.Part)
-    steps = statuses_of(results, flow_run)
+    on_grid = on_beats(chords, beats, source.duration_sec) if chords else ()
+    steps = statuses_of(results, flow_run, {"beats_key": contradictions(beats.beats, on_grid, beats.key_spans)})
     lacking = any(step.status in ("failed", "skipped") for _, step in steps)
     times = Times(source.duration_sec, (beat.time for beat in beats.beats))
     name = whole_characters(file_name)
@@ -53,7 +55,7 @@ def join_song_map(
             )
             for k in beats.key_spans
         ),
-        chords=tuple(_chord(chord, times) for chord in on_beats(chords, beats, source.duration_sec)) if chords else (),
+        chords=tuple(_chord(chord, times) for chord in on_grid),
         sections=tuple(_section(section, times) for section in structure.sections) if structure else (),
         lyrics=tuple(_line(line, times) for line in lyrics.lines) if lyrics else (),
         performance=m.Performance.model_construct(

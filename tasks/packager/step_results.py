@@ -21,10 +21,12 @@ StepResults = Mapping[StepName, ResultOrError]
 _LONGEST_TEXT: Final = 2000
 
 
-def statuses_of(results: StepResults, flow_run: str) -> Steps:
-    """The status of every step. flow_run: id of the run; a result of another run came from the cache."""
+def statuses_of(results: StepResults, flow_run: str, found: Mapping[StepName, tuple[str, ...]] | None = None) -> Steps:
+    """The status of every step. flow_run: id of the run; a result of another run came from the cache. found: more warnings, by step."""
     missing = {step for step in FINDING if not isinstance(results.get(step), StepResult)}
     status = {step: classify(results.get(step), flow_run, tuple(need for need in STEPS[step].needs if need in missing)) for step in FINDING}
+    for step, warnings in (found or {}).items():
+        status[step] = status[step].model_copy(update={"warnings": (*status[step].warnings, *warnings)})
     return Steps.model_validate(status)
 
 

@@ -19,7 +19,7 @@ from tasks.asr.openai_whisper_engine import OpenAIWhisper
 from tasks.asr.passages import Passage, passages_of
 from tasks.asr.recognizer import SAMPLE_RATE, Recognition, Recognizer
 from tasks.asr.timing import on_time, sharpened
-from tasks.asr.voice_activity import frame_levels, speech_probabilities, voice_in_mix, voice_in_stem
+from tasks.asr.voice_activity import Frames, frame_levels, speech_probabilities, voice_in_mix, voice_in_stem
 from tasks.common import models
 from tasks.common.audio import read_mono
 from tasks.common.placement import Engine, Placement
@@ -43,7 +43,8 @@ def transcribe_lyrics(source: SongSource, stems: StemSet | None, plan: StepPlan,
         ctx.warn("Without stems, the lyrics come from the mix: voices buried in loud music may be missed")
     sound = _read(source, stems, ctx)
     ctx.progress(0.03, "finding the voice")
-    voice = _voice_activity(sound, source.duration_sec)
+    speech = speech_probabilities(sound.mix if sound.vocals is None else sound.vocals)
+    voice = _voice_activity(sound, speech, source.duration_sec)
     if not voice:
         report = StepReport(
             step="asr",
@@ -57,8 +58,11 @@ def transcribe_lyrics(source: SongSource, stems: StemSet | None, plan: StepPlan,
     language = plan.options.get("language")
     passages = passages_of(voice, source.duration_sec)
     recognition, report = run_chain(plan, ctx, ENGINES, sound, passages, str(language) if language else None, ctx)
-    phrases = trusted_phrases(recognition.segments, voice, source.duration_sec)
-    lines = lines_of(sharpened(phrases, None if sound.vocals is None else frame_levels(sound.vocals)))
+    if sound.vocals is None:  # a detector of speech says little of a mix
+        phrases = sharpened(trusted_phrases(recognition.segments, voice, source.duration_sec), None)
+    else:
+        phrases = sharpened(trusted_phrases(recognition.segments, voice, source.duration_sec, speech), frame_levels(sound.vocals))
+    lines = lines_of(phrases)
     return Lyrics(
         report=report,
         language=recognition.language if lines else None,
@@ -78,10 +82,10 @@ def _read(source: SongSource, stems: StemSet | None, ctx: StepContext) -> Sound:
     return Sound(mix[:shortest], vocals[:shortest])
 
 
-def _voice_activity(sound: Sound, duration_sec: float) -> tuple[TimeSpan, ...]:
+def _voice_activity(sound: Sound, speech: Frames, duration_sec: float) -> tuple[TimeSpan, ...]:
     if sound.vocals is None:
-        return voice_in_mix(speech_probabilities(sound.mix), duration_sec)
-    return voice_in_stem(frame_levels(sound.vocals), frame_levels(sound.mix), speech_probabilities(sound.vocals), duration_sec)
+        return voice_in_mix(speech, duration_sec)
+    return voice_in_stem(frame_levels(sound.vocals), frame_levels(sound.mix), speech, duration_sec)
 
 
 def _transcribe(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +14,13 @@ from hypothesis import strategies as st
 from schemas.results import TimeSpan
 from tasks.asr.guards import is_caption, trusted_phrases
 from tasks.asr.recognizer import RecognizedSegment, RecognizedWord
+from tasks.asr.voice_activity import HOP_SEC
 
 WHOLE_SONG = [TimeSpan(start=0.0, end=100.0)]
+
+
+def texts(phrases: Sequence[Sequence[RecognizedWord]]) -> list[str]:
+    return ["".join(word.text for word in phrase).strip() for phrase in phrases]
 
 
 def test_guards_agree_with_the_golden_cases(golden: Callable[[str], Any]) -> None:
@@ -86,6 +92,52 @@ def test_a_chorus_that_repeats_itself_stays_whole(segment: Callable[..., Recogni
     chorus = segment("na na na na hey Jude take a sad song and make it better na na na na hey Jude")
     (phrase,) = trusted_phrases([chorus], WHOLE_SONG, 100.0)
     assert len(phrase) == 20
+
+
+def test_a_word_that_the_model_does_not_believe_in_is_left_out(segment: Callable[..., RecognizedSegment]) -> None:
+    sure, unsure = segment("we sail away"), segment("much", start=3.0, probability=0.0035)
+    assert texts(trusted_phrases([sure, unsure], WHOLE_SONG, 100.0)) == ["we sail away"]
+
+
+def test_an_unlikely_word_in_a_sure_phrase_stays(segment: Callable[..., RecognizedSegment]) -> None:
+    first, rest = segment("millions", probability=0.001), segment("of lights in the sky", start=0.5)
+    phrase = RecognizedSegment(0.0, first.words + rest.words, 0.1, -0.3)
+    assert texts(trusted_phrases([phrase], WHOLE_SONG, 100.0)) == ["millions of lights in the sky"]
+
+
+def test_a_word_of_eleven_seconds_is_no_word(segment: Callable[..., RecognizedSegment]) -> None:
+    sure, endless = segment("we sail away"), segment("You", start=3.0, step=11.0)
+    assert texts(trusted_phrases([sure, endless], WHOLE_SONG, 100.0)) == ["we sail away"]
+    held = segment("You", start=3.0, step=5.0)
+    assert texts(trusted_phrases([sure, held], WHOLE_SONG, 100.0)) == ["we sail away", "You"]
+
+
+def test_where_no_speech_sounds_only_sure_phrases_stay(segment: Callable[..., RecognizedSegment]) -> None:
+    sung, solo = segment("we sail away"), segment("over the hills", start=10.0, probability=0.7)
+    shouted = segment("no no no", start=20.0, probability=0.95)
+    speech = np.zeros(round(30 / HOP_SEC), np.float32)
+    assert texts(trusted_phrases([sung, solo, shouted], WHOLE_SONG, 100.0)) == ["we sail away", "over the hills", "no no no"]
+    assert texts(trusted_phrases([sung, solo, shouted], WHOLE_SONG, 100.0, speech)) == ["we sail away", "no no no"]
+    speech[: round(12 / HOP_SEC)] = 0.9
+    assert texts(trusted_phrases([sung, solo, shouted], WHOLE_SONG, 100.0, speech)) == ["we sail away", "over the hills", "no no no"]
+
+
+def test_a_sure_guess_among_unsure_ones_is_a_guess(segment: Callable[..., RecognizedSegment]) -> None:
+    solo = [segment("shh", start=4.0 * index, probability=probability) for index, probability in enumerate((0.6, 0.7, 0.88, 0.91))]
+    sung, silence = segment("we sail away", start=30.0), np.zeros(round(40 / HOP_SEC), np.float32)
+    assert trusted_phrases(solo, WHOLE_SONG, 100.0, silence) == ()
+    assert texts(trusted_phrases(solo[2:], WHOLE_SONG, 100.0, silence)) == ["shh", "shh"]
+    spoken = silence.copy()
+    spoken[round(29 / HOP_SEC) :] = 0.9
+    assert texts(trusted_phrases([*solo, sung], WHOLE_SONG, 100.0, spoken)) == ["we sail away"]
+
+
+def test_what_is_left_of_a_guess_is_one(segment: Callable[..., RecognizedSegment]) -> None:
+    unlikely, sure = segment("thank", probability=0.03), segment("you", start=0.5, probability=0.95)
+    guess = RecognizedSegment(0.0, unlikely.words + sure.words, 0.1, -0.3)
+    silence = np.zeros(round(30 / HOP_SEC), np.float32)
+    assert texts(trusted_phrases([sure], WHOLE_SONG, 100.0, silence)) == ["you"]
+    assert trusted_phrases([guess], WHOLE_SONG, 100.0, silence) == ()
 
 
 @given(

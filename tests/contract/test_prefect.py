@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextvars
+import datetime
 import inspect
 import pickle
 import sqlite3
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import cloudpickle
 import httpx
 import pytest
@@ -31,10 +33,12 @@ from prefect.context import FlowRunContext, SyncClientContext, TaskRunContext, s
 from prefect.filesystems import LocalFileSystem
 from prefect.locking.filesystem import FileSystemLockManager
 from prefect.results import ResultStore
+from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.settings import Settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import opaque
 
+from deployments.definitions import DEFINITIONS
 from tasks.common.orchestration import prefect_private
 from tasks.common.orchestration.caching import RecordStorage
 from tasks.common.orchestration.prefect_private import (
@@ -381,6 +385,15 @@ def test_a_docket_asks_for_tasks_to_be_cancelled_ten_times_a_second() -> None:
     source = inspect.getsource(Worker._cancellation_listener)
     assert "pubsub.get_message(" in source
     assert "timeout=0.1" in source
+
+
+def test_the_server_finds_dates_for_each_of_our_schedules() -> None:
+    """Before whenever 0.11 it found none for a cron whose time zone is none, and told its log alone."""
+    definitions = [one for one in DEFINITIONS if one.cron is not None or one.interval_sec is not None]
+    assert {one.name for one in definitions} >= {"watch-folder", "prune"}
+    for one in definitions:
+        schedule = CronSchedule(cron=one.cron) if one.cron else IntervalSchedule(interval=datetime.timedelta(seconds=one.interval_sec or 0))
+        assert len(anyio.run(schedule.get_dates, 2)) == 2
 
 
 def test_every_use_says_why_it_is_there_and_is_listed_and_tested() -> None:

@@ -199,7 +199,7 @@ def test_a_service_that_is_stopped_while_it_starts_ends_in_order(ending: signal.
         assert process.returncode == 0, said
         assert "Stopped." in said
         assert "Traceback" not in said
-        assert list(service.pids()) == []
+        service.wait(lambda: list(service.pids()) == [], 15, "something is left of the service")
         assert not (service.data / "serve.json").exists()
     finally:
         service.kill_all()

@@ -46,10 +46,11 @@ def estimate_tempo(grid: BeatGrid, beat_probability: Floats, fps: float, pulses:
     intervals = np.diff(grid.times)
     steady = float(np.mean(np.abs(intervals * (local[:-1] + local[1:]) / 120 - 1) < 0.1))
     wanders = max(0.0, float(np.mean(np.abs(np.log(local / bpm)))) - _BREATHES)
-    lead = weighed[bpm] / max(weighed.values())
+    # The pulses' weights are probabilities; the levels' only say which fits best.
+    sure = weighed[bpm] if pulses else float(np.sqrt(weighed[bpm] / max(weighed.values()) * np.mean(grid.confidences)))
     return Tempo(
         bpm_global=round(bpm, 3),
-        confidence=round(min(1.0, steady * float(np.exp(-wanders / _WANDERS) * np.sqrt(lead) * np.mean(grid.confidences) ** 0.5)), 4),
+        confidence=round(min(1.0, steady * float(np.exp(-wanders / _WANDERS)) * sure), 4),
         curve=_curve(grid, local),
         candidates=tuple(
             TempoCandidate(bpm=round(other, 3), weight=_floor4(weight))

@@ -56,6 +56,23 @@ def test_confidence_tells_a_clear_pulse_from_a_faint_one():
     assert tempo_of(times, 0.9).confidence > tempo_of(times, 0.1).confidence > 0
 
 
+def test_a_tempo_that_is_doubtful_by_an_octave_keeps_both_and_says_so():
+    times = 0.5 * np.arange(1, 80)
+    grid = BeatGrid(times, np.arange(79) % 4 + 1, np.full(79, 0.9), np.full(79, 4), 0.9)
+    pulses = [(120.1, 0.55), (60.0, 0.25), (60.1, 0.15), (119.9, 0.05)]  # two of each octave, in different phases
+    tempo = estimate_tempo(grid, np.full(4100, 0.5), 100, pulses)
+    assert [(round(one.bpm), round(one.weight, 2)) for one in tempo.candidates] == [(120, 0.6), (60, 0.4)]
+    assert tempo.confidence == pytest.approx(0.6)
+    slower_first = estimate_tempo(grid, np.full(4100, 0.5), 100, [(120.1, 0.3), (60.0, 0.7)])
+    assert round(slower_first.candidates[0].bpm) == round(slower_first.bpm_global or 0) == 120  # the map's own comes first
+
+
+def test_a_tempo_that_wanders_is_less_sure_than_one_that_is_held():
+    steady = tempo_of(0.5 * np.arange(1, 80))
+    rubato = tempo_of(np.cumsum(0.5 * (1 + 0.3 * np.sin(np.arange(79) / 8))))
+    assert rubato.confidence < 0.5 * steady.confidence
+
+
 def test_too_few_beats_have_no_tempo():
     for count in range(4):
         tempo = tempo_of(0.5 * np.arange(count))

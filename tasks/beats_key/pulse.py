@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.options import TEMPO_RANGE
+from tasks.beats_key.beat_grid import TEMPO_SLACK
 from tasks.beats_key.evidence import Evidence, strongest_near
 from tasks.beats_key.learnt import networks
 from tasks.common.spectra import FPS
@@ -52,8 +53,6 @@ _FLOOR: Final = 0.02
 _ON_BEAT: Final = 0.17
 #: Another pulse than the tracker's must be at least so probable.
 _CONVINCING: Final = 0.5
-#: Tempi this far outside the range, as a ratio, are still in it.
-_SLACK: Final = 1.02
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Pulse:
 
     def is_in(self, min_bpm: float, max_bpm: float) -> bool:
         """Whether it has some beats, at a tempo in this range."""
-        return len(self.times) >= _LEAST_BEATS and min_bpm / _SLACK <= self.bpm <= max_bpm * _SLACK
+        return len(self.times) >= _LEAST_BEATS and min_bpm / TEMPO_SLACK <= self.bpm <= max_bpm * TEMPO_SLACK
 
 
 def weigh(times: Floats, evidence: Evidence, min_bpm: float, max_bpm: float) -> list[Pulse]:
@@ -172,7 +171,7 @@ def pulse_features(pulse: Pulse, finest: Floats, evidence: Evidence) -> list[flo
         *(at_beats.mean(), np.percentile(at_beats, 20), at_middles.mean(), at_thirds.mean()),
         strongest_near(probability, times).sum() / max(float(strongest_near(probability, finest).sum()), 1e-6),
     ]
-    onsets = {name: onset / (np.percentile(onset, 95) + 1e-9) for name, onset in evidence.onsets.items()}
+    onsets = evidence.scaled_onsets
     for name in ("kick", "snare", "low", "hat", "mid"):
         found += [strongest_near(onsets[name], times).mean(), strongest_near(onsets[name], middles).mean()]
     found += [_alternation(strongest_near(onsets[name], times)) for name in ("kick", "snare")]
@@ -190,11 +189,17 @@ def _chord_features(changes: Floats, times: Floats, middles: Floats, period: flo
     a_chord = float(np.log2(max(1, len(changes)) / max(1.0, (times[-1] - times[0]) / period)))
     if len(changes) == 0:
         return [0.0, 0.0, a_chord, 0.0]
-    away = np.abs(changes[:, None] - times[None])
-    between = np.abs(changes[:, None] - middles[None]).min(axis=1)
-    sides = np.bincount(away.argmin(axis=1) % 2, minlength=2)
-    on_beat, off_beat = (float((distance < _ON_BEAT * period).mean()) for distance in (away.min(axis=1), between))
+    (beat, away), (_, between) = _nearest(changes, times), _nearest(changes, middles)
+    sides = np.bincount(beat % 2, minlength=2)
+    on_beat, off_beat = (float((distance < _ON_BEAT * period).mean()) for distance in (away, between))
     return [on_beat, off_beat, a_chord, float(abs(sides[0] - sides[1]) / sides.sum())]
+
+
+def _nearest(wanted: Floats, times: Floats) -> tuple[Ints, Floats]:
+    """Which of some ascending times is nearest to each wanted one, and how far it is (s)."""
+    after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
+    near = np.where(wanted - times[after - 1] <= times[after] - wanted, after - 1, after).astype(np.int64)
+    return near, np.abs(wanted - times[near])
 
 
 def _alternation(values: Floats) -> float:

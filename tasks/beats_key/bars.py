@@ -48,11 +48,10 @@ _MOST: Final = 4.0
 
 @dataclass(frozen=True)
 class Course:
-    """Bars through a song: position (from 0) and length of the bar of each beat, and the score (nats) of the best course."""
+    """Bars through a song: position (from 0) and length of the bar of each beat."""
 
     positions: Ints
     lengths: Ints
-    score: float
 
 
 def find_bars(grid: BeatGrid, evidence: Evidence) -> BeatGrid:
@@ -117,7 +116,7 @@ def best_course(log_odds: Floats, times: Floats) -> Course:
     path[-1] = int(score.argmax())
     for beat in range(len(times) - 1, 0, -1):
         path[beat - 1] = came_from[beat, path[beat]]
-    return Course(positions[path], lengths[path].astype(np.int64), float(score.max()))
+    return Course(positions[path], lengths[path].astype(np.int64))
 
 
 def beat_features(times: Floats, evidence: Evidence) -> Floats:

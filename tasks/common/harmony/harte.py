@@ -9,6 +9,7 @@ Source: Harte, Sandler, Abdallah and Gómez, "Symbolic representation of musical
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,26 @@ _LABEL: Final = re.compile(
     r"(?:/(?P<bass>[b#]*\d+))?"
 )
 
+#: Semitones above the root of the shorthands (table 1 of the paper), ninths above the octave.
+TONES: Final[Mapping[str, tuple[int, ...]]] = {
+    "maj": (0, 4, 7),
+    "min": (0, 3, 7),
+    "dim": (0, 3, 6),
+    "aug": (0, 4, 8),
+    "sus2": (0, 2, 7),
+    "sus4": (0, 5, 7),
+    "maj6": (0, 4, 7, 9),
+    "min6": (0, 3, 7, 9),
+    "maj7": (0, 4, 7, 11),
+    "7": (0, 4, 7, 10),
+    "min7": (0, 3, 7, 10),
+    "hdim7": (0, 3, 6, 10),
+    "dim7": (0, 3, 6, 9),
+    "minmaj7": (0, 3, 7, 11),
+    "9": (0, 4, 7, 10, 14),
+    "maj9": (0, 4, 7, 11, 14),
+    "min9": (0, 3, 7, 10, 14),
+}
 #: What follows the root on a lead sheet. Other degrees in brackets follow their shorthand's. Alterations are ♭ and ♯, accidentals of roots
 #: b and #, so that Bb5 is a power chord on B flat and B(♭5) a chord on B.
 _DISPLAY: Final = {

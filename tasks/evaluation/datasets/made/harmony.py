@@ -8,30 +8,14 @@ share a bar equally, in whole beats.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-QUALITIES: Final[dict[str, tuple[int, ...]]] = {
-    "maj": (0, 4, 7),
-    "min": (0, 3, 7),
-    "dim": (0, 3, 6),
-    "aug": (0, 4, 8),
-    "sus2": (0, 2, 7),
-    "sus4": (0, 5, 7),
-    "5": (0, 7),
-    "maj6": (0, 4, 7, 9),
-    "min6": (0, 3, 7, 9),
-    "maj7": (0, 4, 7, 11),
-    "7": (0, 4, 7, 10),
-    "min7": (0, 3, 7, 10),
-    "hdim7": (0, 3, 6, 10),
-    "dim7": (0, 3, 6, 9),
-    "minmaj7": (0, 3, 7, 11),
-    "9": (0, 4, 7, 10, 14),
-    "maj9": (0, 4, 7, 11, 14),
-    "min9": (0, 3, 7, 10, 14),
-}
+from tasks.common.harmony.harte import TONES
+
+QUALITIES: Final[Mapping[str, tuple[int, ...]]] = {**TONES, "5": (0, 7)}
 SCALES: Final[dict[str, tuple[int, ...]]] = {
     "major": (0, 2, 4, 5, 7, 9, 11),
     "mixolydian": (0, 2, 4, 5, 7, 9, 10),

@@ -126,10 +126,15 @@ class Evidence:
         total: Floats = self.activations.sum(axis=1).astype(np.float64)
         return total
 
-    @cached_property
-    def scaled_onsets(self) -> Mapping[str, Floats]:
-        """The onsets, 1 being what one frame in twenty surpasses."""
-        return {name: onset / (np.percentile(onset, 95) + 1e-9) for name, onset in self.onsets.items()}
+    def onsets_between(self, start: float, end: float) -> Mapping[str, Floats]:
+        """The onsets from `start` to `end` (s), and 0 elsewhere; 1 is what one frame in twenty surpasses there."""
+        first, stop = max(0, round(start * FPS)), round(end * FPS) + 1
+        found = {name: np.zeros_like(onset) for name, onset in self.onsets.items()}
+        for name, onset in self.onsets.items():
+            inside = onset[first:stop]
+            if len(inside):
+                found[name][first:stop] = inside / (np.percentile(inside, 95) + 1e-9)
+        return found
 
 
 def _kind(quality: str) -> int:

@@ -51,8 +51,9 @@ _USUAL_BPM: Final = 110.0
 _FLOOR: Final = 0.02
 #: A chord changes on a beat that is nearer than this share of the period.
 _ON_BEAT: Final = 0.17
-#: Another pulse than the tracker's must be at least so probable.
-_CONVINCING: Final = 0.5
+#: Another pulse than the tracker's must be at least so probable. Cross-validated on 350 songs of *choose*, it is changed for the better in
+#: 54 of them and for the worse in 6; at 0.5 in 64 and in 10.
+_CONVINCING: Final = 0.65
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def pulse_features(pulse: Pulse, finest: Floats, evidence: Evidence) -> list[flo
         *(at_beats.mean(), np.percentile(at_beats, 20), at_middles.mean(), at_thirds.mean()),
         strongest_near(probability, times).sum() / max(float(strongest_near(probability, finest).sum()), 1e-6),
     ]
-    onsets = evidence.scaled_onsets
+    onsets = evidence.onsets_between(float(finest[0]), float(finest[-1]))
     for name in ("kick", "snare", "low", "hat", "mid"):
         found += [strongest_near(onsets[name], times).mean(), strongest_near(onsets[name], middles).mean()]
     found += [_alternation(strongest_near(onsets[name], times)) for name in ("kick", "snare")]
@@ -180,7 +181,8 @@ def pulse_features(pulse: Pulse, finest: Floats, evidence: Evidence) -> list[flo
     for where in (times, middles):
         change = harmony.change(harmony.chroma_sums, where, np.full(len(where), min(period, 0.6)))
         found.append(np.nan_to_num(change).mean() if len(where) else 0.0)
-    found += [_recurrence(evidence.onsets[name], period) for name in ("kick", "snare")]
+    first, stop = max(0, round(float(finest[0]) * FPS)), round(float(finest[-1]) * FPS) + 1
+    found += [_recurrence(evidence.onsets[name][first:stop], period) for name in ("kick", "snare")]
     return [float(value) for value in found]
 
 

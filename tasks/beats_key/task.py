@@ -12,7 +12,7 @@ from tasks.common.step import StepContext
 
 @step(
     "beats_key",
-    version=4,
+    version=5,
     needs=[GPU, CPU_HEAVY],
     retries=1,  # memory may be free again
     retry_delay_sec=5,

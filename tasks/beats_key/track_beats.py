@@ -15,7 +15,20 @@ import numpy.typing as npt
 from schemas.options import TEMPO_RANGE
 from schemas.plan import StepPlan
 from schemas.results import Beat, BeatsKey, Chords, SongSource, StepReport
-from tasks.beats_key import activations, bars, beat_grid, beat_this_engine, evidence, key, key_network, librosa_engine, meter, pulse, tempo
+from tasks.beats_key import (
+    activations,
+    bars,
+    beat_grid,
+    beat_this_engine,
+    evidence,
+    key,
+    key_network,
+    librosa_engine,
+    meter,
+    noise,
+    pulse,
+    tempo,
+)
 from tasks.beats_key.activations import Activations
 from tasks.beats_key.beat_grid import BeatGrid
 from tasks.beats_key.evidence import Evidence, strongest_near
@@ -132,7 +145,10 @@ def settle(tracked: BeatGrid, found: Evidence, min_bpm: float, max_bpm: float) -
     """The beats of a tracker on the pulse that the evidence speaks for, in bars; and all the pulses they may stand for, that one first."""
     if len(tracked.times) == 0:
         return tracked, []
-    pulses = pulse.weigh(pulse.held(tracked.times, found), found, min_bpm, max_bpm)
+    musical = noise.without_noise(tracked.times, found)
+    if len(musical) == 0:
+        return BeatGrid.empty(), []
+    pulses = pulse.weigh(pulse.held(musical, found), found, min_bpm, max_bpm)
     times = pulses[0].times
     heard = np.clip(strongest_near(found.beat_probability, times), 0.0, 1.0)
     lengths = np.full(len(times), 4, np.int64)

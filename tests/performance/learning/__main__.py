@@ -17,7 +17,7 @@ import numpy as np
 import typer
 
 from schemas.options import TEMPO_RANGE
-from tasks.beats_key import bars, learnt, pulse
+from tasks.beats_key import bars, learnt, noise, pulse
 from tasks.beats_key.evidence import HeardChords
 from tasks.evaluation.datasets import load_songs
 from tasks.evaluation.scores.beats import f_measure
@@ -74,11 +74,12 @@ def write(heard: Sequence[Heard]) -> None:
 
 
 def _lessons(one: Heard, weight: float, without_chords: bool) -> list[learn.Lesson]:
-    if len(one.times) < pulse.MIN_BEATS:
+    times = noise.without_noise(one.times, one.evidence)
+    if len(times) < pulse.MIN_BEATS:
         return []
     truth = one.song.truth
     downbeats = one.until_end(truth.downbeats) if truth.downbeats else None
-    lesson = learn.Lesson(one.song.id, weight, pulse.held(one.times, one.evidence), one.evidence, one.until_end(truth.beats), downbeats)
+    lesson = learn.Lesson(one.song.id, weight, pulse.held(times, one.evidence), one.evidence, one.until_end(truth.beats), downbeats)
     return [lesson, replace(lesson, evidence=replace(one.evidence, chords=_NO_CHORDS))] if without_chords else [lesson]
 
 
@@ -100,7 +101,7 @@ def show(heard: Sequence[Heard]) -> None:
 def _row(one: Heard) -> tuple[float, ...]:
     truth, nan = one.song.truth, float("nan")
     beats, downbeats = one.until_end(truth.beats), one.until_end(truth.downbeats)
-    times, ours = one.times, one.times[:0]
+    times, ours = noise.without_noise(one.times, one.evidence), one.times[:0]
     if len(times) >= pulse.MIN_BEATS:
         times = pulse.weigh(pulse.held(times, one.evidence), one.evidence, *TEMPO_RANGE)[0].times
         course = bars.best_course(bars.downbeat_log_odds(times, one.evidence), times)

@@ -17,7 +17,6 @@ from typing import Final
 
 from schemas.song_folder import MAP_NAME, STEMS_FOLDER
 from tasks.common.errors import AudioPathRefused, AudioUnreadable, FolderIsFile, FolderNotFound, FolderUnreadable
-from tasks.ingest.file_names import is_text
 
 #: What ingest reads, by the usual endings.
 AUDIO_SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aiff", ".aif", ".mp4", ".webm", ".mkv")
@@ -55,9 +54,7 @@ class SongFolder:
     skipped: tuple[SkippedFile, ...]
 
 
-def find_songs(
-    root: Path, patterns: Sequence[str] = (), recursive: bool = True, leave_out: Collection[Path] = (), any_names: bool = False
-) -> SongFolder:
+def find_songs(root: Path, patterns: Sequence[str] = (), recursive: bool = True, leave_out: Collection[Path] = ()) -> SongFolder:
     """The songs in a folder, in the order of their paths.
 
     root: the folder; the paths returned begin with it as given.
@@ -65,11 +62,11 @@ def find_songs(
         matter. A pattern that says no ending takes audio files only. Empty: every audio file.
     recursive: also the folders below. Links to folders are followed, each folder is visited once, by its own path if it has one here.
     leave_out: folders that are not entered, such as one for the results.
-    any_names: also those whose names are no UTF-8.
 
-    Hidden files, partial files and the stems beside a Song Map are no songs. Raises FolderNotFound, FolderIsFile, FolderUnreadable.
+    Names may be any bytes: what is no UTF-8 in them are surrogates (PEP 383). Hidden files, partial files and the stems beside a Song Map
+    are no songs. Raises FolderNotFound, FolderIsFile, FolderUnreadable.
     """
-    walk = _Walk(root, _matcher(patterns), recursive, {identity for path in leave_out if (identity := _identity(path))}, any_names)
+    walk = _Walk(root, _matcher(patterns), recursive, {identity for path in leave_out if (identity := _identity(path))})
     walk.run()
     return SongFolder(
         tuple(sorted(walk.songs, key=lambda song: song.path.parts)), tuple(sorted(walk.skipped, key=lambda skipped: skipped.path.parts))
@@ -82,12 +79,11 @@ def is_partial(name: str) -> bool:
 
 
 class _Walk:
-    def __init__(self, root: Path, is_song: Callable[[str, str], bool], recursive: bool, left_out: set[tuple[int, int]], any_names: bool):
+    def __init__(self, root: Path, is_song: Callable[[str, str], bool], recursive: bool, left_out: set[tuple[int, int]]):
         self.root = root
         self.is_song = is_song
         self.recursive = recursive
         self.visited = set(left_out)
-        self.any_names = any_names
         self.songs: list[SongFile] = []
         self.skipped: list[SkippedFile] = []
         #: Paths below the root, and those reached by a link: these come last, so that a folder is known by its own path.
@@ -142,9 +138,7 @@ class _Walk:
     def _take(self, entry: os.DirEntry[str], below: str) -> None:
         status = entry.stat()
         if not stat.S_ISREG(status.st_mode):
-            self.skipped.append(SkippedFile(self.root / below, "not a regular file"))
-        elif not self.any_names and not is_text(Path(below)):
-            self.skipped.append(SkippedFile(self.root / below, "its name is not valid UTF-8; rename it", AudioPathRefused.code))
+            self.skipped.append(SkippedFile(self.root / below, "not a regular file", AudioPathRefused.code))
         else:
             self.songs.append(SongFile(self.root / below, status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino))
 

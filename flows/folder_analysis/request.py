@@ -30,7 +30,7 @@ class BatchRequest:
 
     def songs(self) -> SongFolder:
         """The folder's songs. Raises FolderError."""
-        found = find_songs(self.folder, self.patterns, self.recursive, leave_out=(self.target,), any_names=True)
+        found = find_songs(self.folder, self.patterns, self.recursive, leave_out=(self.target,))
         if not found.songs:
             seen = f" ({len(found.skipped)} files could not be looked at)" if found.skipped else ""
             raise FolderHasNoSongs(f"{self.folder} has no songs{seen}")

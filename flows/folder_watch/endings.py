@@ -27,6 +27,7 @@ from tasks.common.errors import (
     AudioTruncated,
 )
 from tasks.common.storage.atomic import atomic_write, move_atomic
+from tasks.ingest.file_names import as_text
 
 
 class End(StrEnum):
@@ -75,9 +76,10 @@ def move_ended(ledger: Ledger, inbox: Path, song: SongRecord, run: RunEnd, rules
             move_finished(ledger, inbox, done)
         return done
     ledger.put_end(song, now, f"{run.end}: {message}" if message else run.end.value)
-    another = not any(unchanged(record) for record in ledger.copies(song.sha256))
+    there = [record.path for record in ledger.copies(song.sha256) if unchanged(record)]
     codes = message_codes(message)
-    if run.end is End.failed and (another or codes.intersection(_FILE_IS_ANOTHER)):
+    unseen = AudioNotFound.code in codes and song.path in there  # by the worker, that is: it would go on for ever
+    if run.end is End.failed and (not there or (codes.intersection(_FILE_IS_ANOTHER) and not unseen)):
         return restart_elsewhere(ledger, song, now)
     failures = song.failures + (run.end is End.failed)
     crashes = song.crashes + (run.end is End.crashed)
@@ -117,11 +119,11 @@ def give_up_unreadable(ledger: Ledger, inbox: Path, record: FileRecord) -> Path 
 def write_report(moved: Path, record: FileRecord, tries: list[str], message: str) -> None:
     """A report for people beside a failed file."""
     lines = [
-        f"{moved.name} could not be analysed.",
+        f"{as_text(moved.name)} could not be analysed.",
         "",
         f"What happened: {message or 'see below'}",
         "",
-        f"File:   {record.path} ({record.size} bytes)",
+        f"File:   {as_text(record.path)} ({record.size} bytes)",
         f"SHA-256: {record.sha256 or 'not read'}",
         *(["", "Tries:", *tries] if tries else []),
         "",

@@ -10,7 +10,7 @@ Scheduled: a run stays for about an hour and looks when something has changed or
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.runtime import deployment
 
 from flows.folder_watch.changes import Changes
-from flows.folder_watch.endings import give_up_unreadable, move_ended, move_finished
+from flows.folder_watch.endings import give_up, give_up_unreadable, move_ended, move_finished
 from flows.folder_watch.ledger import Ledger, SongRecord, SongState, opened
 from flows.folder_watch.moments import next_moment
 from flows.folder_watch.page import WatchPage, watch_run_name
@@ -33,6 +33,7 @@ from flows.run.hooks import LIFE, confine
 from flows.run.scheduled_runs import name_scheduled, next_start, scheduled_runs
 from schemas.options import AnalysisOptions
 from schemas.results import digest_of
+from tasks.common.errors import AudioPathRefused
 from tasks.common.orchestration.liveness import DeadRun, reap_dead_runs
 from tasks.common.planning import refuse_empty_ranges
 from tasks.common.settings import get_settings
@@ -75,7 +76,7 @@ def watch_folder(
     inbox, outbox = (inbox or get_settings().inbox).absolute(), (outbox or get_settings().songs_dir).absolute()
     if inbox == get_settings().inbox.absolute():
         inbox.mkdir(parents=True, exist_ok=True)
-    page = WatchPage(str(inbox))
+    page = WatchPage(as_text(inbox))
     with (
         opened(get_settings().data_dir / "watch" / f"{digest_of(str(inbox))[:16]}.sqlite") as ledger,
         get_client(sync_client=True) as client,
@@ -157,6 +158,7 @@ class _Watch:
         scanned = scan_inbox(self.ledger, self.inbox, options_digest(self.options), self.rules, sleep=sleep)
         set_aside(self.ledger, self.inbox, scanned, self.rules)
         started = start(self.client, self.ledger, self.inbox, self.outbox, self.options, self.rules)
+        ended += [song for song in started if song.state is SongState.failed]
         self.looked_at = time.time()
         self.look_took = self.looked_at - began
 
@@ -164,12 +166,12 @@ class _Watch:
             return as_text(Path(path).relative_to(self.inbox))
 
         return WatchReport(
-            inbox=str(self.inbox),
+            inbox=as_text(self.inbox),
             files=scanned.files,
             unsettled=tuple(map(name, scanned.unsettled)),
             skipped=tuple((name(str(skipped.path)), skipped.reason) for skipped in scanned.skipped),
             accepted=tuple(name(song.path) for song in scanned.accepted),
-            started=tuple(name(song.path) for song in started),
+            started=tuple(name(song.path) for song in started if song.state is SongState.running),
             ended=tuple((name(song.path), f"{song.state}: {song.message}" if song.message else song.state.value) for song in ended),
             dead_runs=tuple(run.name for run in dead),
             songs=self.ledger.count(),
@@ -211,11 +213,20 @@ def set_aside(ledger: Ledger, inbox: Path, scanned: InboxScan, rules: WatchRules
 def start(
     client: SyncPrefectClient, ledger: Ledger, inbox: Path, outbox: Path, options: AnalysisOptions, rules: WatchRules
 ) -> list[SongRecord]:
-    """Start the songs that are due. A watcher killed in between starts none of them twice: the key of a try stays."""
+    """Start the songs that are due, and return their new records: running, or failed where no run can be made of a song.
+
+    A watcher killed in between starts none of them twice: the key of a try stays.
+    """
     songs = songs_to_start(ledger, rules, time.time())
+    records = []
     if songs:
         deployment = deployment_id(client)
         for song in songs:
-            run = start_run(client, deployment, song, options, place_in(outbox, inbox, song))
-            ledger.put_song(song.to(SongState.running, time.time(), run_id=run))
-    return songs
+            try:
+                run = start_run(client, deployment, song, options, place_in(outbox, inbox, song))
+            except AudioPathRefused as error:  # no link to its name can be made: the others go on
+                records.append(give_up(ledger, inbox, replace(song, message=str(error)), time.time()))
+                continue
+            records.append(song.to(SongState.running, time.time(), run_id=run))
+            ledger.put_song(records[-1])
+    return records

@@ -1,11 +1,14 @@
 """The ledger of a watched folder: what was seen, what was started, how it ended. One SQLite file, used by one watcher at a time.
 
+A path whose bytes are no UTF-8 is kept as bytes (a BLOB): SQLite's text is Unicode.
+
 Every change is committed before what it leads to is done, so that a watcher that is killed goes on where it was: a song is entered as
 starting, with the number of the try, before its run is made, and the run's idempotency key holds that number.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +19,7 @@ from typing import Any
 
 from tasks.common.errors import StorageError
 from tasks.common.locks import try_to_hold
+from tasks.ingest.file_names import is_text
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -86,19 +90,19 @@ class Ledger:
 
     def files(self) -> dict[str, FileRecord]:
         rows = self._db.execute(f"SELECT {_columns(FileRecord)} FROM files")
-        return {row[0]: FileRecord(*row) for row in rows}
+        return {record.path: record for record in map(_file, rows)}
 
     def copies(self, sha256: str) -> list[FileRecord]:
         """The files with this content, in the order of their paths."""
         rows = self._db.execute(f"SELECT {_columns(FileRecord)} FROM files WHERE sha256 = ? ORDER BY path", (sha256,))
-        return [FileRecord(*row) for row in rows]
+        return [_file(row) for row in rows]
 
     def put_files(self, records: Iterable[FileRecord]) -> None:
         self._put("files", FileRecord, records)
 
     def forget_files(self, paths: Iterable[str]) -> None:
         with self._db:
-            self._db.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in paths])
+            self._db.executemany("DELETE FROM files WHERE path = ?", [(_written(path),) for path in paths])
 
     def song(self, sha256: str, options: str) -> SongRecord | None:
         row = self._db.execute(f"SELECT {_columns(SongRecord)} FROM songs WHERE sha256 = ? AND options = ?", (sha256, options)).fetchone()
@@ -158,7 +162,7 @@ class Ledger:
         with self._db:
             self._db.executemany(
                 f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({marks})",
-                [tuple(getattr(record, name) for name in names) for record in records],
+                [tuple(_written(getattr(record, name)) for name in names) for record in records],
             )
 
 
@@ -187,6 +191,19 @@ def _columns(kind: type[Any]) -> str:
     return ", ".join(field.name for field in fields(kind))
 
 
+def _written(value: Any) -> Any:
+    """A value as SQLite keeps it."""
+    return os.fsencode(value) if isinstance(value, str) and not is_text(value) else value
+
+
+def _read(row: tuple[Any, ...]) -> list[Any]:
+    return [os.fsdecode(value) if isinstance(value, bytes) else value for value in row]
+
+
+def _file(row: tuple[Any, ...]) -> FileRecord:
+    return FileRecord(*_read(row))
+
+
 def _song(row: tuple[Any, ...]) -> SongRecord:
-    record = SongRecord(*row)
+    record = SongRecord(*_read(row))
     return replace(record, state=SongState(record.state))

@@ -16,6 +16,7 @@ from prefect.states import Completed
 from flows.folder_watch.report import WatchReport
 from schemas.results import digest_of
 from tasks.common.settings import get_settings
+from tasks.ingest.file_names import as_text
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ WATCH_NAME: Final = "watch "
 def watch_run_name() -> str:
     """The watched folder's name."""
     inbox = (flow_run.parameters or {}).get("inbox") or get_settings().inbox
-    return f"{WATCH_NAME}{Path(str(inbox)).name}"
+    return f"{WATCH_NAME}{as_text(Path(str(inbox)).name)}"
 
 
 class WatchPage:

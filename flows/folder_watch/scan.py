@@ -17,6 +17,7 @@ from flows.folder_watch.rules import WatchRules
 from flows.song_files import SkippedFile, SongFile, find_songs
 from tasks.common.progress import Progress, silent
 from tasks.common.storage.artifacts import sha256_file
+from tasks.ingest.file_names import as_text
 
 
 @dataclass
@@ -52,7 +53,7 @@ def scan_inbox(
     if any(now - record.since < rules.settle_sec for record in fresh):
         sleep(rules.settle_sec)
     for place, record in enumerate(fresh):
-        progress(place / len(fresh), Path(record.path).name)
+        progress(place / len(fresh), as_text(Path(record.path).name))
         _second_look(ledger, record, options, rules, scanned, clock())
     return scanned
 

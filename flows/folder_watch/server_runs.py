@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,8 @@ from flows.folder_watch.ledger import SongRecord
 from flows.folder_watch.start_runs import idempotency_key
 from schemas.options import AnalysisOptions
 from tasks.common.errors import DeploymentMissing
+from tasks.common.settings import get_settings
+from tasks.ingest.file_names import with_text_name
 
 ANALYZE_SONG: Final = "analyze-song/analyze-song"
 _PAGE: Final = 100
@@ -31,16 +32,19 @@ def deployment_id(client: SyncPrefectClient, name: str = ANALYZE_SONG) -> UUID:
 
 
 def start_run(client: SyncPrefectClient, deployment: UUID, song: SongRecord, options: AnalysisOptions, output_dir: Path) -> str:
-    """Make the run of a song's try, and return its id: the run that is there already, where this try was started before."""
+    """Make the run of a song's try, and return its id: the run that is there already, where this try was started before.
+
+    A song whose name is no UTF-8 goes by a link, as from the command. Raises AudioPathRefused.
+    """
+    path = with_text_name(Path(song.path), get_settings())
     parameters: dict[str, Any] = {
-        "song": song.path,
+        "song": str(path),
         "options": options.model_dump(mode="json"),
         "output_dir": str(output_dir),
         "expected_sha256": song.sha256,
     }
-    name = os.path.basename(song.path)
     run = client.create_flow_run_from_deployment(
-        deployment, parameters=parameters, idempotency_key=idempotency_key(song), name=name, tags=["folder-watch"]
+        deployment, parameters=parameters, idempotency_key=idempotency_key(song), name=path.name, tags=["folder-watch"]
     )
     return str(run.id)
 

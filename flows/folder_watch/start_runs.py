@@ -10,6 +10,8 @@ from flows.folder_watch.rules import WatchRules
 from flows.folder_watch.scan import unchanged
 from schemas.options import AnalysisOptions
 from schemas.results import digest_of
+from tasks.ingest.file_names import as_text, is_text
+from tasks.packager.folder import safe_name
 
 
 def options_digest(options: AnalysisOptions) -> str:
@@ -23,8 +25,9 @@ def idempotency_key(song: SongRecord) -> str:
 
 
 def place_in(outbox: Path, inbox: Path, song: SongRecord) -> Path:
-    """The folder of the outbox that mirrors the one of the inbox where the song lies."""
-    return outbox / Path(song.path).relative_to(inbox).parent
+    """The folder of the outbox that mirrors the one of the inbox where the song lies. Names that are no UTF-8 are written as text."""
+    parts = Path(song.path).relative_to(inbox).parent.parts
+    return outbox.joinpath(*(part if is_text(part) else safe_name(as_text(part)) for part in parts))
 
 
 def songs_to_start(ledger: Ledger, rules: WatchRules, now: float) -> list[SongRecord]:

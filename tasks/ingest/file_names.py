@@ -21,7 +21,7 @@ from tasks.ingest.tags import encoding_of
 _MAX_NAME_BYTES: Final = 200
 
 
-def is_text(path: Path) -> bool:
+def is_text(path: Path | str) -> bool:
     """Whether a path can be written as UTF-8."""
     try:
         str(path).encode("utf-8")

@@ -7,6 +7,9 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -351,17 +354,94 @@ def test_names_with_any_characters_are_taken_as_they_are(
     assert sorted(path.name for path in (inbox / "failed").glob("*.mp3")) == sorted(names)
 
 
-def test_a_name_that_is_no_text_is_left_alone_and_the_look_can_be_written_down(
+class RunMaker:
+    """A server that makes runs, and keeps their parameters as they go over the wire."""
+
+    def __init__(self) -> None:
+        self.made: list[dict[str, Any]] = []
+
+    def read_deployment_by_name(self, _: str) -> SimpleNamespace:
+        return SimpleNamespace(id=uuid4())
+
+    def create_flow_run_from_deployment(self, _: UUID, **run: Any) -> SimpleNamespace:
+        self.made.append(json.loads(json.dumps({"name": run["name"], **run["parameters"]}).encode("utf-8")))
+        return SimpleNamespace(id=uuid4())
+
+
+LATIN = os.fsdecode(b"\xe9t\xe9/caf\xe9.mp3")
+
+
+def look(ledger: Ledger, inbox: Path, outbox: Path, server: RunMaker, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """One look of the flow at an inbox, as its report is written down."""
+    for name in ("reap_dead_runs", "follow"):
+        monkeypatch.setattr(watching, name, lambda *_: [])
+    rules = RULES.model_copy(update={"settle_sec": 0})
+    watch = watching._Watch(server, ledger, inbox, outbox, AnalysisOptions(), rules)  # type: ignore[arg-type]
+    report: dict[str, Any] = json.loads(watch.look(sleep=lambda _: None).model_dump_json())
+    return report
+
+
+def test_a_song_whose_name_is_no_text_is_started_through_a_link(
     inbox: Path, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("reap_dead_runs", "follow", "start"):
-        monkeypatch.setattr(watching, name, lambda *_: [])
-    drop(inbox, "a.mp3")
-    drop(inbox, os.fsdecode(b"caf\xe9.mp3"))
-    watch = watching._Watch(None, ledger, inbox, tmp_path / "out", AnalysisOptions(), RULES)  # type: ignore[arg-type]
-    report = json.loads(watch.look(sleep=lambda _: None).model_dump_json())
-    assert (report["files"], report["skipped"]) == (1, [[r"caf\xe9.mp3", "its name is not valid UTF-8; rename it"]])
-    assert (inbox / os.fsdecode(b"caf\xe9.mp3")).exists()
+    path, server = drop(inbox, LATIN, b"music"), RunMaker()
+    drop(inbox)
+    report = look(ledger, inbox, tmp_path / "out", server, monkeypatch)
+    assert (report["files"], report["skipped"]) == (2, [])
+    assert sorted(report["started"]) == [r"\xe9t\xe9/caf\xe9.mp3", "a.mp3"]
+    made = {Path(run["song"]).name: run for run in server.made}
+    assert {name: run["name"] for name, run in made.items()} == {"a.mp3": "a.mp3", "café.mp3": "café.mp3"}
+    assert Path(made["café.mp3"]["song"]).resolve() == path
+    assert Path(made["café.mp3"]["song"]).read_bytes() == b"music"
+    assert Path(made["café.mp3"]["output_dir"]).parent == tmp_path / "out"
+
+
+def test_a_song_whose_name_is_no_text_is_followed_to_its_end(
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
+) -> None:
+    path = drop(inbox, LATIN)
+    scan_once()
+    assert scan_once().accepted == []  # it is known again
+    end = RunEnd(End.failed, "REQUIRED_STEP_FAILED: ingest: AUDIO_SILENT: it is silent. Give another.")
+    move_ended(ledger, inbox, started(ledger, clock)[0], end, RULES, clock())
+    moved = inbox / "failed" / LATIN
+    assert moved.exists()
+    assert not path.exists()
+    report = moved.with_name(f"{moved.name}.report.txt").read_text(encoding="utf-8")
+    assert r"caf\xe9.mp3 could not be analysed" in report
+    assert ledger.files() == {}
+    drop(inbox, LATIN)  # put back
+    assert [song.path for song in scan_once().accepted] == [str(path)]
+
+
+def test_a_name_that_no_link_can_be_made_to_is_refused_alone(
+    inbox: Path, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
+    drop(inbox, LATIN, b"music")
+    drop(inbox)
+    data_dir.mkdir()
+    (data_dir / "names").write_bytes(b"in the way")
+    server = RunMaker()
+    report = look(ledger, inbox, tmp_path / "out", server, monkeypatch)
+    assert [run["name"] for run in server.made] == ["a.mp3"]
+    assert report["started"] == ["a.mp3"]
+    assert [name for name, _ in report["ended"]] == [r"\xe9t\xe9/caf\xe9.mp3"]
+    assert "failed: AUDIO_PATH_REFUSED" in report["ended"][0][1]
+    assert (inbox / "failed" / LATIN).exists()
+
+
+def test_a_song_that_the_worker_cannot_see_is_not_tried_for_ever(
+    inbox: Path, ledger: Ledger, scan_once: Callable[..., InboxScan], clock: Clock
+) -> None:
+    drop(inbox)
+    scan_once()
+    end = RunEnd(End.failed, "AUDIO_NOT_FOUND: /inbox/a.mp3 does not exist. Check the path.")
+    for _ in range(RULES.attempts):
+        song = move_ended(ledger, inbox, started(ledger, clock)[0], end, RULES, clock())
+        assert song is not None
+        clock.now = song.next_try
+    assert song.state is SongState.failed
+    assert (inbox / "failed" / "a.mp3").exists()
 
 
 def test_links_in_circles_hidden_and_partial_files_are_left_alone(inbox: Path, scan_once: Callable[..., InboxScan]) -> None:

@@ -15,7 +15,7 @@ from schemas.results import Tags
 from tasks.common.errors import AudioError, AudioNotAudio, AudioNoTrack, AudioTruncated, AudioUnreadable
 from tasks.ingest.layout import Layout, layout_of
 from tasks.ingest.lengths import declared_sec, is_cover
-from tasks.ingest.tags import may_be_eight_bit, read_tags
+from tasks.ingest.tags import may_be_eight_bit, read_tags, unmarked_texts
 from tasks.ingest.tracks import ChosenTrack, choose_track
 
 #: Containers that may carry sound beside a picture. In any other format, FFmpeg takes text, pictures and noise for a video.
@@ -23,7 +23,7 @@ _VIDEO_CONTAINERS = frozenset({"3gp", "asf", "avi", "flv", "matroska", "mov", "m
 #: Formats that lead elsewhere: play lists.
 _NOT_AUDIO_FORMATS = frozenset({"concat", "dash", "hls"})
 #: How whole files of the common containers begin.
-_MAGIC = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"\x1aE\xdf\xa3")
+_MAGIC = (b"RIFF", b"RF64", b"BW64", b"FORM", b"fLaC", b"OggS", b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75")
 #: Formats whose clock begins at 0, also where nothing sounds there: ISO 14496-12, RFC 9559.
 _CLOCK_FROM_ZERO = frozenset({"mov", "matroska"})
 #: A track is silent where its first minute has no sample above -80 dBFS.
@@ -80,7 +80,7 @@ def opened(path: Path, track: int | None = None) -> Iterator[OpenSong]:
         stream = chosen.stream
         layout = layout_of(path, names)
         # Ogg has its tags on the stream; elsewhere a stream's title is that of the track ("Stereo"), not of the song.
-        tags = read_tags({**stream.metadata, **container.metadata}, may_be_eight_bit(path, names))
+        tags = read_tags({**unmarked_texts(path), **stream.metadata, **container.metadata}, may_be_eight_bit(path, names))
         yield OpenSong(container, stream, declared_sec(path, container, stream, layout), tags, chosen, layout, _zero_sec(container, names))
 
 

@@ -69,7 +69,4 @@ def _text_name(raw: bytes) -> str:
 
 
 def _decode(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode(encoding_of(raw), "replace")
+    return raw.decode(encoding_of(raw), "replace")

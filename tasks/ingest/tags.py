@@ -10,7 +10,8 @@ whole pages were no help: charset-normalizer 3.5.2 read 27 of 37 names and title
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,13 @@ _TAG_NAMES = {
     "comment": ("comment", "description"),
     "licence": ("license", "licence", "copyright"),
 }
+#: FFmpeg's names of ID3v2's text frames.
+_ID3_NAMES: Final = {
+    b"TIT2": "title", b"TPE1": "artist", b"TALB": "album", b"TCON": "genre", b"TRCK": "track", b"TYER": "date", b"TDRC": "date"
+}  # fmt: skip
+#: C0, C1 and halves of characters; marks that turn text around or cannot be seen (Unicode Standard Annex 9), but none that joins letters.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_INVISIBLE: Final = re.compile("[\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 #: What stands between spaces and the signs of ASCII.
 _WORD: Final = re.compile(r"[^\s\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+")
 #: An encoding must look at least so good, and so much better than Latin-1.
@@ -53,8 +61,24 @@ def read_tags(metadata: Mapping[str, str], eight_bit: bool = False) -> Tags:
         tag: next((given[name] for name in names if given.get(name, "").strip("\0 \t\r\n")), None) for tag, names in _TAG_NAMES.items()
     }
     kept = {tag: text for tag, text in wanted.items() if text is not None}
-    read = decoded(kept, eight_bit)
-    return Tags(**{tag: " ".join(text.replace("\0", " ").split())[:_LONGEST_TAG] for tag, text in read.items()})
+    read = {tag: _printable(text) for tag, text in decoded(kept, eight_bit).items()}
+    return Tags(**{tag: text for tag, text in read.items() if text})
+
+
+def _printable(text: str) -> str:
+    """A tag on one line, without what would steer a terminal or turn the text around."""
+    text = _INVISIBLE.sub("", _twice_encoded(text))
+    return " ".join(_CONTROL.sub(" ", text).split())[:_LONGEST_TAG].strip()
+
+
+def _twice_encoded(text: str) -> str:
+    """A text whose UTF-8 was once taken for Windows-1252 or Latin-1, as it was before; any other stays."""
+    for encoding in ("cp1252", "latin-1"):
+        try:
+            return text if text.isascii() else text.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            continue
+    return text
 
 
 def may_be_eight_bit(path: Path, formats: set[str]) -> bool:
@@ -64,19 +88,35 @@ def may_be_eight_bit(path: Path, formats: set[str]) -> bool:
 
 def says_unicode(path: Path) -> bool:
     """Whether all texts of a file's ID3v2 tag are said to be Unicode (ID3v2.3 and 2.4, section 4: encodings 1 to 3)."""
+    encodings = {content[0] for _, content in _id3_texts(path)}
+    return bool(encodings) and 0 not in encodings
+
+
+def unmarked_texts(path: Path) -> dict[str, str]:
+    """Texts of a file's ID3v2 tag in UTF-16 without the mark of its byte order, which FFmpeg drops, by its names of the tags."""
+    found = {}
+    for name, content in _id3_texts(path):
+        raw = content[1 : len(content) - (len(content) - 1) % 2]
+        if content[0] == 1 and name in _ID3_NAMES and raw[:2] not in (b"\xff\xfe", b"\xfe\xff", b""):
+            order = "be" if raw[::2].count(0) > raw[1::2].count(0) else "le"  # the high bytes of spaces and Latin letters are zero
+            found[_ID3_NAMES[name]] = raw.decode(f"utf-16-{order}", "replace")
+    return found
+
+
+def _id3_texts(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """(name, content with its encoding first) of the text frames of a file's ID3v2.3 or 2.4 tag."""
     with path.open("rb") as file:
         head = file.read(10)
         if head[:3] != b"ID3" or len(head) < 10 or head[3] not in (3, 4):
-            return False
+            return
         tag = file.read(min(_synchsafe(head[6:]), _LARGEST_ID3))
-    encodings = set()
     place = 0
     while place + 11 <= len(tag) and tag[place : place + 1].isalpha():
         size = tag[place + 4 : place + 8]
-        if tag[place : place + 1] == b"T":
-            encodings.add(tag[place + 10])
-        place += 10 + (_synchsafe(size) if head[3] == 4 else int.from_bytes(size, "big"))
-    return bool(encodings) and 0 not in encodings
+        ends = place + 10 + (_synchsafe(size) if head[3] == 4 else int.from_bytes(size, "big"))
+        if tag[place : place + 1] == b"T" and ends > place + 10:
+            yield tag[place : place + 4], tag[place + 10 : ends]
+        place = max(ends, place + 10)
 
 
 def _synchsafe(raw: bytes) -> int:
@@ -95,6 +135,9 @@ def decoded(texts: Mapping[str, str], eight_bit: bool) -> dict[str, str]:
 
 def encoding_of(raw: bytes) -> str:
     """The encoding of some names and titles, one a line; Windows-1252 where nothing looks better."""
+    with suppress(UnicodeDecodeError):
+        raw.decode("utf-8")
+        return "utf-8"
     scores = {encoding: _score(raw, encoding, judge) for encoding, judge in _JUDGES.items()}
     if scores["euc_kr"] >= _HANGUL_ALONE and sum(byte >= 0x80 for byte in raw) >= _MUCH_HANGUL:
         return "euc_kr"

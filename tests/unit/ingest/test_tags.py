@@ -90,6 +90,38 @@ def test_a_vorbis_comment_that_breaks_its_rule_is_read_too(encode: Encode, ctx: 
     assert ingest_song(path, ctx).tags.title == "Группа крови"
 
 
+def test_utf_8_that_is_said_to_be_latin_1_is_read_right(encode: Encode, ctx: StepContext) -> None:
+    path = encode("mp3")
+    path.write_bytes(id3v2({"TIT2": "Träume, ночь".encode(), "TPE1": "Кино".encode()}) + without_id3(path.read_bytes()))
+    tags = ingest_song(path, ctx).tags
+    assert (tags.title, tags.artist) == ("Träume, ночь", "Кино")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("title", ["Träume", "Ночь и день", "夜に駆ける 2"])
+def test_utf_16_without_a_byte_order_mark_is_read_right(encode: Encode, ctx: StepContext, encoding: str, title: str) -> None:
+    text = title.encode(encoding)
+    frame = b"TIT2" + (len(text) + 1).to_bytes(4, "big") + b"\0\0\x01" + text
+    path = encode("mp3")
+    path.write_bytes(b"ID3\x03\0\0\0\0\0" + bytes([len(frame)]) + frame + without_id3(path.read_bytes()))
+    assert ingest_song(path, ctx).tags.title == title
+
+
+def test_text_that_was_encoded_twice_is_read_right() -> None:
+    once = "Träume – “ночь”"
+    assert read_tags({"title": once.encode().decode("latin-1")}) == Tags(title=once)
+    assert read_tags({"title": "Träume".encode().decode("cp1252")}) == Tags(title="Träume")
+    for text in ("Für Elise", "São Paulo", "Åäö", "20° £", "naïve – “x”", "MAÇÃ"):
+        assert read_tags({"title": text}) == Tags(title=text)
+
+
+def test_what_would_steer_a_terminal_is_left_out() -> None:
+    title = "a\x1b[31mred\x07\n\x9b2J\x7f\u2028b\u202egpj\u2066\ufeff \ud800"
+    tags = read_tags({"title": title, "artist": "\x1b\x07", "album": "x" * 100_000})
+    assert tags == Tags(title="a [31mred 2J bgpj", album="x" * 1000)
+    assert read_tags({"title": "می\u200cخواهم"}) == Tags(title="می\u200cخواهم")  # a mark that belongs to the word
+
+
 def test_text_without_a_fault_is_not_touched() -> None:
     assert read_tags({"title": "Plain"}, eight_bit=True) == Tags(title="Plain")
     assert read_tags({"title": "\0 "}, eight_bit=True) == Tags()

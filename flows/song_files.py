@@ -19,7 +19,7 @@ from schemas.song_folder import MAP_NAME, STEMS_FOLDER
 from tasks.common.errors import AudioPathRefused, AudioUnreadable, FolderIsFile, FolderNotFound, FolderUnreadable
 
 #: What ingest reads, by the usual endings.
-AUDIO_SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aiff", ".aif", ".mp4", ".webm", ".mkv")
+AUDIO_SUFFIXES: Final = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wma", ".aiff", ".aif", ".mp4", ".webm", ".mkv")
 #: Endings of files that somebody is still writing: browsers, download tools, editors, synchronisers.
 PARTIAL_ENDINGS: Final = (".part", ".partial", ".crdownload", ".download", ".filepart", ".opdownload", ".tmp", ".temp", "~")
 

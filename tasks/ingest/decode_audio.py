@@ -18,14 +18,16 @@ from tasks.common.audio import SAMPLE_RATE, Samples
 from tasks.common.errors import AudioInvalidSamples, AudioNotAudio, AudioTruncated
 from tasks.common.progress import Progress
 from tasks.ingest.container import OpenSong
-from tasks.ingest.layout import FilePart, ends_inside_mpeg_frame, is_whole_flac_frame, tags_in
+from tasks.ingest.layout import FilePart, ends_inside_mpeg_frame, find_bytes, is_whole_flac_frame, tags_in
+from tasks.ingest.lengths import padding_sec
 
 #: Frames per yielded block: about six seconds.
 _BLOCK = 1 << 18
 #: Up to this share of damage, a file is played as any player would; the map carries a warning.
 _DAMAGE_SHARE = 0.02
-#: And up to so much (s): a few bytes can cost half a second of FLAC.
-_DAMAGE_SEC = 1.0
+#: And up to so much (s): 0.1 s of noise cost up to 0.2 s of MP3 and FLAC, 0.5 s of ADTS, and in Ogg two pages, of up to a second each.
+_DAMAGE_SEC = 0.75
+_PAGES_SEC = 2.1
 #: How much earlier than declared the sound may end: containers round, and encoders pad.
 _SHORTFALL_SEC = 0.5
 _SHORTFALL_SHARE = 0.005
@@ -33,16 +35,22 @@ _SHORTFALL_SHARE = 0.005
 _CLOCKED = frozenset({"asf", "flac", "flv", "matroska", "mov", "mpeg", "mpegts", "ogg"})
 #: Formats without, whose frames lie end to end: bytes between two of them were frames once.
 _END_TO_END = frozenset({"aac", "mp3"})
+#: Errors in a row that a container may have before nothing more is expected of it.
+_LONGEST_HOLE = 20
+#: A packet is found in its file by so many of its bytes.
+_RECOGNIZED_BYTES = 48
 #: Formats that are never written with a gap: one is damage.
 _GAPLESS = frozenset({"aac", "flac", "mp3"})
 #: A jump of the time stamps is a gap from here on: live recordings jitter, and Vorbis's blocks differ in length.
 _GAP_SEC = 0.1
-#: The same where a packet could not be decoded just before.
+#: The same where a packet could not be decoded just before, and in FLAC, whose frames are numbered.
 _LOST_SEC = 0.004
 #: A longer jump is a clock that was set anew.
 _LONGEST_GAP_SEC = 600.0
+#: An ASF file is written in packets of up to so many bytes.
+_ASF_PACKET_BYTES = 1 << 16
 #: Formats whose declared length is a count of their own packets, or an index of them.
-_COUNTED = frozenset({"ape", "asf", "tta", "wv"})
+_COUNTED = frozenset({"ape", "tta", "wv"})
 
 
 @dataclass(frozen=True)
@@ -75,29 +83,49 @@ class LastPacket:
         self._song = song
         self._path = path
         self._packet: Any = None
+        self._first_head = b""
         self.failed = False
 
     def see(self, packet: Any) -> None:
         """Another packet."""
         if packet.size:
             self._packet = packet
+            self._first_head = self._first_head or bytes(packet)[:7]
             self.failed = False
 
     @property
     def cut(self) -> bool:
         """Whether it could not be decoded, or is not whole."""
-        if self._packet is None or self.failed:
-            return True
+        return self._packet is None or self.failed or self.is_part
+
+    @property
+    def is_early(self) -> bool:
+        """Whether FFmpeg stopped reading before the end of the file, as it does in an ASF file that is damaged."""
+        if "asf" not in self._song.formats or self._packet is None or self._packet.pos is None:
+            return False
+        unread: int = self._song.layout.file_bytes - self._packet.pos - self._packet.size
+        return unread > _SHORTFALL_SHARE * self._song.layout.file_bytes + _ASF_PACKET_BYTES
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it, or what follows it, is the beginning of a frame."""
+        if self._packet is None:
+            return False
         if "flac" in self._song.formats:
             return not is_whole_flac_frame(bytes(self._packet))
-        if "mp3" in self._song.formats and self._packet.pos is not None:
-            return ends_inside_mpeg_frame(self._path, self._packet.pos)
+        if self._song.formats & _END_TO_END and self._packet.pos is not None and len(self._first_head) > 3:
+            return ends_inside_mpeg_frame(self._path, self._packet.pos, self._first_head)
         return False
 
 
 def refuse_cut_by_packets(path: Path, song: OpenSong, seconds: float, last: LastPacket, broken: bool = False) -> None:
-    """Raise AudioTruncated if the sound is shorter than declared, and the file ends inside a frame or counts its own packets."""
-    if falls_short(seconds, song.declared_sec) and (broken or song.formats & _COUNTED or last.cut):
+    """Raise AudioTruncated if the file ends inside a frame or counts its own packets, and the sound is shorter than declared.
+
+    A file that does not say how long it is must not end inside a frame either.
+    """
+    if song.declared_sec is None and song.formats & _GAPLESS and last.is_part:
+        raise AudioTruncated(f"{path} ends in the middle of a frame, after {seconds:.1f} s")
+    if falls_short(seconds, song.declared_sec) and (broken or song.formats & _COUNTED or last.cut or last.is_early):
         raise AudioTruncated(f"{path} ends after {seconds:.1f} s; it says it lasts {song.declared_sec:.1f} s")
 
 
@@ -106,7 +134,7 @@ def refuse_cut_early(path: Path, song: OpenSong) -> None:
     import av
 
     refuse_cut_by_layout(path, song)
-    if song.declared_sec is None or not song.formats & (_COUNTED | _GAPLESS):
+    if not song.formats & (_COUNTED | _GAPLESS):
         return
     last, end, broken = LastPacket(song, path), None, False
     try:
@@ -135,7 +163,9 @@ class Decoder:
         self._accept_damaged = accept_damaged
         self._clock = _Clock(song, path)
         self._last = LastPacket(song, path)
+        self._rate: int = song.stream.codec_context.sample_rate or SAMPLE_RATE
         self._broken = False
+        self._late_damage = 0
         self.packets = 0
         self.damaged = 0
         self.frames = 0
@@ -212,17 +242,22 @@ class Decoder:
         """Frames of the codec, and the gaps between them."""
         import av
 
-        packets = self._packets()
+        packets, errors, read_before = self._packets(), 0, -1
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
                 return
             except av.error.FFmpegError:
-                # The container itself is broken from here on; what the length check makes of it is said there.
-                self.damaged += 1
-                self._broken = True
-                return
+                errors = errors + 1 if self.packets == read_before else 0
+                if not errors:
+                    self._note_damage()  # however many errors a hole has
+                self._broken = errors > _LONGEST_HOLE or len(self._song.layout.links) > 1 or self._song.layout.rest_bytes > 0
+                if self._broken:
+                    # The container itself is broken from here on; what the length check makes of it is said there.
+                    return
+                packets, read_before = self._packets(), self.packets  # it may go on after a hole
+                continue
             self.packets += 1
             self._last.see(packet)
             self._clock.see(packet)
@@ -230,7 +265,7 @@ class Decoder:
                 frames = packet.decode()
             except av.error.FFmpegError:
                 if self._clock.lost(packet):
-                    self.damaged += 1
+                    self._note_damage()
                     self._last.failed = True
                 continue
             self._clock.decoded(packet)
@@ -239,15 +274,24 @@ class Decoder:
                     yield _Gap(gap)
                 yield frame
 
+    def _note_damage(self) -> None:
+        self.damaged += 1
+        if self._song.declared_sec is not None and self.seconds > self._song.declared_sec - padding_sec(self._rate):
+            self._late_damage += 1
+
     def _packets(self) -> Iterator[Any]:
-        """Packets of the track. Of a chain, each link is read as a file of its own: FFmpeg stops where the rate or the channels change."""
+        """Packets of the track.
+
+        Of a chain, each link is read as a file of its own: FFmpeg stops where the rate or the channels change. So is an Ogg that something
+        else follows.
+        """
         import av
 
-        links = self._song.layout.links
-        if len(links) == 1:
+        layout = self._song.layout
+        if len(layout.links) == 1 and not layout.rest_bytes:
             yield from self._song.container.demux(self._song.stream)
             return
-        for begins, ends in pairwise((*links, self._song.layout.file_bytes)):
+        for begins, ends in pairwise((*layout.links, layout.file_bytes - layout.rest_bytes)):
             with FilePart(self._path, begins, ends) as part, av.open(part, "r", metadata_errors="surrogateescape") as container:
                 tracks = container.streams.audio
                 if tracks:
@@ -255,7 +299,15 @@ class Decoder:
                     stream.thread_type = "NONE"
                     yield from container.demux(stream)
 
+    def refuse_remains(self) -> None:
+        """Raise AudioTruncated where what could be decoded is what damage has left of a longer sound."""
+        if falls_short(self.seconds, self._song.declared_sec) or self._song.layout.foreign_share > _DAMAGE_SHARE:
+            raise AudioTruncated(f"{self._path} is damaged: only {self.seconds:.2f} s of it can be decoded")
+
     def _refuse_damage(self) -> None:
+        declared = self._song.declared_sec
+        if declared is not None and self.seconds < declared + _SHORTFALL_SEC:  # the song is whole: what follows it is none of it
+            self.damaged -= self.damaged if self.seconds > declared - _LOST_SEC and not self.gaps else self._late_damage
         if self.frames == 0:
             raise AudioNotAudio(f"{self._path} holds no sound that can be decoded")
         try:
@@ -263,7 +315,7 @@ class Decoder:
             refuse_cut_by_packets(self._path, self._song, self.seconds, self._last, self._broken)
             filled = sum(length for _, length in self.gaps) if self._song.formats & _GAPLESS else 0.0
             share = max(filled / self.seconds, self._song.layout.foreign_share)
-            if share > _DAMAGE_SHARE and share * self.seconds > _DAMAGE_SEC:
+            if share > _DAMAGE_SHARE and share * self.seconds > (_PAGES_SEC if "ogg" in self._song.formats else _DAMAGE_SEC):
                 raise AudioTruncated(f"{self._path} is damaged: {share:.0%} of it cannot be decoded")
             if self.damaged > max(1, _DAMAGE_SHARE * self.packets):
                 raise AudioTruncated(f"{self._path} is damaged: {self.damaged} of {self.packets} packets cannot be decoded")
@@ -288,6 +340,10 @@ class _Clock:
         self._shift = 0.0
         self._was_lost = False
         self._owed = 0.0
+        #: FFmpeg counts the places of ADTS frames by their lengths, and does not count what it skips.
+        self._counts_places = "aac" in song.formats
+        self._counts_samples = "flac" in song.formats
+        self._place: int | None = None
         self._end: int | None = None
         self._bytes = self._seen = 0
 
@@ -295,9 +351,13 @@ class _Clock:
         """A packet, before it is decoded: bytes between it and the one before were packets once."""
         if not self._end_to_end or packet.pos is None or not packet.size:
             return
-        if self._end is not None and packet.pos > self._end:
-            self._owe(packet, self._end, packet.pos - self._end)
-        self._end = packet.pos + packet.size
+        self._place = packet.pos
+        if self._counts_places and self._end is not None:
+            found = find_bytes(self._path, self._end, bytes(packet)[:_RECOGNIZED_BYTES])
+            self._place = self._end if found is None else found
+        if self._end is not None and self._place > self._end:
+            self._owe(packet, self._end, self._place - self._end)
+        self._end = self._place + packet.size
 
     def decoded(self, packet: Any) -> None:
         """A packet that could be decoded."""
@@ -309,7 +369,7 @@ class _Clock:
         self._was_lost = True
         if self._clocked or self._expected is None:
             return True
-        return self._owe(packet, packet.pos, packet.size)
+        return self._owe(packet, self._place, packet.size)
 
     def _owe(self, packet: Any, place: int | None, size: int) -> bool:
         """Bytes that are no frames were some once, unless they are tags, which recordings joined end to end have in the middle."""
@@ -334,11 +394,12 @@ class _Clock:
             if self._expected is not None:
                 self._expected += length
             return 0.0
-        now = float(frame.pts * frame.time_base)
+        # FLAC counts samples, in whatever unit FFmpeg takes them for where it did not find the header.
+        now = float(frame.pts / frame.sample_rate if self._counts_samples else frame.pts * frame.time_base)
         if self._expected is None:
             self.begins = self._expected = now
         gap = now + self._shift - self._expected
-        least = _LOST_SEC if self._was_lost else _GAP_SEC
+        least = _LOST_SEC if self._was_lost or self._counts_samples else _GAP_SEC
         self._was_lost = False
         if gap < -_GAP_SEC or gap > _LONGEST_GAP_SEC:  # the links of a chain each begin at 0
             if gap > 0:

@@ -21,7 +21,7 @@ from tasks.ingest.levels import LevelMeter, Repair
 from tasks.ingest.loudness import LoudnessMeter
 
 #: Raised whenever a song would be decoded to something else. What other steps read is known to their caches by its content.
-VERSION = 2
+VERSION = 3
 
 #: A song whose largest sample is below this is silent (-80 dBFS).
 SILENCE_PEAK = 1e-4
@@ -62,6 +62,7 @@ def ingest_song(
                 levels.add(block)
                 out.write(block)
         if decoder.seconds < ctx.settings.min_duration_sec:
+            decoder.refuse_remains()
             raise AudioTooShort(f"{path} lasts {decoder.seconds:.2f} s; the least is {ctx.settings.min_duration_sec:g} s")
         if levels.peak < SILENCE_PEAK:
             raise AudioSilent(f"{path} is silent")

@@ -1,7 +1,7 @@
 """How a file is laid out in bytes: whether it ends before its own index says, and what of it belongs to nothing. Nothing is decoded.
 
-Formats: RIFF and RF64 (EBU Tech 3306), AIFF, ISO base media (ISO 14496-12), Matroska (RFC 9559), Ogg (RFC 3533), FLAC (RFC 9639), MPEG
-audio (ISO 11172-3, 13818-3). Of any other, nothing is known here.
+Formats: RIFF, RF64 (EBU Tech 3306) and BW64 (ITU-R BS.2088), Wave64, AIFF, CAF, AU, ASF, ISO base media (ISO 14496-12), Matroska (RFC
+9559), Ogg (RFC 3533), FLAC (RFC 9639), MPEG audio (ISO 11172-3, 13818-3, ADTS of 13818-7). Of any other, nothing is known here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +20,20 @@ from typing import BinaryIO, Final
 _MOST_CHUNKS: Final = 1000
 _MATROSKA_SEGMENT: Final = 0x18538067
 _OGG_PAGE: Final = b"OggS"
+_BITS_TURNED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+#: Sizes that say that the writer did not know; some are less or more by what headers there are.
+_UNKNOWN_SIZES: Final = (0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+_HEADERS: Final = 128
+#: Of 64 bits.
+_LARGEST_SIZE: Final = 1 << 62
+_ASF_HEADER: Final = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")
+_ASF_PROPERTIES: Final = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
+_ASF_DATA: Final = bytes.fromhex("3626B2758E66CF11A6D900AA0062CE6C")
 _TAG: Final = re.compile(rb"ID3[\x02-\x04][\x00-\x10]|TAG|APETAGEX", re.DOTALL)
+#: A frame without sound that counts those of the file: the mark stands behind the side information.
+_COUNTING_FRAME: Final = re.compile(rb"\xff[\xe2-\xfb].{2}.{9,34}(?:Xing|Info)", re.DOTALL)
+#: Bytes of the head of an MPEG audio or ADTS frame.
+_FRAME_HEAD: Final = 7
 #: ISO 11172-3 and 13818-3: kbit/s by version (1, else 2 and 2.5) and layer, and Hz by version.
 _KBITS: Final = {
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -36,8 +50,8 @@ _HERTZ: Final = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 
 class Layout:
     """missing_bytes: by how much the file ends too early, by its own index. indexed_bytes: how many the index speaks of.
 
-    inside: whether it ends inside a page, whatever the index says. foreign_bytes: that belong to nothing. links: where streams
-    that lie end to end begin.
+    inside: whether it ends inside a page, whatever the index says. foreign_bytes: that belong to nothing, or to a page whose checksum
+    fails. links: where streams that lie end to end begin. rest_bytes: after the end of the last.
     """
 
     missing_bytes: int = 0
@@ -46,6 +60,7 @@ class Layout:
     foreign_bytes: int = 0
     file_bytes: int = 0
     links: tuple[int, ...] = (0,)
+    rest_bytes: int = 0
 
     @property
     def missing_share(self) -> float:
@@ -68,6 +83,10 @@ def layout_of(path: Path, format_names: set[str]) -> Layout:
             return _cut(_aiff_data(file), size)
         if "mov" in format_names:
             return _cut(_last_box(file, size), size)
+        if format_names & {"au", "caf", "w64"}:
+            return _cut(_long_data(file), size)
+        if "asf" in format_names:
+            return _cut(_asf_data(file), size)
         if "matroska" in format_names:
             return _cut(_segment(file), size)
         if "mp3" in format_names:
@@ -88,7 +107,7 @@ def _cut(part: tuple[int, int] | None, size: int) -> Layout:
 
 def is_placeholder(size: int) -> bool:
     """Whether a size of 32 bits is what writers put there who cannot go back: sox, espeak, arecord and FFmpeg into a pipe."""
-    return size == 0 or 0x7FFF0000 <= size <= 0x8000FFFF or size >= 0xFFFF0000
+    return size == 0 or any(abs(size - unknown) <= _HEADERS for unknown in _UNKNOWN_SIZES)
 
 
 def riff_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
@@ -104,8 +123,8 @@ def wav_data(file: BinaryIO) -> tuple[int, int] | None:
             file.seek(begins + 8)
             long_size = int.from_bytes(file.read(8), "little")
         if name == b"data":
-            if long_size and size >= 0xFFFF0000:
-                return begins, long_size
+            if long_size and size == 0xFFFFFFFF:
+                return (begins, long_size) if long_size < _LARGEST_SIZE else None
             return None if is_placeholder(size) else (begins, size)
     return None
 
@@ -114,6 +133,26 @@ def _aiff_data(file: BinaryIO) -> tuple[int, int] | None:
     for name, begins, size in _chunks(file, "big"):
         if name == b"SSND":
             return None if is_placeholder(size) else (begins, size)
+    return None
+
+
+def _long_data(file: BinaryIO) -> tuple[int, int] | None:
+    """Where the samples of an AU, CAF or Wave64 file begin, and how many bytes it says they are; None where the writer did not know."""
+    head = file.read(40)
+    if head[:4] == b".snd":
+        size = int.from_bytes(head[8:12], "big")
+        return None if size == 0xFFFFFFFF else (int.from_bytes(head[4:8], "big"), size)
+    is_caf = head[:4] == b"caff"
+    place, name_bytes, own_bytes = (8, 4, 0) if is_caf else (40, 16, 24)  # a Wave64's sizes count their chunk's head too
+    for _ in range(_MOST_CHUNKS):
+        file.seek(place)
+        head = file.read(name_bytes + 8)
+        if len(head) < name_bytes + 8:
+            break
+        size = int.from_bytes(head[name_bytes:], "big" if is_caf else "little") - own_bytes
+        if head[:4] == b"data":
+            return (place + len(head), size) if 0 < size < _LARGEST_SIZE else None
+        place += len(head) + size + (0 if is_caf else -size % 8)
     return None
 
 
@@ -127,6 +166,44 @@ def _chunks(file: BinaryIO, order: str) -> Iterator[tuple[bytes, int, int]]:
         size = int.from_bytes(head[4:], "little" if order == "little" else "big")
         yield head[:4], place + 8, size
         place += 8 + size + size % 2
+
+
+# --- ASF ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def asf_duration_sec(file: BinaryIO) -> float | None:
+    """Length (s) by the header of an ASF file (Advanced Systems Format 01.20.05, section 3.2); None in a live recording."""
+    for name, begins, size in _asf_objects(file):
+        if name == _ASF_PROPERTIES and size >= 80:
+            file.seek(begins + 40)
+            content = file.read(40)
+            play, preroll, flags = (int.from_bytes(content[at : at + size], "little") for at, size in ((0, 8), (16, 8), (24, 4)))
+            return None if flags & 1 or not play else max(0.0, play / 1e7 - preroll / 1e3)
+    return None
+
+
+def _asf_data(file: BinaryIO) -> tuple[int, int] | None:
+    for name, begins, size in _asf_objects(file):
+        if name == _ASF_DATA:  # a live recording has the size of the head of this object alone, or none
+            return (begins - 24, size + 24) if 26 < size < _LARGEST_SIZE else None
+    return None
+
+
+def _asf_objects(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """(GUID, where its content begins, bytes) of the objects of an ASF file: those within the header, and those after it."""
+    file.seek(0)
+    head = file.read(30)
+    if head[:16] != _ASF_HEADER:
+        return
+    place = 30
+    for _ in range(_MOST_CHUNKS):
+        file.seek(place)
+        head = file.read(24)
+        size = int.from_bytes(head[16:24], "little")
+        if len(head) < 24 or size < 24:
+            return
+        yield head[:16], place + 24, size - 24
+        place += size
 
 
 # --- ISO base media, Matroska ------------------------------------------------------------------------------------------------------------
@@ -176,15 +253,19 @@ def _ebml_number(file: BinaryIO, keep_mark: bool) -> tuple[int, bool]:
 
 
 def _ogg(file: BinaryIO, size: int) -> Layout:
-    place = foreign = 0
+    place = foreign = rest = 0
     links: list[int] = []
-    in_headers, inside = False, True
+    in_headers, inside, ended = False, True, True
     while place < size:
         file.seek(place)
         head = file.read(27)
         if not head.startswith(_OGG_PAGE):
-            found = _next_page(file, place + 1)
-            foreign += (size if found is None else found) - place
+            found = _find(file, place + 1, _OGG_PAGE)
+            skipped = (size if found is None else found) - place
+            if found is None and ended:
+                rest = skipped
+            elif links:  # what comes before the first page is no sound
+                foreign += skipped
             if found is None:
                 break
             place = found
@@ -194,12 +275,21 @@ def _ogg(file: BinaryIO, size: int) -> Layout:
         inside = len(head) < 27 or len(table) < head[26] or place + length > size
         if inside:
             break
-        begins_stream = bool(head[5] & 2)
+        if not _is_whole_page(head + table + file.read(sum(table))):
+            foreign += length
+        begins_stream, ended = bool(head[5] & 2), bool(head[5] & 4)
         if begins_stream and not in_headers:  # several streams that begin together are one link
             links.append(place)
         in_headers = begins_stream
         place += length
-    return Layout(inside=inside, foreign_bytes=foreign, file_bytes=size, links=tuple(links) or (0,))
+    return Layout(inside=inside, foreign_bytes=foreign, file_bytes=size, links=tuple(links) or (0,), rest_bytes=rest)
+
+
+def _is_whole_page(page: bytes) -> bool:
+    """Whether a page's checksum holds: CRC-32 with the polynomial 0x04C11DB7, which is zlib's with the bits of all bytes turned round."""
+    turned = (page[:22] + bytes(4) + page[26:]).translate(_BITS_TURNED)
+    crc = zlib.crc32(turned, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{crc:032b}"[::-1], 2) == int.from_bytes(page[22:26], "little")
 
 
 class FilePart(io.RawIOBase):
@@ -235,16 +325,21 @@ class FilePart(io.RawIOBase):
         super().close()
 
 
-def _next_page(file: BinaryIO, place: int) -> int | None:
-    """Where the next page begins, from a place on."""
+def find_bytes(path: Path, place: int, wanted: bytes) -> int | None:
+    """Where some bytes are next in a file, from a place on."""
+    with path.open("rb") as file:
+        return _find(file, place, wanted, chunk_bytes=1 << 10)
+
+
+def _find(file: BinaryIO, place: int, wanted: bytes, chunk_bytes: int = 1 << 16) -> int | None:
     kept = b""
     file.seek(place)
-    while chunk := file.read(1 << 16):
-        at = (kept + chunk).find(_OGG_PAGE)
+    while chunk := file.read(chunk_bytes):
+        at = (kept + chunk).find(wanted)
         if at >= 0:
             return place - len(kept) + at
         place += len(chunk)
-        kept = chunk[-3:]
+        kept = (kept + chunk)[1 - len(wanted) :]
     return None
 
 
@@ -252,22 +347,27 @@ def _next_page(file: BinaryIO, place: int) -> int | None:
 
 
 def is_whole_flac_frame(frame: bytes) -> bool:
-    """Whether a frame's checksum holds (CRC-16, polynomial 0x8005; RFC 9639, section 9.3)."""
+    """Whether a frame's checksum holds (CRC-16, polynomial 0x8005; RFC 9639, section 9.3). Tags may follow it."""
     crc = 0
+    if (tag := _TAG.search(frame)) is not None:
+        frame = frame[: tag.start()]
     table = _crc16_table()
     for byte in frame:
         crc = ((crc << 8) & 0xFFFF) ^ table[(crc >> 8) ^ byte]
     return crc == 0
 
 
-def ends_inside_mpeg_frame(path: Path, place: int) -> bool:
-    """Whether the file ends inside the MPEG audio frame at this place, or inside the next."""
+def ends_inside_mpeg_frame(path: Path, place: int, like: bytes) -> bool:
+    """Whether the file ends inside the MPEG audio or ADTS frame at this place, or the next. like: the head of one of its frames."""
     size = path.stat().st_size
     with path.open("rb") as file:
         for _ in range(2):
             file.seek(place)
-            length = mpeg_frame_bytes(file.read(4))
-            if length is None:
+            head = file.read(_FRAME_HEAD)
+            if len(head) < _FRAME_HEAD:
+                return len(head) >= 2 and head[0] == 0xFF and head[1] & 0xFE == like[1] & 0xFE
+            length = mpeg_frame_bytes(head)
+            if length is None or not _are_alike(head, like):
                 return False
             place += length
             if place > size:
@@ -275,16 +375,26 @@ def ends_inside_mpeg_frame(path: Path, place: int) -> bool:
     return False
 
 
+def _are_alike(head: bytes, other: bytes) -> bool:
+    """Whether two frames are of one stream: version, layer and sample rate."""
+    return head[1] & 0xFE == other[1] & 0xFE and head[2] & 0x0C == other[2] & 0x0C
+
+
 def tags_in(path: Path, place: int, size: int) -> list[tuple[int, int]]:
-    """(start, end) of the ID3 and APE tags that begin among the bytes between MPEG audio frames. A tag may end after them."""
+    """(start, end) of what is no sound among the bytes between MPEG audio frames: ID3 and APE tags, and frames that count the others.
+
+    A tag may end after these bytes.
+    """
     with path.open("rb") as file:
         file.seek(place)
         junk = file.read(size)
     found: list[tuple[int, int]] = []
     at = 0
-    while (match := _TAG.search(junk, at)) is not None:
+    while (match := _first(_TAG.search(junk, at), _COUNTING_FRAME.search(junk, at))) is not None:
         at, head = match.start(), junk[match.start() : match.start() + 32]
-        if head[:3] == b"ID3" and len(head) >= 10:
+        if head[:1] == b"\xff":
+            length = mpeg_frame_bytes(head) or 4
+        elif head[:3] == b"ID3" and len(head) >= 10:
             length = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
         elif head[:3] == b"APE" and len(head) >= 24:  # a header, 32 bytes, tells what follows it; a footer has been counted there
             length = 32 + (int.from_bytes(head[12:16], "little") if head[23] & 0x20 else 0)
@@ -295,10 +405,16 @@ def tags_in(path: Path, place: int, size: int) -> list[tuple[int, int]]:
     return found
 
 
+def _first(*matches: re.Match[bytes] | None) -> re.Match[bytes] | None:
+    return min((match for match in matches if match), key=lambda match: match.start(), default=None)
+
+
 def mpeg_frame_bytes(head: bytes) -> int | None:
-    """Length of an MPEG audio frame by its header; None where it is none, or does not say."""
+    """Length of an MPEG audio or ADTS frame by its header (7 bytes); None where it is none, or does not say."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
+    if head[1] & 0xF6 == 0xF0:
+        return ((head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5) or None if len(head) >= _FRAME_HEAD else None
     version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
     rate, hertz, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
     if version == 1 or layer == 4 or rate in (0, 15) or hertz == 3:

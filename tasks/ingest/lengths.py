@@ -8,11 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tasks.ingest.layout import Layout, riff_chunks, wav_data, xing_header
+from tasks.ingest.layout import Layout, asf_duration_sec, riff_chunks, wav_data, xing_header
 
-#: FFmpeg's names of the containers that write down how long they are, and whose word it passes on. MP3 and WAV are read here, because it
-#: corrects what they say; it does so with Wave64 and CAF too, which are too rare to be read here.
+#: FFmpeg's names of the containers that write down how long they are, and whose word it passes on. ASF, MP3 and WAV are read here, because
+#: it corrects what they say; it does so with Wave64 and CAF too, which are too rare to be read here.
 _TELLING = frozenset({"aiff", "ape", "asf", "flac", "matroska", "mov", "ogg", "tta", "webm", "wv"})
+#: Of an MP3 frame: 8 kbit/s at 24 kHz.
+_LEAST_FRAME_BYTES = 24
 #: Samples an encoder may put around the music without saying so: MP3's two frames and a decoder's delay, and room to spare.
 _PADDING_SAMPLES = 2880
 #: WAVE formats whose samples all have the same size: PCM, float, and those with an extensible header.
@@ -28,16 +30,21 @@ def declared_sec(path: Path, container: Any, stream: Any, layout: Layout) -> flo
         return _wav_declared(path)
     if not names & _TELLING or len(layout.links) > 1:  # the word of a chain is that of its last link
         return None
-    if stream.duration is not None and stream.time_base is not None:
+    if stream.duration and stream.time_base is not None and "asf" not in names:
         return float(stream.duration * stream.time_base)
-    # Matroska says when the sound ends, not how long it is.
+    # Matroska and ASF say when the sound ends, not how long it is.
     begins = max(0.0, float((stream.start_time or 0) * stream.time_base))
     spoken = _clock(stream.metadata.get("DURATION", ""))
     if spoken is not None:
         return max(0.0, spoken - begins)
-    if container.duration is None or any(not is_cover(s) for s in container.streams.video):
+    if any(not is_cover(s) for s in container.streams.video):
         return None  # the picture may last longer than the sound
-    return max(0.0, float(container.duration / 1e6) - begins)
+    if "asf" in names:
+        with path.open("rb") as file:
+            whole = asf_duration_sec(file)
+    else:
+        whole = None if container.duration is None else container.duration / 1e6
+    return None if whole is None else max(0.0, whole - begins)
 
 
 def padding_sec(sample_rate: int) -> float:
@@ -77,7 +84,9 @@ def _mp3_declared(path: Path, sample_rate: int) -> float | None:
     FFmpeg drops the count where tags at the end of the file make it larger than the header says, and guesses.
     """
     with path.open("rb") as file:
-        _, frames, _ = xing_header(file)
+        begins, frames, size = xing_header(file)
+    if frames and frames * _LEAST_FRAME_BYTES > (size or path.stat().st_size - begins):
+        return None  # more than the file could hold
     # ISO 11172-3 and 13818-3: a frame is 1152 samples, 576 at the low sample rates.
     return frames * (1152 if sample_rate >= 32000 else 576) / sample_rate if frames and sample_rate else None
 

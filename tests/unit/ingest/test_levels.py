@@ -133,6 +133,26 @@ def test_a_recording_of_16_bits_at_minus_60_dbfs_is_heard(tmp_path: Path, ctx: S
     assert np.corrcoef(heard[0], mix()[0])[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("channel", [2, 4])
+def test_a_song_in_one_channel_of_5_1_is_heard_on_both_sides(tmp_path: Path, ctx: StepContext, channel: int) -> None:
+    voice = mix()[0]
+    samples = np.zeros((6, voice.size), np.float32)
+    samples[channel] = voice
+    if channel == 4:
+        samples[5] = voice
+    source, heard = ingested(samples, tmp_path, ctx)
+    assert source.channels == "both"
+    np.testing.assert_array_equal(heard[0], heard[1])
+    assert np.corrcoef(heard[0], voice)[0, 1] > 0.9999
+
+
+def test_sides_of_very_unequal_level_are_no_fault(tmp_path: Path, ctx: StepContext) -> None:
+    samples = mix() * np.array([[1.0], [0.1]], np.float32)
+    source, heard = ingested(samples, tmp_path, ctx)
+    assert (source.channels, source.gain_db) == ("both", 0.0)
+    np.testing.assert_array_equal(heard, samples)
+
+
 def test_blocks_of_any_length_measure_the_same() -> None:
     song = mix() + np.float32(0.1)
     whole, parts = LevelMeter(), LevelMeter()

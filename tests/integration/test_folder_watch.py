@@ -83,6 +83,16 @@ def test_a_settled_file_starts_one_run_that_knows_what_to_do(client: SyncPrefect
 
 
 @pytest.mark.usefixtures("deployment")
+def test_a_song_whose_name_is_no_text_gets_a_run(client: SyncPrefectClient, inbox: Path) -> None:
+    path = drop(inbox, os.fsdecode(b"caf\xe9.wav"))
+    report = watch(inbox)
+    assert (report.started, report.skipped) == ((r"caf\xe9.wav",), ())
+    latest = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=200)
+    songs = [Path(run.parameters["song"]) for run in latest if run.name == "café.wav"]
+    assert [song.resolve() for song in songs] == [path]
+
+
+@pytest.mark.usefixtures("deployment")
 def test_another_watcher_that_knows_nothing_gets_the_same_run(
     client: SyncPrefectClient, inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

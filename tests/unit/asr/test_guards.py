@@ -134,7 +134,8 @@ def test_a_sure_guess_among_unsure_ones_is_a_guess(segment: Callable[..., Recogn
 
 
 def test_shouting_stays_where_the_model_hears_somebody(segment: Callable[..., RecognizedSegment]) -> None:
-    unsure, silence = segment("big out of kiddo", start=20.0, probability=0.4, no_speech_prob=0.2), np.zeros(round(40 / HOP_SEC), np.float32)
+    unsure = segment("big out of kiddo", start=20.0, probability=0.4, no_speech_prob=0.2)
+    silence = np.zeros(round(40 / HOP_SEC), np.float32)
     shouted = {doubt: segment("no no no", probability=0.9, no_speech_prob=doubt) for doubt in (0.2, 0.6)}
     assert texts(trusted_phrases([shouted[0.2], unsure], WHOLE_SONG, 100.0, silence)) == ["no no no"]
     assert trusted_phrases([shouted[0.6], unsure], WHOLE_SONG, 100.0, silence) == ()

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import faster_whisper
+import numpy as np
 import pytest
 
 from tasks.asr.faster_whisper_engine import FasterWhisper
@@ -41,6 +42,6 @@ class WholeModel(faster_whisper.WhisperModel):
 
 def test_a_last_window_of_a_single_frame_has_no_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(faster_whisper, "WhisperModel", WholeModel)
-    whole, rest = list[RecognizedSegment](FasterWhisper(tmp_path, "cpu", 1).decode([0.0] * 16000, "en"))  # type: ignore[arg-type]
+    whole, rest = list[RecognizedSegment](FasterWhisper(tmp_path, "cpu", 1).decode(np.zeros(16000, np.float32), "en"))
     assert [word.text for word in whole.words] == [" sea"]
     assert (rest.window, rest.words) == (30.0, ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class FasterWhisper:
             num_workers=self.at_once,
             local_files_only=True,
         )
+        self._model.find_alignment = _of_two_frames_or_more(self._model.find_alignment)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -56,6 +57,22 @@ class FasterWhisper:
         )
         for segment in segments:
             yield _recognized(segment)
+
+
+def _of_two_frames_or_more(find_alignment: Callable[..., list[list[Any]]]) -> Callable[..., list[list[Any]]]:
+    """The alignment of words, with none where a window is shorter than one of its steps, which are two frames of 10 ms.
+
+    The last window of a passage may be a single frame. faster-whisper 1.2.1 ends with an IndexError where the model finds text for it.
+    """
+
+    def guarded(
+        tokenizer: Any, text_tokens: list[list[int]], encoder_output: Any, num_frames: int, *more: Any, **named: Any
+    ) -> list[list[Any]]:
+        if num_frames < 2:
+            return [[] for _ in text_tokens]
+        return find_alignment(tokenizer, text_tokens, encoder_output, num_frames, *more, **named)
+
+    return guarded
 
 
 def _recognized(segment: Any) -> RecognizedSegment:

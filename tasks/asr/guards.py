@@ -51,6 +51,9 @@ MIN_PROBABILITY, SURE_PHRASE, MAX_WORD_SEC = 0.05, 0.5, 8.0
 #: Mean probability that the words of a phrase must have, and those of all such phrases together, where most do not sound like speech.
 #: Chosen on rendered instrumentals: on the half that it was chosen on, 0.7 leaves 7 of 41 words, 0.75 none.
 MIN_UNSPOKEN_PROBABILITY = 0.8
+#: Such a phrase also stays where the model doubts so little that somebody speaks, if the mean over all that it said there, loops included,
+#: reaches the figure above. Shouted punk has 0.18 and 0.26; of instrumentals with such a mean, the lowest is 0.51.
+MAX_VOICED_NO_SPEECH = 0.4
 #: The voice activity detector may hear a word so much earlier or later.
 SPEECH_TOLERANCE_SEC = 0.2
 
@@ -62,19 +65,27 @@ def trusted_phrases(
 
     speech: how much each frame of the voice sounds like speech, as of `speech_probabilities`; None where there is no voice alone.
     """
-    phrases: list[tuple[RecognizedWord, ...]] = []
+    phrases: list[list[RecognizedWord]] = []
+    voiced: list[bool] = []
     for _, group in groupby(segments, key=lambda segment: segment.window):
         window = list(group)
-        kept = [segment.words for segment in window if not is_guess(segment) and not is_caption(text_of([segment]))]
-        phrases += without_repeats(kept) if is_loop(window) else kept
-    sung = [within_voice(without_empty_runs(words), voice_activity) for words in phrases]
-    lettered = [[word for word in words if any(c.isalnum() for c in word.text)] for words in sung]
-    return likely_words(believed(in_order(lettered, duration_sec), speech))
+        said = [segment for segment in window if not is_guess(segment) and not is_caption(text_of([segment]))]
+        texts = [segment.words for segment in said]
+        for segment, words in zip(said, without_repeats(texts) if is_loop(window) else texts, strict=True):
+            sung = within_voice(without_empty_runs(words), voice_activity)
+            phrases.append([word for word in sung if any(c.isalnum() for c in word.text)])
+            voiced.append(is_voiced(segment))
+    return likely_words(in_order(believed(phrases, voiced, speech), duration_sec))
 
 
 def is_guess(segment: RecognizedSegment) -> bool:
     """Whether the model itself thinks that nobody speaks, and is not sure of the words either."""
     return segment.no_speech_prob > MAX_NO_SPEECH and segment.avg_logprob < MIN_AVG_LOGPROB
+
+
+def is_voiced(segment: RecognizedSegment) -> bool:
+    """Whether the model hears somebody, and is sure of the words."""
+    return segment.no_speech_prob <= MAX_VOICED_NO_SPEECH and mean_probability([segment.words]) >= MIN_UNSPOKEN_PROBABILITY
 
 
 def is_likely(word: RecognizedWord, phrase: Sequence[RecognizedWord]) -> bool:
@@ -89,19 +100,23 @@ def likely_words(phrases: Iterable[Sequence[RecognizedWord]]) -> tuple[tuple[Rec
     return tuple(phrase for phrase in likely if phrase)
 
 
-def believed(phrases: Sequence[tuple[RecognizedWord, ...]], speech: Frames | None) -> tuple[tuple[RecognizedWord, ...], ...]:
-    """The phrases that sound like speech, and of the others those that the model is sure of.
+def believed(
+    phrases: Sequence[Sequence[RecognizedWord]], voiced: Sequence[bool], speech: Frames | None
+) -> tuple[Sequence[RecognizedWord], ...]:
+    """The phrases that sound like speech, and of the others those that the model is sure of. voiced: as of `is_voiced`, one a phrase.
 
     A solo instrument or a wordless voice is as loud in the stem as a singer, and Whisper finds words for it. It believes in them less, and
     what tells speech from other sound hears none. Phrases without speech are judged one by one and all together: a solo is long, and among
-    many guesses some are sure.
+    many guesses some are sure. A shouting voice is no speech to the detector either, but the model has no doubt that somebody is there.
     """
-    spoken = [_sounds_like_speech(phrase, speech) for phrase in phrases]
-    unspoken = [phrase for phrase, is_spoken in zip(phrases, spoken, strict=True) if not is_spoken]
-    if mean_probability(unspoken) < MIN_UNSPOKEN_PROBABILITY:
-        unspoken = []
-    sure = [phrase for phrase in unspoken if mean_probability([phrase]) >= MIN_UNSPOKEN_PROBABILITY]
-    return tuple(phrase for phrase, is_spoken in zip(phrases, spoken, strict=True) if is_spoken or phrase in sure)
+    heard = [is_voiced or _sounds_like_speech(phrase, speech) for phrase, is_voiced in zip(phrases, voiced, strict=True)]
+    doubtful = [phrase for phrase, is_heard in zip(phrases, heard, strict=True) if not is_heard]
+    all_doubtful = mean_probability(doubtful) < MIN_UNSPOKEN_PROBABILITY
+    return tuple(
+        phrase
+        for phrase, is_heard in zip(phrases, heard, strict=True)
+        if is_heard or not (all_doubtful or mean_probability([phrase]) < MIN_UNSPOKEN_PROBABILITY)
+    )
 
 
 def mean_probability(phrases: Sequence[Sequence[RecognizedWord]]) -> float:
@@ -111,7 +126,7 @@ def mean_probability(phrases: Sequence[Sequence[RecognizedWord]]) -> float:
 
 def _sounds_like_speech(phrase: Sequence[RecognizedWord], speech: Frames | None) -> bool:
     """Whether most of its words do; all do where nothing is known."""
-    return speech is None or bool(np.mean([_is_spoken(word, speech) for word in phrase]) >= 0.5)
+    return speech is None or not phrase or bool(np.mean([_is_spoken(word, speech) for word in phrase]) >= 0.5)
 
 
 def _is_spoken(word: RecognizedWord, speech: Frames) -> bool:

@@ -12,7 +12,7 @@ from tasks.common.step import StepContext
 
 @step(
     "asr",
-    version=3,
+    version=4,
     needs=[GPU, CPU_HEAVY],
     retries=2,  # memory may be free again, a download may go through
     retry_delay_sec=[5, 30],

@@ -11,6 +11,7 @@ from typing import Final
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import Lyrics, SongSource, StemSet, StepReport, TimeSpan
 from tasks.asr.accompaniment import Sound
+from tasks.asr.confidence import calibrated
 from tasks.asr.decoding import transcribe_passages
 from tasks.asr.faster_whisper_engine import FasterWhisper
 from tasks.asr.guards import trusted_phrases
@@ -62,7 +63,7 @@ def transcribe_lyrics(source: SongSource, stems: StemSet | None, plan: StepPlan,
         phrases = sharpened(trusted_phrases(recognition.segments, voice, source.duration_sec), None)
     else:
         phrases = sharpened(trusted_phrases(recognition.segments, voice, source.duration_sec, speech), frame_levels(sound.vocals))
-    lines = lines_of(phrases)
+    lines = lines_of(calibrated(phrases, report.models[0].name))
     return Lyrics(
         report=report,
         language=recognition.language if lines else None,

@@ -123,13 +123,29 @@ def test_where_no_speech_sounds_only_sure_phrases_stay(segment: Callable[..., Re
 
 
 def test_a_sure_guess_among_unsure_ones_is_a_guess(segment: Callable[..., RecognizedSegment]) -> None:
-    solo = [segment("shh", start=4.0 * index, probability=probability) for index, probability in enumerate((0.6, 0.7, 0.88, 0.91))]
+    sure = enumerate((0.6, 0.7, 0.88, 0.91))
+    solo = [segment("shh", start=4.0 * index, probability=probability, no_speech_prob=0.8) for index, probability in sure]
     sung, silence = segment("we sail away", start=30.0), np.zeros(round(40 / HOP_SEC), np.float32)
     assert trusted_phrases(solo, WHOLE_SONG, 100.0, silence) == ()
     assert texts(trusted_phrases(solo[2:], WHOLE_SONG, 100.0, silence)) == ["shh", "shh"]
     spoken = silence.copy()
     spoken[round(29 / HOP_SEC) :] = 0.9
     assert texts(trusted_phrases([*solo, sung], WHOLE_SONG, 100.0, spoken)) == ["we sail away"]
+
+
+def test_shouting_stays_where_the_model_hears_somebody(segment: Callable[..., RecognizedSegment]) -> None:
+    unsure = segment("big out of kiddo", start=20.0, probability=0.4, no_speech_prob=0.2)
+    silence = np.zeros(round(40 / HOP_SEC), np.float32)
+    shouted = {doubt: segment("no no no", probability=0.9, no_speech_prob=doubt) for doubt in (0.2, 0.6)}
+    assert texts(trusted_phrases([shouted[0.2], unsure], WHOLE_SONG, 100.0, silence)) == ["no no no"]
+    assert trusted_phrases([shouted[0.6], unsure], WHOLE_SONG, 100.0, silence) == ()
+
+
+def test_a_shouted_loop_counts_whole(segment: Callable[..., RecognizedSegment]) -> None:
+    first, rest = segment("no", probability=0.3), segment("no " * 40, start=0.5, probability=0.95)
+    loop = RecognizedSegment(0.0, first.words + rest.words, 0.2, -0.2)
+    silence = np.zeros(round(40 / HOP_SEC), np.float32)
+    assert texts(trusted_phrases([loop], WHOLE_SONG, 100.0, silence)) == ["no no no no"]
 
 
 def test_what_is_left_of_a_guess_is_one(segment: Callable[..., RecognizedSegment]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from schemas.results import Lyrics
 from tasks.asr import transcribe
+from tasks.asr.confidence import calibrated
 from tasks.asr.recognizer import RecognizedSegment
 from tasks.asr.timing import LATE_SEC
 from tasks.common.errors import EngineFailed, LanguageUnsupported, ModelUnavailable
@@ -66,6 +67,19 @@ def test_a_model_that_says_its_words_late_is_put_right(
     )
     late = [base.start - tiny.start for base, tiny in zip(by_base.words, by_tiny.words, strict=True)]
     assert late == pytest.approx([LATE_SEC["whisper-tiny.en"]] * 2, abs=0.02)
+
+
+def test_the_confidence_of_a_word_is_that_of_its_model(
+    song: Any, plan: Any, ctx: Any, tone: np.ndarray, recognizer: Any, segment: Callable[..., RecognizedSegment], models_at_hand: Any
+) -> None:
+    models_at_hand(recognizer(lambda _: [segment("hello sea", start=1.0, probability=0.9)]))
+    source, stems = song(tone, 0.1 * tone)
+    by_base, by_small = (
+        transcribe.transcribe_lyrics(source, stems, plan(name), ctx).lines[0] for name in ("whisper-base", "whisper-small")
+    )
+    assert (by_small.confidence, by_small.words[0].confidence) == (0.9, 0.9)
+    (word, _) = calibrated([segment("hello sea").words], "whisper-base")[0]
+    assert by_base.confidence == by_base.words[0].confidence == pytest.approx(word.probability, abs=1e-4)
 
 
 def test_an_instrumental_has_no_lyrics_and_no_model_is_asked(song: Any, plan: Any, ctx: Any, tone: np.ndarray) -> None:

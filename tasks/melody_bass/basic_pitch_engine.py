@@ -56,7 +56,7 @@ class Posteriors:
 
 def sample_rate(tuning: float) -> int:
     """The rate (Hz) at which `hear` wants the signal of a song that lies `tuning` semitones from A440: played at 22050 Hz it is in tune."""
-    return round(SAMPLE_RATE * 2.0 ** (tuning / 12.0))
+    return round(SAMPLE_RATE * float(2.0 ** (tuning / 12.0)))
 
 
 def hear(signal: Samples, folder: Path, tuning: float = 0.0, progress: Progress = silent) -> Posteriors:

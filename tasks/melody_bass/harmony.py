@@ -34,6 +34,11 @@ _CALIBRATION: Final = (-1.84, 1.09, 5.34, 1.16)
 _COVERED: Final = 0.9
 #: A voice leads where no higher one sounds for this share of its note.
 _BELOW: Final = 0.5
+#: Semitones from a note to its overtones that are heard as notes of their own, the share of their time that it sounds, and how much less
+#: they are believed.
+_OVERTONES: Final = (12, 19, 24, 28, 31)
+_WITHIN: Final = 0.7
+_FAINTER: Final = 0.9
 #: The line has a note where it holds the same semitone for this share of it.
 _SAME: Final = 0.5
 
@@ -45,9 +50,9 @@ def split(line: tuple[Note, ...], track: PitchTrack, sounding: tuple[Note, ...])
     """
     if _covered(track, sounding) < _COVERED:
         same = _Overlaps(line)
-        return line, tuple(note for note in sounding if not same.hold(note, note.midi.__eq__, _SAME))
+        return line, tuple(note for note in sounding if not same.over(note, note.midi.__eq__, _SAME))
     higher = _Overlaps(sounding)
-    below = [higher.hold(note, note.midi.__lt__, _BELOW) for note in sounding]
+    below = [bool(higher.over(note, note.midi.__lt__, _BELOW)) for note in sounding]
     leading = [note for note, hidden in zip(sounding, below, strict=True) if not hidden]
     shortened = [first.model_copy(update={"end": min(first.end, then.start)}) for first, then in pairwise(leading)] + leading[-1:]
     lead = tuple(note for note in shortened if note.start < note.end)
@@ -71,7 +76,18 @@ def voices(heard: Posteriors, tuning: float, allowed: tuple[int, int], duration_
         if start < end:
             ends[event.midi] = end
             found.append(_note(event, heard, tuning, onset, start, end))
-    return tuple(sorted(found, key=lambda note: (note.start, note.midi)))
+    return _without_overtones(tuple(sorted(found, key=lambda note: (note.start, note.midi))))
+
+
+def _without_overtones(found: tuple[Note, ...]) -> tuple[Note, ...]:
+    """The notes but those that lie on an overtone of a lower one for most of their time, and are believed less."""
+    overlaps = _Overlaps(found)
+    kept = []
+    for note in found:
+        below = [note.midi - interval for interval in _OVERTONES]
+        if not any(note.confidence < _FAINTER * other.confidence for other in overlaps.over(note, below.__contains__, _WITHIN)):
+            kept.append(note)
+    return tuple(kept)
 
 
 def _note(event: NoteEvent, heard: Posteriors, tuning: float, onset: float, start: float, end: float) -> Note:
@@ -111,11 +127,11 @@ class _Overlaps:
         self.starts = [note.start for note in notes]
         self.longest = max((note.end - note.start for note in notes), default=0.0)
 
-    def hold(self, note: Note, pitches: Callable[[int], bool], share: float) -> bool:
-        """Whether one of them, of these pitches, sounds for more than a share of a note."""
+    def over(self, note: Note, pitches: Callable[[int], bool], share: float) -> list[Note]:
+        """Those of these pitches that sound for more than a share of a note."""
         first, last = bisect_left(self.starts, note.start - self.longest), bisect_left(self.starts, note.end)
-        return any(
-            min(other.end, note.end) - max(other.start, note.start) > share * (note.end - note.start)
+        return [
+            other
             for other in self.notes[first:last]
-            if pitches(other.midi)
-        )
+            if pitches(other.midi) and min(other.end, note.end) - max(other.start, note.start) > share * (note.end - note.start)
+        ]

@@ -35,6 +35,8 @@ def own_attacks(signal: Samples, track: PitchTrack, onset: FloatArray, drums: Fl
 
     signal: (samples,) of the stem at 16 kHz. onset: (frames,) its onset strength. drums: (frames,) in [0, 1], how audible they are.
     """
+    if not len(onset):
+        return onset
     together = np.lib.stride_tricks.sliding_window_view(np.pad(drums, _TOGETHER_FRAMES), 2 * _TOGETHER_FRAMES + 1).max(axis=1)
     own = onset.copy()
     for frame in np.flatnonzero((onset > 0) & (together > 0)):

@@ -47,6 +47,13 @@ def test_a_soft_beginning_is_put_earlier_than_a_clear_one():
     assert soft.start < clear.start
 
 
+def test_an_overtone_that_is_believed_less_is_no_voice():
+    posteriors = heard((50, 150, 60, 0.9), (55, 140, 84, 0.61), (50, 150, 67, 0.9))
+    octaves = [n.midi for n in voices(posteriors, 0.0, (40, 88), 60.0)]
+    posteriors.note[:, 84 - LOWEST_MIDI] *= 0.45
+    assert (octaves, [n.midi for n in voices(posteriors, 0.0, (40, 88), 60.0)]) == ([60, 67, 84], [60, 67])
+
+
 def test_a_song_out_of_tune_says_so_in_cents():
     assert [n.cents for n in voices(heard((50, 150, 72, 0.9)), 0.3, (40, 88), 60.0)] == [30]
 

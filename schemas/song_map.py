@@ -223,6 +223,11 @@ class Performance(Frozen):
 
     melody: tuple[Note, ...] = Field(description="Notes of the sung melody in order; they do not overlap.")
     bass: tuple[Note, ...] = Field(description="Notes of the bass line in order; they do not overlap.")
+    harmony: tuple[Note, ...] = Field(
+        default=(),
+        description="Notes of the voices beside the melody, where its stem sounds several pitches at once, by start, then pitch; those of "
+        "one pitch do not overlap.",
+    )
     parts: Parts = Field(description="Range and polyphony of the parts.")
 
 

@@ -24,12 +24,14 @@ class Candidate:
     """An engine with the models it needs and the package it is written on.
 
     once_fetched: it is used where its models are here already, or where it was asked for by name. Their absence is no loss then.
+    helpers: models that it uses where they are here, and does without elsewhere.
     """
 
     engine: str
     models: tuple[str, ...] = ()
     package: str | None = None
     once_fetched: bool = False
+    helpers: tuple[str, ...] = ()
 
 
 #: Base takes twice the time of tiny, and comes before tiny.en even so: that writes nonsense for any language but English.
@@ -64,7 +66,7 @@ _FIXED: Final[dict[Step, tuple[Candidate, ...]]] = {
         Candidate("madmom", ("madmom",), "madmom"),
         Candidate("templates"),
     ),
-    Step.melody: (Candidate("swift-f0", ("swift-f0",), "swift_f0"), Candidate("pyin")),
+    Step.melody: (Candidate("swift-f0", ("swift-f0",), "swift_f0", helpers=("basic-pitch",)), Candidate("pyin", helpers=("basic-pitch",))),
     Step.bass: (Candidate("swift-f0", ("swift-f0",), "swift_f0"), Candidate("pyin")),
     Step.structure: (Candidate("all-in-one", ("all-in-one",), "torch"), Candidate("spectral")),
 }
@@ -161,7 +163,9 @@ def _plan_step(step: Step, options: AnalysisOptions, step_options: dict[str, str
             continue
         reason = _why_not(candidate)
         if reason is None:
-            chain.append(EngineChoice(engine=candidate.engine, models=tuple(models.expected_use(name) for name in candidate.models)))
+            helpers = tuple(name for name in candidate.helpers if models.find_unchecked(name) is not None)
+            used = tuple(models.expected_use(name) for name in (*candidate.models, *helpers))
+            chain.append(EngineChoice(engine=candidate.engine, models=used))
         elif not chain:  # only what is better than the expected engine makes the step degraded
             missed.append(f"{candidate.engine}: {reason}")
     return StepPlan(step=step.value, chain=tuple(chain), options=step_options, degraded_because=tuple(missed))

@@ -57,9 +57,7 @@ def measure(signal: Samples, frames: int, attack: Attack = VOICE_ATTACK) -> Enve
     """Level and onset strength of a (samples,) signal at 16 kHz, as vectors of `frames`."""
     window = attack.window
     bands = np.full((frames, _BANDS), FLOOR_DB)
-    level_db = np.full(frames, FLOOR_DB)
-    heard = level(signal)[:frames]
-    level_db[: len(heard)] = heard
+    level_db = of_length(level(signal), frames)
     padded = np.pad(signal, (window // 2, window + _HOP))
     for start in range(0, frames, _BLOCK_FRAMES):
         count = min(_BLOCK_FRAMES, frames - start)
@@ -67,6 +65,13 @@ def measure(signal: Samples, frames: int, attack: Attack = VOICE_ATTACK) -> Enve
         windows = np.lib.stride_tricks.sliding_window_view(block, window)[::_HOP]
         bands[start : start + len(windows)] = _band_levels(windows)
     return Envelope(level_db, _peaks(_flux(bands, window // _HOP) / attack.clear_db))
+
+
+def of_length(level_db: FloatArray, frames: int) -> FloatArray:
+    """Levels cut to so many frames, or silence after them."""
+    found = np.full(frames, FLOOR_DB)
+    found[: min(frames, len(level_db))] = level_db[:frames]
+    return found
 
 
 def level(signal: Samples) -> FloatArray:
@@ -83,8 +88,7 @@ def audible(stem_db: FloatArray, mix_db: FloatArray) -> FloatArray:
     stem_db, mix_db: (frames,) RMS level in dBFS on one frame grid; the mix may be longer or shorter by some frames.
     """
     frames = len(stem_db)
-    mix = np.full(frames, FLOOR_DB)
-    mix[: min(frames, len(mix_db))] = mix_db[:frames]
+    mix = of_length(mix_db, frames)
     if not frames:
         return np.zeros(0)
     loud_mix = float(np.percentile(mix, 95))

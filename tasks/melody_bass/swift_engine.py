@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tasks.common import models
 from tasks.common.audio import Samples
 from tasks.common.progress import Progress, part_of, silent
-from tasks.common.resources import threads
+from tasks.melody_bass import network
 from tasks.melody_bass.pitch import FloatArray, PitchTrack, hz_to_midi, midi_to_hz
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def track_pitch(
     signal: (samples,) at `sample_rate(octave_trick)` Hz. folder: holds `model.onnx`. min_midi, max_midi: pitches to consider.
     octave_trick: play at double speed, for pitches below 47 Hz.
     """
-    session = _session(folder)
+    session = network.load("swift-f0", folder / "model.onnx")
     shift = 12 if octave_trick else 0
     # Half a semitone beyond the range, so that its outermost notes may be out of tune.
     fmin = max(_FMIN, midi_to_hz(min_midi + shift - 0.5))
@@ -139,17 +138,3 @@ def _detect(
         confidence[start:end] = np.where(peak < _SILENCE_PEAK, 0.0, block_confidence[0, start - left : end - left])
         progress(end / frames, f"pitch to {end * _HOP / SAMPLE_RATE:.0f} s")
     return pitch, confidence
-
-
-def _session(folder: Path) -> onnxruntime.InferenceSession:
-    def load() -> onnxruntime.InferenceSession:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads()
-        options.log_severity_level = 3
-        # Between calls the pool sleeps: other steps run beside this one.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
-
-    return models.load_once(("swift-f0", str(folder)), load)

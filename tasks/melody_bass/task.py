@@ -12,7 +12,7 @@ from tasks.melody_bass import track_notes as engine
 
 @step(
     "melody",
-    version=3,
+    version=4,
     needs=[CPU_HEAVY],
     retries=1,  # memory may be free again
     retry_delay_sec=5,
@@ -25,7 +25,7 @@ def track_melody(ctx: StepContext, plan: StepPlan, source: SongSource, stems: St
 
 @step(
     "bass",
-    version=2,
+    version=3,
     needs=[CPU_HEAVY],
     retries=1,  # memory may be free again
     retry_delay_sec=5,

@@ -1,28 +1,30 @@
 """The melody and the bass line of a song as notes: the entry of the step.
 
 stem, or the recording if it is one line alone → pitch per frame (SwiftF0, else pYIN) → audible frames only → notes (`notes`) → semitones
-(`intonation`) → Part
+(`intonation`) → Part; where the vocal stem is polyphonic (`polyphony`), its other voices beside them (`harmony`)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Literal
 
 from schemas.options import BASS_RANGE, MELODY_BOUNDS, MELODY_RANGE
-from schemas.plan import StepPlan
+from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Note, Part, SongSource, StemSet
 from tasks.common import models
 from tasks.common.audio import read_mono
-from tasks.common.errors import OptionInvalid
+from tasks.common.errors import ModelError, OptionInvalid
 from tasks.common.placement import Engine
 from tasks.common.progress import part_of
 from tasks.common.step import StepContext, run_chain
 from tasks.common.tuning import tuning_of
-from tasks.melody_bass import envelope, pyin_engine, swift_engine
-from tasks.melody_bass.fit import notes_of, with_probabilities
+from tasks.melody_bass import basic_pitch_engine, envelope, harmony, pyin_engine, swift_engine
+from tasks.melody_bass.fit import notes_of, with_probabilities, without_tails
 from tasks.melody_bass.notes import NoteModel, decode_notes
+from tasks.melody_bass.partials import own_attacks
 from tasks.melody_bass.pitch import FloatArray, PitchTrack
 from tasks.melody_bass.polyphony import POLYPHONIC, polyphonic_share
 from tasks.melody_bass.solo import Tracker, is_solo
@@ -67,6 +69,7 @@ class Line:
 
     notes: tuple[Note, ...]
     polyphonic_share: float
+    harmony: tuple[Note, ...] = ()
 
 
 def track_melody(source: SongSource, stems: StemSet, plan: StepPlan, ctx: StepContext) -> Part:
@@ -74,15 +77,15 @@ def track_melody(source: SongSource, stems: StemSet, plan: StepPlan, ctx: StepCo
 
     Options read: `min_midi`, `max_midi` (int, range of the notes; 40 to 88). Raises OptionInvalid, ModelUnavailable, EngineFailed.
     """
-    return _track(source, stems.vocals, _with_options(MELODY, plan), plan, ctx)
+    return _track(source, stems.vocals, None, _with_options(MELODY, plan), plan, ctx)
 
 
 def track_bass(source: SongSource, stems: StemSet, plan: StepPlan, ctx: StepContext) -> Part:
-    """Track the bass line on the bass stem.
+    """Track the bass line on the bass stem; the drum stem tells its attacks from those of the drums.
 
     Options read: `min_midi`, `max_midi` (int, range of the notes; 23 to 60). Raises OptionInvalid, ModelUnavailable, EngineFailed.
     """
-    return _track(source, stems.bass, _with_options(BASS, plan), plan, ctx)
+    return _track(source, stems.bass, stems.drums, _with_options(BASS, plan), plan, ctx)
 
 
 def _with_options(settings: PartSettings, plan: StepPlan) -> PartSettings:
@@ -98,14 +101,15 @@ def _with_options(settings: PartSettings, plan: StepPlan) -> PartSettings:
     return replace(settings, min_midi=low, max_midi=high, octave_trick=trick)
 
 
-def _track(source: SongSource, stem: AudioRef, settings: PartSettings, plan: StepPlan, ctx: StepContext) -> Part:
+def _track(source: SongSource, stem: AudioRef, drums: AudioRef | None, settings: PartSettings, plan: StepPlan, ctx: StepContext) -> Part:
     mix_level = envelope.level(read_mono(ctx.store.path(source.audio), envelope.SAMPLE_RATE))
     ctx.progress(0.05, "levels")
-    line, report = run_chain(plan, ctx, ENGINES, source, stem, mix_level, settings, ctx)
+    line, report = run_chain(plan, ctx, ENGINES, source, stem, drums, mix_level, settings, ctx)
     polyphonic = line.polyphonic_share >= POLYPHONIC
     if polyphonic:
         share = f"{line.polyphonic_share:.0%}"
-        ctx.warn(f"The {settings.part} stem sounds several pitches at once in {share} of its time; the notes follow one of them")
+        rest = "the other voices are its harmony" if line.harmony else "the notes follow one of them"
+        ctx.warn(f"The {settings.part} stem sounds several pitches at once in {share} of its time; {rest}")
         report = report.model_copy(update={"warnings": tuple(ctx.warnings)})
     pitches = [note.midi for note in line.notes]
     return Part(
@@ -116,6 +120,7 @@ def _track(source: SongSource, stem: AudioRef, settings: PartSettings, plan: Ste
         highest_midi=max(pitches, default=None),
         polyphonic=polyphonic,
         polyphonic_share=round(line.polyphonic_share, 4),
+        harmony=line.harmony,
     )
 
 
@@ -132,7 +137,16 @@ def _pyin(settings: PartSettings) -> Tracker:
     return Tracker(pyin_engine.SAMPLE_RATE, lambda signal, progress: pyin_engine.track_pitch(signal, low, high, progress))
 
 
-def _line(source: SongSource, stem: AudioRef, mix_level: FloatArray, settings: PartSettings, ctx: StepContext, tracker: Tracker) -> Line:
+def _line(
+    source: SongSource,
+    stem: AudioRef,
+    drums: AudioRef | None,
+    mix_level: FloatArray,
+    settings: PartSettings,
+    ctx: StepContext,
+    choice: EngineChoice,
+    tracker: Tracker,
+) -> Line:
     if settings.solo and is_solo(ctx.store.path(source.audio), tracker, settings.min_midi, settings.max_midi):
         ctx.warn("The recording is one line alone: the melody is read from it, not from the vocal stem")
         stem = source.audio
@@ -142,17 +156,49 @@ def _line(source: SongSource, stem: AudioRef, mix_level: FloatArray, settings: P
     heard = envelope.measure(signal, len(track), settings.attack)
     track = PitchTrack(track.midi, track.confidence * envelope.audible(heard.level_db, mix_level))
     ctx.progress(0.75, "notes")
-    segments = decode_notes(track, heard.onset, settings.model())
+    onset = heard.onset
+    if drums is not None:
+        drum_level = envelope.of_length(envelope.level(read_mono(ctx.store.path(drums), envelope.SAMPLE_RATE)), len(track))
+        onset = own_attacks(signal, track, onset, envelope.audible(drum_level, mix_level))
+    segments = decode_notes(track, onset, settings.model())
+    sung = settings.part == "melody" and stem is not source.audio
+    if sung:
+        segments = without_tails(segments, heard.level_db)
     tuning = tuning_of(ctx.store.path(source.audio))
     notes = notes_of(segments, track, settings.aim, (settings.min_midi, settings.max_midi), stem.duration_sec, tuning)
-    if settings.part == "melody" and stem is not source.audio:
+    if sung:
         notes = with_probabilities(notes)
     ctx.progress(0.9, "voices")
     share = polyphonic_share(signal, track, settings.min_midi, settings.max_midi) if notes else 0.0
-    return Line(notes, share)
+    if settings.part != "melody" or share < POLYPHONIC:
+        return Line(notes, share)
+    sounding = _voices(path, stem.duration_sec, settings, tuning, ctx, choice)
+    line, others = harmony.split(notes, track, sounding)
+    return Line(line, share, others)
 
 
-ENGINES: Final[Mapping[str, Engine[[SongSource, AudioRef, FloatArray, PartSettings, StepContext], Line]]] = {
-    "swift-f0": Engine(lambda _, _at, source, stem, level, part, ctx: _line(source, stem, level, part, ctx, _swift(part))),
-    "pyin": Engine(lambda _, _at, source, stem, level, part, ctx: _line(source, stem, level, part, ctx, _pyin(part))),
+def _voices(
+    path: Path, duration_sec: float, settings: PartSettings, tuning: float, ctx: StepContext, choice: EngineChoice
+) -> tuple[Note, ...]:
+    """The notes of all voices of a polyphonic stem; none, with a warning, where the model is missing or broken."""
+    if basic_pitch_engine.MODEL not in [model.name for model in choice.models]:
+        ctx.warn(f"The other voices are not written down: {basic_pitch_engine.MODEL} is not on this machine")
+        return ()
+    try:
+        folder = models.obtain(basic_pitch_engine.MODEL)
+    except ModelError as error:
+        ctx.warn(f"The other voices are not written down: {error}")
+        return ()
+    signal = read_mono(path, basic_pitch_engine.sample_rate(tuning))
+    posteriors = basic_pitch_engine.hear(signal, folder, tuning, part_of(ctx.progress, 0.9, 1.0))
+    return harmony.voices(posteriors, tuning, (settings.min_midi, settings.max_midi), duration_sec)
+
+
+ENGINES: Final[Mapping[str, Engine[[SongSource, AudioRef, AudioRef | None, FloatArray, PartSettings, StepContext], Line]]] = {
+    "swift-f0": Engine(
+        lambda choice, _, source, stem, drums, level, part, ctx: _line(source, stem, drums, level, part, ctx, choice, _swift(part))
+    ),
+    "pyin": Engine(
+        lambda choice, _, source, stem, drums, level, part, ctx: _line(source, stem, drums, level, part, ctx, choice, _pyin(part))
+    ),
 }

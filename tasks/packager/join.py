@@ -59,8 +59,9 @@ def join_song_map(
         sections=tuple(_section(section, times) for section in structure.sections) if structure else (),
         lyrics=tuple(_line(line, times) for line in lyrics.lines) if lyrics else (),
         performance=m.Performance.model_construct(
-            melody=_notes(melody, times),
-            bass=_notes(bass, times),
+            melody=_notes(melody.notes if melody else (), times),
+            bass=_notes(bass.notes if bass else (), times),
+            harmony=_notes(melody.harmony if melody else (), times),
             parts=m.Parts.model_construct(melody=_part_facts(melody), bass=_part_facts(bass)),
         ),
         provenance=m.Provenance.model_construct(
@@ -205,9 +206,7 @@ def _voice(lyrics: r.Lyrics | None, times: Times) -> m.Voice:
     )
 
 
-def _notes(part: r.Part | None, times: Times) -> tuple[m.Note, ...]:
-    if part is None:
-        return ()
+def _notes(notes: tuple[r.Note, ...], times: Times) -> tuple[m.Note, ...]:
     return tuple(
         m.Note.model_construct(
             start=times.event(note.start),
@@ -217,7 +216,7 @@ def _notes(part: r.Part | None, times: Times) -> tuple[m.Note, ...]:
             cents=round(note.cents, 1),
             bends=tuple((times.event(bend.time), round(bend.midi, 3)) for bend in note.bends),
         )
-        for note in part.notes
+        for note in notes
     )
 
 

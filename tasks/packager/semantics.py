@@ -119,6 +119,26 @@ def disjoint(document: Any, *path: str | int) -> Problems:
         last_start, last_end = max(last_start, start), max(last_end, end)
 
 
+def voices(document: Any, *path: str | int) -> Problems:
+    """Notes have a length, lie in the song, are sorted, and do not overlap at one pitch."""
+    duration, last_start = duration_of(document), -math.inf
+    ends: dict[int | None, float] = {}
+    for place, (note, span) in enumerate(zip(items(document, *path), spans(document, *path), strict=True)):
+        if span is None:
+            continue
+        start, end = span
+        midi = index(at(note, "midi"))
+        if not start < end:
+            yield problem((*path, place, "end"), f"is {end}, not after its start ({start})", "EMPTY_SPAN")
+        if end > duration + TOLERANCE_SEC:
+            yield problem((*path, place, "end"), f"is {end}, after the song's end ({duration})", "OUTSIDE_SONG")
+        if start < last_start:
+            yield problem((*path, place, "start"), f"is {start}, before the start of the one before it ({last_start})", "NOT_SORTED")
+        elif start < ends.get(midi, -math.inf) - TOLERANCE_SEC:
+            yield problem((*path, place, "start"), f"is {start}, before the end of the same pitch before it ({ends[midi]})", "OVERLAP")
+        last_start, ends[midi] = max(last_start, start), max(ends.get(midi, end), end)
+
+
 def covering(document: Any, *path: str | int) -> Problems:
     """Spans follow each other without gaps, from 0 to the song's end. Nothing need be there."""
     found, duration = spans(document, *path), duration_of(document)
@@ -273,10 +293,10 @@ def lyrics(document: Any) -> Problems:
 
 
 def notes(document: Any) -> Problems:
-    """Parts are monophonic; bends are in order and in their note; a part's range is that of its notes."""
-    for part in ("melody", "bass"):
+    """Parts are monophonic, and harmony is so at each pitch; bends are in order and in their note; a part's range is that of its notes."""
+    for part in ("melody", "bass", "harmony"):
         path: Path = ("performance", part)
-        yield from disjoint(document, *path)
+        yield from (voices if part == "harmony" else disjoint)(document, *path)
         pitches = [pitch for note in items(document, *path) if (pitch := index(at(note, "midi"))) is not None]
         for nth, note in enumerate(spans(document, *path)):
             bends = [number(at(bend, 0)) for bend in items(document, *path, nth, "bends")]

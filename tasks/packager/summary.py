@@ -34,7 +34,7 @@ def summary_lines(song_map: SongMap) -> list[tuple[str, str]]:
         ("sections", ", ".join(f"{s.label} {s.index} {clock(s.start)}" for s in song_map.sections) or _NONE),
         ("chords", _first([chord.display for chord in song_map.chords if chord.label != "N"], _SHOWN_CHORDS, "  ")),
         ("lyrics", _lyrics(song_map)),
-        ("melody", f"{len(performance.melody)} notes"),
+        ("melody", f"{len(performance.melody)} notes" + (f", and {count} of other voices" if (count := len(performance.harmony)) else "")),
         ("bass", f"{len(performance.bass)} notes"),
     ]
     if song_map.status == "partial":

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
-from schemas.song_map import SongMap
+from schemas.song_map import Note, SongMap
 from tasks.packager.summary import clock, one_line
 
 _WIDTH: Final = 1200.0
@@ -22,6 +22,7 @@ _BOTTOM: Final = 26.0
 #: Colours that can be told apart without seeing red and green (Okabe and Ito 2008), lightened for text upon them.
 _GROUP_COLOURS: Final = ("#9fd3f0", "#f5cf7d", "#8fd8bf", "#f2b38a", "#d9b3d0", "#b5c7e8", "#f3ea9a", "#c9c9c9")
 _MELODY: Final = "#0072b2"
+_HARMONY: Final = "#9fd3f0"
 _BASS: Final = "#d55e00"
 _LYRICS: Final = "#cfe3d4"
 _INK: Final = "#222222"
@@ -43,12 +44,17 @@ def timeline_svg(song_map: SongMap) -> str:
     picture.ticks()
     picture.spans("sections", [(s.start, s.end, f"{s.label} {s.index}", _colour_of(s.group, song_map)) for s in song_map.sections])
     chords = [chord for chord in song_map.chords if chord.label != "N"]
+    performance = song_map.performance
     picture.spans("chords", [(c.start, c.end, c.display, "#eeeeee" if place % 2 else "#f8f8f8") for place, c in enumerate(chords)])
     picture.beats(song_map.beats, song_map.downbeats)
-    picture.notes("melody", [(note.start, note.end, note.midi) for note in song_map.performance.melody], _MELODY)
-    picture.notes("bass", [(note.start, note.end, note.midi) for note in song_map.performance.bass], _BASS)
+    picture.notes("melody", (_spans_of(performance.harmony), _HARMONY), (_spans_of(performance.melody), _MELODY))
+    picture.notes("bass", (_spans_of(performance.bass), _BASS))
     picture.spans("lyrics", [(line.start, line.end, line.text, _LYRICS) for line in song_map.lyrics])
     return picture.document(f"Timeline of {one_line(song_map.title)}")
+
+
+def _spans_of(notes: Iterable[Note]) -> list[tuple[float, float, int]]:
+    return [(note.start, note.end, note.midi) for note in notes]
 
 
 def _colour_of(group: str, song_map: SongMap) -> str:
@@ -120,19 +126,22 @@ class _Picture:
         if path:
             self.parts.append(f'<path d="{path}" stroke="{colour}"/>')
 
-    def notes(self, row: str, notes: Sequence[tuple[float, float, int]], colour: str) -> None:
-        """A piano roll: high notes above."""
+    def notes(self, row: str, *layers: tuple[Sequence[tuple[float, float, int]], str]) -> None:
+        """A piano roll: high notes above, the last layer in front."""
         top, height = self.top[row], _ROWS[row]
         self.parts.append(f'<rect x="{_LEFT}" y="{top:.0f}" width="{_WIDTH - _LEFT - _RIGHT:.0f}" height="{height:.0f}" fill="#fafafa"/>')
-        if not notes:
+        pitches = [midi for notes, _ in layers for *_, midi in notes]
+        if not pitches:
             return
-        lowest, highest = min(note[2] for note in notes) - 1, max(note[2] for note in notes) + 1
+        lowest, highest = min(pitches) - 1, max(pitches) + 1
         step = height / (highest - lowest + 1)
-        path = "".join(
-            f"M{self.x(start):.1f} {top + (highest - midi + 0.5) * step:.1f}h{max((end - start) * self.scale, 0.6):.1f}"
-            for start, end, midi in notes
-        )
-        self.parts.append(f'<path d="{path}" stroke="{colour}" stroke-width="{max(1.5, min(step * 0.8, 7.0)):.1f}" fill="none"/>')
+        for notes, colour in layers:
+            path = "".join(
+                f"M{self.x(start):.1f} {top + (highest - midi + 0.5) * step:.1f}h{max((end - start) * self.scale, 0.6):.1f}"
+                for start, end, midi in notes
+            )
+            if path:
+                self.parts.append(f'<path d="{path}" stroke="{colour}" stroke-width="{max(1.5, min(step * 0.8, 7.0)):.1f}" fill="none"/>')
 
     def document(self, description: str) -> str:
         size = f'width="{_WIDTH:.0f}" height="{self.height:.0f}" viewBox="0 0 {_WIDTH:.0f} {self.height:.0f}"'

@@ -236,6 +236,23 @@ MODELS: Final[tuple[Model, ...]] = (
         (Wheel("swift-f0", "swift_f0"),),
     ),
     Model(
+        "basic-pitch",
+        "melody",
+        "Apache-2.0",
+        "https://github.com/spotify/basic-pitch",
+        (
+            ModelFile(
+                "nmp.onnx",
+                "2c3c1d144bfa61ad236e92e169c13535c880469a12a047d4e73451f2c059a0ec",
+                230444,
+                "https://raw.githubusercontent.com/spotify/basic-pitch/f9984b93e699f653032ac74549940e54639012a3/"
+                "basic_pitch/saved_models/icassp_2022/nmp.onnx",
+            ),
+        ),
+        # Its Python asks for TensorFlow, and is never imported: the package is installed without what it depends on.
+        (Wheel("basic-pitch", "basic_pitch/saved_models/icassp_2022"),),
+    ),
+    Model(
         "all-in-one",
         "structure",
         "MIT",

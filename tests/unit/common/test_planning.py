@@ -45,6 +45,18 @@ def test_beat_this_comes_before_madmom_once_its_weights_are_here(at_hand: set[st
     assert [model.licence for model in plan.chain[0].models] == ["MIT"]
 
 
+def test_the_model_of_harmony_voices_helps_once_it_is_here_and_is_not_missed_before(at_hand: set[str]) -> None:
+    without = make_plan(AnalysisOptions()).melody
+    assert [[model.name for model in choice.models] for choice in without.chain] == [["swift-f0"], []]
+    assert without.degraded_because == ()
+    at_hand.add("basic-pitch")
+    plan = make_plan(AnalysisOptions())
+    assert [[model.name for model in choice.models] for choice in plan.melody.chain] == [["swift-f0", "basic-pitch"], ["basic-pitch"]]
+    assert plan.bass.expected is not None
+    assert [model.name for model in plan.bass.expected.models] == ["swift-f0"]
+    assert plan.melody.cache_identity() != without.cache_identity()
+
+
 def test_without_the_packages_of_whisper_base_the_smallest_serves(at_hand: set[str]) -> None:
     at_hand.remove("whisper-base")
     plan = make_plan(AnalysisOptions())

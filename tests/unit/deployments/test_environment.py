@@ -152,7 +152,7 @@ def test_weights_that_cannot_be_had_do_not_fail_it(steps: dict[str, Any], tmp_pa
 def test_pip_does_what_uv_cannot(steps: dict[str, Any], tmp_path: Path) -> None:
     steps["fail"] = {"uv -e"}
     environments.make(Environment(tmp_path / "venv"), "demo")
-    assert [step[0] for step in steps["installed"]] == ["uv", "pip", "pip"]
+    assert [step[0] for step in steps["installed"]] == ["uv", "pip", "pip", "pip"]
 
 
 def test_what_neither_can_install_is_no_environment(steps: dict[str, Any], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Part, SongSource, StemSet, StepReport
+from tasks.common import models
 from tasks.common.audio import WavWriter
 from tasks.common.step import StepContext
 
@@ -64,12 +65,22 @@ def track(ctx: StepContext, store_audio: Callable[[Signal], AudioRef]) -> Callab
     """Run the step on a stem; the mix is the stem itself unless given."""
     from tasks.melody_bass.track_notes import track_bass, track_melody
 
-    def run(part: str, stem: Signal, engines: Sequence[str] = ("swift-f0",), mix: Signal | None = None, **options: Any) -> Part:
+    def run(
+        part: str,
+        stem: Signal,
+        engines: Sequence[str] = ("swift-f0",),
+        mix: Signal | None = None,
+        helpers: Sequence[str] = (),
+        drums: Signal | None = None,
+        **options: Any,
+    ) -> Part:
         stem_ref, mix_ref = store_audio(stem), store_audio(stem if mix is None else mix)
         report = StepReport(step="ingest")
         source = SongSource.model_construct(report=report, audio=mix_ref, duration_sec=mix_ref.duration_sec)
-        stems = StemSet.model_construct(report=report, vocals=stem_ref, bass=stem_ref)
-        chain = tuple(EngineChoice(engine=engine) for engine in engines)
+        drums_ref = store_audio(np.zeros_like(stem) if drums is None else drums)
+        stems = StemSet.model_construct(report=report, vocals=stem_ref, bass=stem_ref, drums=drums_ref)
+        used = tuple(models.expected_use(name) for name in helpers)
+        chain = tuple(EngineChoice(engine=engine, models=used) for engine in engines)
         plan = StepPlan(step="melody" if part == "melody" else "bass", chain=chain, options=options)
         return (track_melody if part == "melody" else track_bass)(source, stems, plan, ctx)
 

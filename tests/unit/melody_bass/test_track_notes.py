@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.common import models
-from tasks.common.errors import EngineFailed, ModelUnavailable, OptionInvalid
+from tasks.common.errors import EngineFailed, ModelCorrupt, ModelUnavailable, OptionInvalid
 
 TUNE = [60, 62, 64, 64, 67, 65, 62, 59]
 
@@ -65,6 +65,34 @@ def test_two_voices_are_flagged_and_said(track, play):
     assert part.polyphonic
     assert part.polyphonic_share > 0.5
     assert any("several pitches at once" in warning for warning in part.report.warnings)
+    assert part.harmony == ()
+    assert "The other voices are not written down: basic-pitch is not on this machine" in part.report.warnings
+
+
+def test_both_of_two_voices_are_written_down(track, play):
+    if models.find("basic-pitch") is None:
+        pytest.skip("the package basic-pitch is not installed")
+    below = [pitch - 5 for pitch in TUNE]
+    part = track("melody", play(TUNE) + 0.7 * play(below), helpers=("basic-pitch",))
+    assert [note.midi for note in part.notes] == TUNE
+    assert [note.midi for note in part.harmony] == below
+    np.testing.assert_allclose([note.start for note in part.harmony], 0.4 * np.arange(8), atol=0.05)
+
+
+def test_a_broken_model_of_voices_costs_the_harmony_alone(track, play, monkeypatch):
+    used, obtain = models.expected_use("basic-pitch"), models.obtain
+
+    def broken(name):
+        if name == "basic-pitch":
+            raise ModelCorrupt("nmp.onnx is damaged")
+        return obtain(name)
+
+    monkeypatch.setattr(models, "expected_use", lambda name: used)
+    monkeypatch.setattr(models, "obtain", broken)
+    part = track("melody", play(TUNE, gap=0.0) + 0.7 * play([pitch - 5 for pitch in TUNE], gap=0.0), helpers=("basic-pitch",))
+    assert part.notes
+    assert part.harmony == ()
+    assert any("nmp.onnx is damaged" in warning for warning in part.report.warnings)
 
 
 def heard(part, line):
@@ -141,3 +169,14 @@ def test_a_part_that_plays_for_a_moment_is_found(track, play, engine):
     rest = 1e-4 * np.random.default_rng(2).standard_normal(20 * 44100)
     part = track("melody", np.concatenate([rest, play([60, 64]), rest]), [engine])
     assert [note.midi for note in part.notes] == [60, 64]
+
+
+def test_the_room_after_a_sung_note_is_no_part_of_it(track, play):
+    """A note of 0.36 s whose sound then dies away, 20 dB down, until the next one."""
+    tone = play([60, 64, 67], note_sec=1.2, gap=0.0)
+    time = np.arange(len(tone)) / 44100 % 1.2
+    sung = tone * np.where(time < 0.6, 1.0, np.where(time < 0.64, 10 ** (-20 * (time - 0.6) / 0.04 / 20), 0.1))
+    band = play([76, 79, 74], note_sec=1.2) + play([55, 59, 62], note_sec=1.2)  # or the recording would be one line alone
+    part = track("melody", sung, mix=sung + band)
+    assert [note.midi for note in part.notes] == [60, 64, 67]
+    np.testing.assert_allclose([note.end - note.start for note in part.notes], 0.62, atol=0.08)

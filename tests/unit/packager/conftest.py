@@ -148,6 +148,12 @@ def make_part(part: Any, notes: tuple[tuple[float, float, int], ...]) -> r.Part:
         highest_midi=max(midi for _, _, midi in notes),
         polyphonic=part == "bass",
         polyphonic_share=0.25,
+        harmony=tuple(
+            r.Note(start=start, end=end, midi=midi, cents=0, confidence=0.5)
+            for start, end, midi in ((1.0, 2.4, 57), (1.0, 2.0, 60), (2.0, 3.0, 60))
+        )
+        if part == "melody"
+        else (),
     )
 
 

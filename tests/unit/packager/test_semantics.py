@@ -116,6 +116,9 @@ CASES: list[tuple[str, Change, str, str]] = [
     ("a voice passage leaves the song", put("voice", "activity", 1, 1, value=16.5), "$.voice.activity[1][1]", "OUTSIDE_SONG"),
     ("voice passages overlap", put("voice", "activity", 1, 0, value=2.0), "$.voice.activity[1][0]", "OVERLAP"),
     ("notes overlap", put("performance", "bass", 1, "start", value=1.5), "$.performance.bass[1].start", "OVERLAP"),
+    ("harmony overlaps itself", put("performance", "harmony", 2, "start", value=1.9), "$.performance.harmony[2].start", "OVERLAP"),
+    ("harmony is not sorted", put("performance", "harmony", 1, "start", value=0.9), "$.performance.harmony[1].start", "NOT_SORTED"),
+    ("harmony leaves the song", put("performance", "harmony", 0, "end", value=16.5), "$.performance.harmony[0].end", "OUTSIDE_SONG"),
     ("a note ends before it starts", put("performance", "melody", 0, "end", value=0.9), "$.performance.melody[0].end", "EMPTY_SPAN"),
     (
         "a bend is outside its note",

@@ -26,7 +26,7 @@ def test_the_lines_tell_what_a_musician_asks(join: Callable[..., Any]) -> None:
         ("sections", "verse 1 0:00, chorus 1 0:05, verse 2 0:08, chorus 2 0:12"),
         ("chords", "Am7/C  C#"),
         ("lyrics", "Hello, world / again"),
-        ("melody", "3 notes"),
+        ("melody", "3 notes, and 3 of other voices"),
         ("bass", "2 notes"),
     ]
 

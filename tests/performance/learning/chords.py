@@ -186,8 +186,8 @@ def lessons(found: Sequence[Listened]) -> Lessons:
             if label in index and shares[max(shares, key=lambda name: shares[name])] >= _CLEAR * (heard.end - heard.start):
                 rows.append((index[heard.label], heard.belief[heard.label], *one.tones.between(heard.start, heard.end), index[label]))
                 datasets.append(one.song.dataset)
-    heard, belief, treble, bass, right = (np.array(column) for column in zip(*rows, strict=True))
-    return Lessons(heard, belief, treble, bass, right, _balanced(datasets))
+    labels, beliefs, treble, bass, right = (np.array(column) for column in zip(*rows, strict=True))
+    return Lessons(labels, beliefs, treble, bass, right, _balanced(datasets))
 
 
 def _balanced(datasets: Sequence[str]) -> Floats:
@@ -200,7 +200,7 @@ def _balanced(datasets: Sequence[str]) -> Floats:
 
 def learn_kinds(lessons: Lessons, steps: int = 60) -> learnt.KindWeights:
     """A softmax over the labels, by cross-entropy, held to where it begins: the networks are believed."""
-    sizes = (len(kinds.AGREEMENTS), len(kinds.AGREEMENTS), len(kinds.ROLES), len(kinds.BASS_ROLES), len(kinds.roles()[0]) + 1)
+    sizes = [len(kinds.AGREEMENTS), len(kinds.AGREEMENTS), len(kinds.ROLES), len(kinds.BASS_ROLES), len(kinds.roles()[0]) + 1]
     begin = torch.zeros(sum(sizes))
     begin[:4], begin[5:9] = 1.0, 0.3
     held = torch.cat([torch.full((sum(sizes[:-1]),), _HELD), torch.full((sizes[-1],), _KINDS_HELD)])

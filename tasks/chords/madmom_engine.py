@@ -69,7 +69,7 @@ def infer(path: Path, progress: Progress = silent) -> ChordPosteriors:
         samples = np.pad(samples, (0, heard * HOP - len(samples)))
         log_probs[start:stop] = _potentials(network, samples)[start - first : stop - first]
     progress(1.0)
-    return ChordPosteriors(LABELS, normalise_rows(log_probs), hop / SAMPLE_RATE, change_cost(network.field.A))
+    return ChordPosteriors(LABELS, normalise_rows(log_probs), hop / SAMPLE_RATE, change_cost(network.field.A), "madmom")
 
 
 def change_cost(transitions: npt.NDArray[np.float64]) -> float:

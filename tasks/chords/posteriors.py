@@ -18,13 +18,14 @@ LogProbabilities = npt.NDArray[np.float32]
 class ChordPosteriors:
     """labels: (K,) Harte labels. log_probs: (frames, K), frame i centred on i · hop_sec; each row's probabilities sum to 1.
 
-    change_cost: what a change of chord costs the decoder (nats).
+    change_cost: what a change of chord costs the decoder (nats). engine: who heard them, for what was learnt about it.
     """
 
     labels: tuple[str, ...]
     log_probs: LogProbabilities
     hop_sec: float
     change_cost: float
+    engine: str = ""
 
     def frames_in(self, start: float, end: float) -> slice:
         """The frames centred in [start, end) (s); the nearest one if there are none."""

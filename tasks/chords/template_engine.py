@@ -39,7 +39,7 @@ CHANGE_COST: Final = 12.0
 def infer(path: Path, progress: Progress = silent) -> ChordPosteriors:
     """Posteriors of a WAV file over the major and minor chords."""
     spectrogram = cqt(read_mono(path, SHAPE.sample_rate), SHAPE, tuning_of(path), part_of(progress, 0.0, 0.9))
-    return ChordPosteriors(LABELS, normalise_rows(match(chroma(spectrogram)).astype(np.float32)), HOP_SEC, CHANGE_COST)
+    return ChordPosteriors(LABELS, normalise_rows(match(chroma(spectrogram)).astype(np.float32)), HOP_SEC, CHANGE_COST, "templates")
 
 
 def chroma(spectrogram: Spectrogram) -> Floats:

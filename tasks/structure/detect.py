@@ -32,8 +32,18 @@ from tasks.structure.functional import (
     repetition_by_bar,
     usual_lengths,
 )
-from tasks.structure.labels import SectionFacts, gather_facts, group_sections, join_neighbours, make_sections, name_sections
-from tasks.structure.segmentation import boundary_strength, phrase_similarity, place_boundaries, place_inside, segment
+from tasks.structure.labels import (
+    SectionFacts,
+    gather_facts,
+    group_sections,
+    join_neighbours,
+    make_sections,
+    name_sections,
+    one_section,
+    tells_sections,
+)
+from tasks.structure.phrases import phrases_in
+from tasks.structure.segmentation import boundary_strength, phrase_similarity, place_boundaries, segment
 
 #: (sections, coarse, fine)
 Levels = tuple[tuple[Section, ...], tuple[Section, ...], tuple[Section, ...]]
@@ -71,10 +81,12 @@ def by_functions(
         raise EngineFailed("All-In-One hears the four stems, and there are none")
     # The features are computed on one core, beside the networks.
     with ThreadPoolExecutor(1, "bar features") as pool:
-        measured = pool.submit(_measure, source, beats, stems, chords, lyrics, ctx, silent)
+        measured = pool.submit(_measure, source, beats, stems, lyrics, ctx, silent)
         activations = infer({name: ctx.store.path(stems.stem(name)) for name in STEMS}, at.device, at.size, ctx.progress)
         bars = measured.result()
-    return levels_of_functions(bars, activations, _words(lyrics))
+    if not tells_sections(bars):
+        return undivided(bars)
+    return levels_of_functions(_with_chords_on_beats(bars, source, beats, chords), activations, _words(lyrics))
 
 
 def by_change(
@@ -88,9 +100,11 @@ def by_change(
     ctx: StepContext,
 ) -> Levels:
     """Sections without a network."""
-    bars = _measure(source, beats, stems, chords, lyrics, ctx, part_of(ctx.progress, 0.0, 0.8))
+    bars = _measure(source, beats, stems, lyrics, ctx, part_of(ctx.progress, 0.0, 0.8))
     ctx.progress(0.8, "repetitions")
-    words = _words(lyrics)
+    if not tells_sections(bars):
+        return undivided(bars)
+    bars, words = _with_chords_on_beats(bars, source, beats, chords), _words(lyrics)
     return levels_of_functions(bars, None, words) if words else levels_of_repetition(bars, words)
 
 
@@ -108,12 +122,11 @@ def _measure(
     source: SongSource,
     beats: BeatsKey,
     stems: StemSet | None,
-    chords: Chords | None,
     lyrics: Lyrics | None,
     ctx: StepContext,
     progress: Progress,
 ) -> BarFeatures:
-    """The features of the song's bars, from what there is."""
+    """The features of the song's bars, from what there is; its chords are mixed in later."""
     edges = bar_edges(beats.downbeats, source.duration_sec)
     mix = ctx.store.path(source.audio)
     voiced = [(span.start, span.end) for span in lyrics.voice_activity] if lyrics is not None else None
@@ -123,8 +136,17 @@ def _measure(
     else:
         harmonic = [ctx.store.path(stems.bass), ctx.store.path(stems.other)]
         levels = [ctx.store.path(stems.stem(name)) for name in STEMS]
-    bars = measure_bars(mix, harmonic, levels, edges, voiced, progress)
+    return measure_bars(mix, harmonic, levels, edges, voiced, progress)
+
+
+def _with_chords_on_beats(bars: BarFeatures, source: SongSource, beats: BeatsKey, chords: Chords | None) -> BarFeatures:
     return with_chords(bars, on_beats(chords, beats, source.duration_sec)) if chords is not None else bars
+
+
+def undivided(bars: BarFeatures) -> Levels:
+    """One section on all three levels."""
+    whole = one_section(bars)
+    return whole, whole, whole
 
 
 def levels_of_functions(bars: BarFeatures, activations: Activations | None, words: Sequence[Word]) -> Levels:
@@ -151,12 +173,12 @@ def levels_of_functions(bars: BarFeatures, activations: Activations | None, word
         facts, _ = _named(bars, similarity, boundaries, words)
         return make_sections(facts, [names[bisect_right(main, start) - 1] for start in boundaries[:-1]])
 
-    return sections(main), sections(place_boundaries(change, "coarse", allowed=main)), sections(place_inside(change, main))
+    return sections(main), sections(place_boundaries(change, "coarse", allowed=main)), sections(phrases_in(bars, main))
 
 
 def levels_of_repetition(bars: BarFeatures, words: Sequence[Word]) -> Levels:
     """Sections by repetition and change alone: for songs without words."""
-    found = segment(bars)
+    found = segment(bars, phrases_in(bars))
     joined, _ = _joined(bars, found.similarity, found.section, words)
     result = [make_sections(*_named(bars, found.similarity, b, words)) for b in (joined, keep_common(found.coarse, joined), found.fine)]
     return result[0], result[1], result[2]

@@ -9,7 +9,6 @@ prefers lengths of four, eight and sixteen bars (Marmoret et al., "Barwise music
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,15 +40,15 @@ class Segmentation:
     similarity: Floats  # (n, n) likeness of the phrases that begin at two bars, in [0, 1]
 
 
-def segment(bars: BarFeatures) -> Segmentation:
-    """Segment a song on three levels. A song of fewer than eight bars is one section."""
+def segment(bars: BarFeatures, phrases: tuple[int, ...] | None = None) -> Segmentation:
+    """Segment a song on three levels. phrases: the fine level where it is known. A song of fewer than eight bars is one section."""
     n = len(bars)
     similarity = phrase_similarity(bars)
     if n < 2 * _MIN_BARS["section"]:
         whole = (0, n)
         return Segmentation(whole, whole, whole, np.zeros(n), similarity)
     strength = boundary_strength(bars, similarity)
-    fine = place_boundaries(strength, "fine")
+    fine = place_boundaries(strength, "fine") if phrases is None else phrases
     section = place_boundaries(strength, "section", allowed=fine)
     coarse = place_boundaries(strength, "coarse", allowed=section)
     return Segmentation(coarse, section, fine, strength, similarity)
@@ -58,7 +57,7 @@ def segment(bars: BarFeatures) -> Segmentation:
 def phrase_similarity(bars: BarFeatures) -> Floats:
     """(n, n) likeness of bars in their context, in [0, 1]: harmony in order, and timbre, averaged over the phrases they are part of."""
     harmony = bars.harmony @ bars.harmony.T / (bars.harmony.shape[1] / 12)
-    alike = np.clip((harmony - 0.5) / 0.5, 0.0, 1.0) * (0.5 + 0.5 * _timbre_similarity(bars))
+    alike = np.clip((harmony - 0.5) / 0.5, 0.0, 1.0) * (0.5 + 0.5 * timbre_similarity(bars))
     n = len(bars)
     best = np.zeros((n, n))
     for shift in (0, _PHRASE // 2, _PHRASE - 1):
@@ -74,7 +73,7 @@ def phrase_similarity(bars: BarFeatures) -> Floats:
     return best
 
 
-def _timbre_similarity(bars: BarFeatures) -> Floats:
+def timbre_similarity(bars: BarFeatures) -> Floats:
     """(n, n) likeness of timbre and stem levels, in (0, 1]: a Gaussian whose width is the song's own median distance."""
     points = np.column_stack(
         [_standard(bars.timbre), 1.5 * _standard(bars.level_db), *([3 * bars.vocal] if not np.isnan(bars.vocal).any() else [])]
@@ -95,7 +94,7 @@ def boundary_strength(bars: BarFeatures, similarity: Floats) -> Floats:
     Novelty of timbre, level and voice at two scales, and the votes of the clusterings; the weights were chosen on five annotated songs.
     Scaled so that the third strongest place, which is a boundary in any song, is 1: one abrupt change does not hide the others.
     """
-    timbre = _timbre_similarity(bars)
+    timbre = timbre_similarity(bars)
     votes = np.mean([_changes(labels) for labels in cluster_levels(bars, similarity)], axis=0)
     strength = 0.4 * novelty(timbre, 4) + 0.4 * novelty(timbre, 8) + 0.2 * votes
     strength[0] = 0.0
@@ -112,7 +111,7 @@ def cluster_levels(bars: BarFeatures, similarity: Floats) -> list[Ints]:
     from sklearn.cluster import KMeans
 
     n = len(bars)
-    vectors = laplacian_eigenvectors(recurrence_graph(similarity), _timbre_similarity(bars))
+    vectors = laplacian_eigenvectors(recurrence_graph(similarity), timbre_similarity(bars))
     levels = []
     for k in CLUSTERS:
         if k >= n:
@@ -199,12 +198,6 @@ def place_boundaries(strength: Floats, level: str, allowed: tuple[int, ...] | No
     while chain[-1] != 0:
         chain.append(previous[chain[-1]])
     return tuple(reversed(chain))
-
-
-def place_inside(strength: Floats, outer: tuple[int, ...]) -> tuple[int, ...]:
-    """The boundaries of the fine level inside each section of `outer`, and those of `outer` themselves."""
-    inner = {first + place for first, last in itertools.pairwise(outer) for place in place_boundaries(strength[first:last], "fine")}
-    return tuple(sorted(inner))
 
 
 def length_preference(bars: int) -> float:

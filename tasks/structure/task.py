@@ -12,7 +12,7 @@ from tasks.structure import detect as engine
 
 @step(
     "structure",
-    version=3,
+    version=4,
     needs=[GPU, CPU_HEAVY],
     retries=1,  # memory may be free again
     retry_delay_sec=5,

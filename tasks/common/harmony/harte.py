@@ -43,7 +43,11 @@ TONES: Final[Mapping[str, tuple[int, ...]]] = {
     "9": (0, 4, 7, 10, 14),
     "maj9": (0, 4, 7, 11, 14),
     "min9": (0, 3, 7, 10, 14),
+    "11": (0, 4, 7, 10, 14, 17),
+    "13": (0, 4, 7, 10, 14, 21),
 }
+_DEGREE: Final = re.compile(r"(\*?)([b#]*)(\d+)")
+_MAJOR_SCALE: Final = (0, 2, 4, 5, 7, 9, 11)
 #: What follows the root on a lead sheet. Other degrees in brackets follow their shorthand's. Alterations are ♭ and ♯, accidentals of roots
 #: b and #, so that Bb5 is a power chord on B flat and B(♭5) a chord on B.
 _DISPLAY: Final = {
@@ -105,6 +109,23 @@ class HarteChord:
     def display(self) -> str:
         """What a musician reads: `Am7/C`."""
         return self.root + _quality_display(self.quality) + (f"/{self.bass_note}" if self.bass else "")
+
+
+def semitones(degree: str) -> int:
+    """Semitones of a degree above the root, ninths above the octave: 10 for `b7`, 14 for `9`."""
+    number = int(degree.lstrip("b#")) - 1
+    return 12 * (number // 7) + _MAJOR_SCALE[number % 7] + degree.count("#") - degree.count("b")
+
+
+def tones(quality: str) -> tuple[int, ...]:
+    """Semitones of a quality above its root: (0, 5, 7, 10) for `sus4(b7)`. A shorthand that is not known counts as its triad."""
+    shorthand, _, degrees = quality.partition("(")
+    triad = "min" if shorthand.startswith("min") else "maj"
+    found = set(TONES.get(shorthand, TONES[triad]) if shorthand else (0,))
+    for left_out, accidentals, number in _DEGREE.findall(degrees):
+        tone = semitones(accidentals + number)
+        found = found - {tone} if left_out else found | {tone}
+    return tuple(sorted(found))
 
 
 def parse(label: str) -> HarteChord | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from tasks.common.errors import EvaluationDataNotFound, OptionInvalid
 from tasks.evaluation.annotations import AnnotatedSong
-from tasks.evaluation.datasets import fretsonfire, jamendolyrics, made, mdbdrums, midi, mma, pop909, stepmania, ultrastar
+from tasks.evaluation.datasets import fretsonfire, jamendolyrics, kinds, made, mdbdrums, midi, mma, pop909, stepmania, ultrastar
 from tasks.evaluation.split import Split
 
 #: name of the folder → what reads it: (the folder, a folder for what is rendered) → songs
@@ -22,9 +22,10 @@ LOADERS: Final[dict[str, Callable[[Path, Path], list[AnnotatedSong]]]] = {
     "made": made.load,
     "midi": midi.load,
     "mma": mma.load,
+    "kinds": kinds.load,
 }
 #: Those of which a part is enough for a short run.
-LARGE: Final = frozenset({"pop909", "made", "midi", "mma"})
+LARGE: Final = frozenset({"pop909", "made", "midi", "mma", "kinds"})
 
 
 def load_songs(data: Path, rendered: Path, wanted: tuple[str, ...] = (), split: Split | None = None, every: int = 1) -> list[AnnotatedSong]:

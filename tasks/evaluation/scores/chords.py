@@ -10,19 +10,20 @@ import numpy as np
 from schemas.results import Chord
 from tasks.evaluation.annotations import Annotations, Span, label_at
 
-#: Of mir_eval.chord: weighted chord symbol recall in four vocabularies, and the directional Hamming measures of the segmentation.
+#: Of mir_eval.chord: weighted chord symbol recall in five vocabularies, and the directional Hamming measures of the segmentation.
 _METRICS = {
     "root": "root",
     "majmin": "majmin",
     "sevenths": "sevenths",
     "tetrads": "tetrads",
+    "tetrads_inv": "tetrads_inv",
     "overseg": "over_segmentation",
     "underseg": "under_segmentation",
 }
 
 
 def score_chords(truth: Annotations, found: Sequence[Chord]) -> dict[str, float]:
-    """WCSR by root, major/minor, sevenths and tetrads; 1 minus over- and under-segmentation (1 is best)."""
+    """WCSR by root, major/minor, sevenths and tetrads, these also with their bass; 1 minus over- and under-segmentation (1 is best)."""
     if not truth.chords:
         return {}
     return chord_figures(truth.chords, [Span(chord.start, chord.end, chord.label) for chord in found])
@@ -34,14 +35,14 @@ def chord_figures(truth: Sequence[Span], found: Sequence[Span]) -> dict[str, flo
 
 
 def chord_hits(truth: Annotations, found: Sequence[Chord]) -> list[tuple[float, bool]]:
-    """(confidence, right) of each chord: right where its middle has the same major/minor chord. Other chords are left out."""
+    """(confidence, right) of each chord: right where its middle has the very chord that is printed: root, kind with all tones, and bass."""
     if not truth.chords:
         return []
     hits = []
     for chord in found:
         there = label_at(truth.chords, (chord.start + chord.end) / 2)
         if there is not None:
-            right = float(mir_eval.chord.majmin([there], [chord.label])[0])
+            right = float(mir_eval.chord.tetrads_inv([there], [chord.label])[0])
             if right >= 0:
                 hits.append((chord.confidence, right == 1.0))
     return hits

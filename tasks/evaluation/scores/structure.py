@@ -48,6 +48,9 @@ def boundary_figures(truth: Sequence[Span], found: Sequence[Span]) -> dict[str, 
     start, end = truth[0].start, truth[-1].end
     reference, ref_labels = _intervals(truth)
     estimate, est_labels = mir_eval.util.adjust_intervals(*_intervals(found), t_min=start, t_max=end)
+    # mir_eval leaves an empty interval where a boundary that was found is the very time at which the annotation begins.
+    lasts = estimate[:, 1] > estimate[:, 0]
+    estimate, est_labels = estimate[lasts], [label for label, keeps in zip(est_labels, lasts, strict=True) if keeps]
     reference, estimate = reference - start, estimate - start  # which mir_eval wants to begin at 0
     scores = {}
     for name, window in (("hr_0.5s", 0.5), ("hr_2s", 2.0), ("hr_3s", 3.0)):

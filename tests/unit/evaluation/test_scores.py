@@ -126,27 +126,35 @@ def test_no_key_found_scores_nothing() -> None:
 # --- chords ----------------------------------------------------------------------------------------------------------------------------
 
 
-def test_chords_are_scored_by_vocabulary() -> None:
-    def chord(start: float, end: float, label: str) -> Chord:
-        return Chord(
-            start=start,
-            end=end,
-            label=label,
-            display=label,
-            root=None,
-            quality=None,
-            bass=None,
-            confidence=0.7,
-            start_beat=None,
-            end_beat=None,
-        )
+def a_chord(start: float, end: float, label: str) -> Chord:
+    return Chord(
+        start=start,
+        end=end,
+        label=label,
+        display=label,
+        root=None,
+        quality=None,
+        bass=None,
+        confidence=0.7,
+        start_beat=None,
+        end_beat=None,
+    )
 
+
+def test_chords_are_scored_by_vocabulary() -> None:
     truth = Annotations(chords=(Span(0, 2, "C:maj7"), Span(2, 4, "A:min")))
-    found = (chord(0, 2, "C:maj"), chord(2, 4, "A:maj"))
+    found = (a_chord(0, 2, "C:maj"), a_chord(2, 4, "A:maj"))
     scores = chords.score_chords(truth, found)
     assert (scores["root"], scores["majmin"], scores["sevenths"]) == (1.0, 0.5, 0.0)
     assert scores["over_segmentation"] == scores["under_segmentation"] == 1.0
-    assert chords.chord_hits(truth, found) == [(0.7, True), (0.7, False)]
+    assert (scores["tetrads"], scores["tetrads_inv"]) == (0.0, 0.0)
+
+
+def test_a_chord_is_a_hit_only_as_it_is_printed() -> None:
+    truth = Annotations(chords=(Span(0, 2, "C:maj7"), Span(2, 4, "A:min/b3"), Span(4, 6, "G:sus4"), Span(6, 8, "X")))
+    printed = ("C:maj7", "A:min", "G:maj", "D:maj")
+    found = [a_chord(2.0 * number, 2.0 * number + 2, label) for number, label in enumerate(printed)]
+    assert chords.chord_hits(truth, found) == [(0.7, True), (0.7, False), (0.7, False)]
 
 
 # --- melody and bass -------------------------------------------------------------------------------------------------------------------
@@ -220,6 +228,13 @@ def test_phrases_are_compared_with_the_fine_level() -> None:
     fine = (section(0, 15, "section", "X"), section(15, 25, "section", "Y"), section(25, 40, "section", "X"))
     scores = structure.score_structure(truth, Structure(report=StepReport(step="structure"), sections=(), coarse=(), fine=fine))
     assert scores == {"hr_0.5s": 1.0, "hr_2s": 1.0, "hr_3s": 1.0, "pairwise_f": 1.0}
+
+
+def test_a_boundary_at_the_very_start_of_the_annotation_leaves_no_empty_section() -> None:
+    truth = Annotations(sections=(Span(5, 15, "A"), Span(15, 25, "B")), section_labels="letters")
+    fine = (section(0, 5, "section", "X"), section(5, 15, "section", "Y"), section(15, 30, "section", "Z"))
+    scores = structure.score_structure(truth, Structure(report=StepReport(step="structure"), sections=(), coarse=(), fine=fine))
+    assert scores["hr_0.5s"] == 1.0
 
 
 # --- lyrics ----------------------------------------------------------------------------------------------------------------------------

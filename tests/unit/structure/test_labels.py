@@ -12,11 +12,14 @@ from tasks.structure.labels import (
     SectionFacts,
     gather_facts,
     group_sections,
+    harmonic_variety,
     join_neighbours,
     letter,
     make_sections,
     name_sections,
+    one_section,
     same_words,
+    tells_sections,
 )
 from tasks.structure.segmentation import phrase_similarity
 
@@ -53,6 +56,40 @@ def test_an_instrumental_song_has_no_verse_and_no_chorus(song: Callable[..., Bar
 
 def test_without_voice_activity_the_words_say_what_is_sung(song: Callable[..., BarFeatures]) -> None:
     assert analyse(song("IVCVC", vocal_known=False), "IVCVC") == ["intro", "verse", "chorus", "verse", "chorus"]
+
+
+def test_without_voice_and_words_only_what_comes_back_has_a_function(song: Callable[..., BarFeatures]) -> None:
+    bars = song("VCVCB", vocal_known=False)
+    boundaries = [0, 8, 16, 24, 32, 40]
+    facts = gather_facts(bars, boundaries, group_sections(phrase_similarity(bars), boundaries), [])
+    assert [label for label, _ in name_sections(facts)] == ["verse", "chorus", "verse", "chorus", "section"]
+
+
+def test_what_is_sung_once_is_no_chorus(song: Callable[..., BarFeatures]) -> None:
+    assert "chorus" not in analyse(song("V"), "V")
+    assert "chorus" not in analyse(song("IVB"), "IVB")
+
+
+def unvaried(vocal: float, harmony: np.ndarray) -> BarFeatures:
+    """Sixteen bars with one harmony (48 values) and quickly changing timbre."""
+    rng = np.random.default_rng(0)
+    return BarFeatures(
+        np.arange(17) * 2.0, np.tile(harmony, (16, 1)), rng.normal(size=(16, 13)), rng.normal(size=(16, 1)), np.full(16, vocal)
+    )
+
+
+@pytest.mark.parametrize("vocal", [0.0, np.nan])
+@pytest.mark.parametrize("harmony", [np.full(48, 12**-0.5), np.eye(12)[[0] * 4].ravel(), np.zeros(48)], ids=["noise", "click", "silence"])
+def test_noise_a_click_and_silence_are_one_section_without_a_function(vocal: float, harmony: np.ndarray) -> None:
+    bars = unvaried(vocal, harmony)
+    assert not tells_sections(bars)
+    assert [(s.start, s.end, s.label) for s in one_section(bars)] == [(0.0, 32.0, "section")]
+
+
+def test_a_voice_or_chords_that_change_tell_sections_apart(song: Callable[..., BarFeatures]) -> None:
+    assert tells_sections(unvaried(0.9, np.zeros(48)))
+    assert tells_sections(song("IIII"))
+    assert harmonic_variety(song("IIII")) > 0.2
 
 
 def test_repeated_sections_share_a_group(song: Callable[..., BarFeatures]) -> None:

@@ -30,6 +30,22 @@ def test_a_label_taken_apart_and_put_together_is_the_same_chord(label: str) -> N
         assert (before == after).all() if hasattr(before, "shape") else before == after
 
 
+@pytest.mark.parametrize(
+    ("quality", "tones"),
+    [
+        ("maj", (0, 4, 7)),
+        ("sus4(b7)", (0, 5, 7, 10)),
+        ("maj(9)", (0, 4, 7, 14)),
+        ("min9", (0, 3, 7, 10, 14)),
+        ("(1,5)", (0, 7)),
+        ("maj(*3)", (0, 7)),
+        ("min11", (0, 3, 7)),
+    ],
+)
+def test_a_quality_has_the_tones_of_its_shorthand_and_its_degrees(quality: str, tones: tuple[int, ...]) -> None:
+    assert harte.tones(quality) == tones
+
+
 @pytest.mark.parametrize("label", ["", "H:maj", "c:maj", "C:", "C:maj/", "C maj", "Cb#:maj", "C:maj7/x", "C:maj\n", "N:maj"])
 def test_what_is_no_label_is_refused(label: str) -> None:
     with pytest.raises(ValueError, match="Harte"):

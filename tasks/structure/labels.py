@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 SAME_GROUP = 0.55
 #: Share of a section that must be sung for it to count as sung, where voice activity is known.
 _SUNG = 0.25
-#: How much the harmony of a song's bars varies, below which nothing is told by it: noise, clicks and drones have at most 0.01, of 49 songs
+#: How much the harmony of a song's bars varies, below which nothing is told by it: noise, clicks and drones have at most 0.01, of 15 songs
 #: the least varied 0.04 (a band whose drums drown its chords).
 _VARIED: Final = 0.02
 #: Neighbours of one label are joined up to this many bars, and always where one of them is this short.

@@ -20,17 +20,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def environment(data_dir: Path, prefect_database: Path) -> dict[str, str]:
-    return {**os.environ, "PERFORMIA_DATA_DIR": str(data_dir), "PREFECT_HOME": str(prefect_database), "PYTHONPATH": str(ROOT)}
-
-
-@pytest.fixture(scope="module")
-def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Prefect home whose database is made: a first run takes long to make it."""
-    home = tmp_path_factory.mktemp("prefect")
-    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-    subprocess.run(command, env={**os.environ, "PREFECT_HOME": str(home)}, check=True, capture_output=True)
-    return home
+def environment(data_dir: Path, prefect_home: Path) -> dict[str, str]:
+    return {**os.environ, "PERFORMIA_DATA_DIR": str(data_dir), "PREFECT_HOME": str(prefect_home), "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Puts the light engines in place in every Python process that has this folder on PYTHONPATH. See `light_engines`.
 
 They need no torch, so there is none in such a process: its import takes as long as all else that a light run does. It counts as installed,
-and the plan is the usual one. LIGHT_TORCH=1 leaves it in, for processes that run real networks too.
+and the plan is the usual one. Nor is there a GPU but what the settings name: only torch would know.
 """
 
 import importlib.abc
@@ -24,7 +24,7 @@ class Patching(importlib.abc.MetaPathFinder):
     """Replaces the engines of a module as soon as it has been imported: nothing is imported before it is needed."""
 
     def find_spec(self, name, path=None, target=None):
-        if name == "torch" and not os.environ.get("LIGHT_TORCH"):
+        if name == "torch":
             return importlib.machinery.ModuleSpec(name, Refusing())
         if name not in TARGETS:
             return None
@@ -59,4 +59,5 @@ def light(target):
     return engine
 
 
+os.environ.setdefault("PERFORMIA_DEVICE", "cpu")
 sys.meta_path.insert(0, Patching())

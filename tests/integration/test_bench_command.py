@@ -145,7 +145,6 @@ def test_a_step_that_fails_under_the_profiler_is_named(short_song: Path, tmp_pat
         profile.sample("bass", short_song, (), tmp_path, dict(os.environ))
 
 
-@pytest.mark.slow  # one step is sampled above, and in tests/unit/bench all are, without networks
 @pytest.mark.usefixtures("traceable")
 def test_every_step_is_profiled(demo_song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     steps = measure([Part.profile], tmp_path / "results.json", demo_song, profiles=tmp_path / "profiles")["profile"]["steps"]
@@ -179,7 +178,6 @@ def test_what_prefect_adds_is_what_runs_take_beyond_plain_functions(
         timing.expect("ingest")
 
 
-@pytest.mark.slow  # ten servers; each part has a test above or in tests/unit/bench
 @pytest.mark.usefixtures("light_processes")
 def test_the_command_measures_the_parts_that_are_named(short_song: Path, tmp_path: Path) -> None:
     results, other = tmp_path / "results.json", tmp_path / "other.wav"

@@ -32,6 +32,9 @@ for name in [name for name in os.environ if name.startswith("PERFORMIA_")]:
 # Functions are compiled once for all processes of the tests: half a minute of a core. A worker of pytest-xdist inherits the folder.
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["NUMBA_CACHE_DIR"] = f"{_HOME.name}/numba"
+# Threads that wait for each other sleep. By default they turn in a loop, the longer the more processes share the cores: on a busy machine
+# that was nine tenths of what the networks of tests/integration/test_placement.py took. libgomp reads it when torch is imported.
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["PERFORMIA_OFFLINE"] = "1"
 os.environ["PERFORMIA_DATA_DIR"] = f"{_HOME.name}/data"
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -74,6 +74,7 @@ class StepReport(Frozen):
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     degraded_because: tuple[str, ...] = ()
+    fallen_back: bool = Field(default=False, description="A better engine of the plan failed: after a day, a run tries it again.")
     provisional: bool = Field(default=False, description="A better engine failed for a reason that may pass: another run tries it again.")
     flow_run: str = Field(default="", description="Id of the flow run that computed it; another id than the current one means a cache hit.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -28,8 +29,12 @@ os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 os.environ.pop("PREFECT_API_URL", None)
 for name in [name for name in os.environ if name.startswith("PERFORMIA_")]:
     del os.environ[name]
-# Numba's cache has no locks: two processes that compile the same function at once leave one that crashes whoever loads it from then on.
-os.environ["NUMBA_CACHE_DIR"] = f"{_HOME.name}/numba"
+# Functions are compiled once for all processes of the tests: half a minute of a core. A worker of pytest-xdist inherits the folder.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["NUMBA_CACHE_DIR"] = f"{_HOME.name}/numba"
+# Threads that wait for each other sleep. By default they turn in a loop, the longer the more processes share the cores: on a busy machine
+# that was nine tenths of what the networks of tests/integration/test_placement.py took. libgomp reads it when torch is imported.
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["PERFORMIA_OFFLINE"] = "1"
 os.environ["PERFORMIA_DATA_DIR"] = f"{_HOME.name}/data"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -47,6 +52,19 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     reset_settings()
     yield folder
     reset_settings()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_models() -> Iterator[None]:
+    """Networks that the tests of a module loaded are dropped after it: with those of all modules a process would hold gigabytes."""
+    yield
+    if "tasks.common.models" in sys.modules:
+        from tasks.common import models
+        from tasks.common.memory import return_free_memory
+
+        models.unload_all()
+        gc.collect()
+        return_free_memory()
 
 
 @pytest.fixture
@@ -131,10 +149,17 @@ def demo_truth() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Prefect home whose database is made: a first start takes long to make it. Copied, never used."""
-    home = tmp_path_factory.mktemp("prefect-database")
-    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-    subprocess.run(command, env={**os.environ, "PREFECT_HOME": str(home)}, check=True, capture_output=True)
+    """A Prefect home whose database is made: a first start takes long to make it. Copied, never used; one for all workers."""
+    from tasks.common.locks import hold
+
+    own = tmp_path_factory.getbasetemp()
+    place = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    home, half_made = place / "prefect-database", place / "prefect-database.half"
+    with hold(place / "prefect-database.lock"):
+        if not home.exists():
+            command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+            subprocess.run(command, env={**os.environ, "PREFECT_HOME": str(half_made)}, check=True, capture_output=True)
+            half_made.rename(home)
     return home
 
 

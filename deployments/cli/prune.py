@@ -19,6 +19,7 @@ from flows.retention.prune import KINDS, PruneReport
 from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.progress import StepEvent, listening
 from tasks.common.settings import get_settings
+from tasks.common.shown_url import shown_failure, shown_url
 
 
 def prune_now(
@@ -82,7 +83,7 @@ def _run(console: Console, days: float, dry_run: bool, outputs: list[Path], keep
 
     with get_client(sync_client=True) as client:
         if (problem := client.api_healthcheck()) is not None:
-            raise ApiUnreachable(f"The Prefect server at {client.api_url} does not answer ({problem!r})")
+            raise ApiUnreachable(f"The Prefect server at {shown_url(str(client.api_url))} does not answer ({shown_failure(problem)})")
     with Progress(BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True) as bars:
         bar = bars.add_task("", total=1.0)
 

@@ -7,6 +7,7 @@ import httpx
 from deployments.server.embedded_api import EmbeddedApi
 from tasks.common.errors import ApiUnreachable, OptionInvalid
 from tasks.common.resources import RESOURCE_TAGS
+from tasks.common.shown_url import shown_failure, shown_url
 
 
 def setup(chosen: list[str]) -> int:
@@ -21,7 +22,7 @@ def setup(chosen: list[str]) -> int:
             with get_client(sync_client=True) as client:
                 changes = [*install(client, limits), *make_watch_automation(client)]
         except httpx.TransportError as error:
-            raise ApiUnreachable(f"The Prefect server at {api.url} does not answer ({error!r})") from error
+            raise ApiUnreachable(f"The Prefect server at {shown_url(api.url)} does not answer ({shown_failure(error)})") from error
     for change in changes:
         print(f"made {change}")
     if not changes:

@@ -28,6 +28,7 @@ from flows.retention.prune import Pruned, time_text
 from tasks.common.errors import ApiUnreachable
 from tasks.common.orchestration.liveness import FLOWS
 from tasks.common.progress import Progress, silent
+from tasks.common.shown_url import shown_failure
 
 _ENDED: Final = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
 #: How far the clocks of the server and of this machine may be apart.
@@ -51,7 +52,7 @@ def oldest_current_run(client: SyncPrefectClient, besides: str) -> CurrentRun | 
     try:
         found = client.read_flow_runs(flow_filter=_ours(), flow_run_filter=going_on, sort=FlowRunSort.START_TIME_ASC, limit=2)
     except httpx.TransportError as error:
-        raise ApiUnreachable(f"The Prefect server does not answer ({error!r})") from error
+        raise ApiUnreachable(f"The Prefect server does not answer ({shown_failure(error)})") from error
     for run in found:
         if str(run.id) != besides and run.start_time is not None:
             return CurrentRun(run.name, run.start_time.timestamp() - _SKEW_SEC)

@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 from tasks.common.errors import ApiUnreachable
-from tasks.common.shown_url import shown_url
+from tasks.common.shown_url import shown_failure, shown_url
 
 
 def refuse_unreachable(url: str) -> None:
@@ -18,7 +18,7 @@ def refuse_unreachable(url: str) -> None:
     with get_client(sync_client=True) as client:
         problem = client.api_healthcheck()
     if isinstance(problem, httpx.TransportError):
-        raise ApiUnreachable(f"The Prefect server at {shown_url(url)} does not answer ({problem!r})") from problem
+        raise ApiUnreachable(f"The Prefect server at {shown_url(url)} does not answer ({shown_failure(problem)})") from problem
 
 
 def named(error: Exception) -> Exception:
@@ -27,7 +27,7 @@ def named(error: Exception) -> Exception:
 
     in_vain = isinstance(error, httpx.HTTPStatusError) and error.response.is_server_error
     if in_vain or isinstance(error, httpx.TransportError):
-        what = ApiUnreachable(f"The Prefect server does not answer ({error!r})")
+        what = ApiUnreachable(f"The Prefect server does not answer ({shown_failure(error)})")
         what.__cause__ = error
         return what
     return error

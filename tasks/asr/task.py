@@ -14,6 +14,7 @@ from tasks.common.step import StepContext
     "asr",
     version=4,
     needs=[GPU, CPU_HEAVY],
+    engines=engine.ENGINES,
     retries=2,  # memory may be free again, a download may go through
     retry_delay_sec=[5, 30],
     time_limit_sec=4 * 3600,

@@ -18,6 +18,7 @@ from schemas.options import TEMPO_RANGE
 from tasks.beats_key.beat_grid import TEMPO_SLACK, BeatGrid, drop_unsupported, refine_peaks
 from tasks.beats_key.key import KeyPosteriors, window_starts
 from tasks.common.audio import SAMPLE_RATE, read_stereo
+from tasks.common.numba_cache import import_librosa
 from tasks.common.progress import Progress, silent
 from tasks.common.tuning import tuning_of
 
@@ -59,8 +60,7 @@ class Onsets:
 
 def onset_strength(path: Path, progress: Progress = silent) -> Onsets:
     """Onset strength (spectral flux of a mel spectrogram in dB) of a 44.1 kHz WAV file."""
-    import librosa
-
+    librosa = import_librosa()
     full, low = [], []
     for samples, first, last, done in _blocks(path):
         progress(done, "onsets")
@@ -81,8 +81,7 @@ def onset_likeness(onsets: Onsets) -> Floats:
 
 def find_grid(onsets: Onsets, likeness: Floats, min_bpm: float, max_bpm: float) -> BeatGrid:
     """The beat grid. likeness: as of `onset_likeness`. Empty where there is no steady pulse at a tempo in the range."""
-    import librosa
-
+    librosa = import_librosa()
     bpm, pulse = pulse_tempo(onsets.strength, min_bpm, max_bpm)
     if bpm is None or pulse < _MIN_PULSE:
         return BeatGrid.empty()
@@ -111,8 +110,7 @@ def find_grid(onsets: Onsets, likeness: Floats, min_bpm: float, max_bpm: float) 
 
 def pulse_tempo(strength: Floats, min_bpm: float, max_bpm: float) -> tuple[float | None, float]:
     """The tempo with the highest autocorrelation of the onset strength, weighted by preference, and that autocorrelation (at most 1)."""
-    import librosa
-
+    librosa = import_librosa()
     longest = round(60 * FPS / min_bpm)
     centred = strength - strength.mean() if len(strength) else strength
     if len(centred) <= 2 * longest or not centred.any():
@@ -168,8 +166,7 @@ def chroma_posteriors(chroma: npt.NDArray[np.floating], fps: float) -> KeyPoster
 
 def mean_chroma(samples: npt.NDArray[np.float32], tuning: float = 0.0) -> Floats:
     """Mean over time of the chroma (12,), each frame counting the same however loud; zeros for silence. tuning: semitones above A440."""
-    import librosa
-
+    librosa = import_librosa()
     rate, size = 22050, 8192
     lower = librosa.resample(samples, orig_sr=SAMPLE_RATE, target_sr=rate, res_type="soxr_mq")
     spectrum = np.abs(librosa.stft(np.pad(lower, (0, max(0, size - len(lower)))), n_fft=size, hop_length=2048))

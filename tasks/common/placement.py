@@ -110,11 +110,15 @@ def may_have_cuda() -> bool:
     return any(map(os.path.exists, _NVIDIA)) or os.name == "nt"
 
 
-def limits_of(tags: Collection[str]) -> tuple[str, ...]:
-    """The limits that a task with these tags takes a slot of here: one that may use a GPU needs the CPU only where there is none."""
+def limits_of(tags: Collection[str], engines: Iterable[Engine[..., Any]] | None = None) -> tuple[str, ...]:
+    """The limits that a task with these tags takes a slot of here: of the GPU's where one of the engines would work on one, else the CPU's.
+
+    engines: those of the step's plan. None: whichever; then a GPU that may be there counts.
+    """
     needed = set(tags) & set(RESOURCE_TAGS)
     if GPU in needed:
-        needed.discard(CPU_HEAVY if may_have_gpu() else GPU)
+        on_gpu = may_have_gpu() if engines is None else any(best_device(engine.devices) != "cpu" for engine in engines)
+        needed.discard(CPU_HEAVY if on_gpu else GPU)
     return tuple(sorted(needed))
 
 

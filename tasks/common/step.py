@@ -65,7 +65,7 @@ def run_chain(
 ) -> tuple[T, StepReport]:
     """Run the plan's engines, best first, until one answers; return its answer and the report. Placement says where each works.
 
-    An engine that fails, for whatever reason, gives way to the next, and the report says which and why, and whether it may work another
+    An engine that fails, for whatever reason, gives way to the next, and the report says which and why, and whether it may work the next
     time. Bad input is not an engine's failure and is raised at once. Raises ModelUnavailable if the chain is empty, OutOfMemory if the
     last engine ran out of memory, EngineFailed if it failed otherwise, SlotNotAskedFor if the step may not use what its engines can.
     """
@@ -99,6 +99,7 @@ def run_chain(
                 seconds=round(time.perf_counter() - started, 3),
                 warnings=tuple(ctx.warnings),
                 degraded_because=because,
+                fallen_back=bool(fallen),
                 provisional=provisional,
                 flow_run=ctx.flow_run,
             )

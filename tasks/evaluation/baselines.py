@@ -15,7 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-import librosa
 import numpy as np
 import soundfile
 from scipy.signal import butter, sosfiltfilt
@@ -23,6 +22,7 @@ from scipy.signal import butter, sosfiltfilt
 from schemas.results import StemName
 from schemas.steps import StepName
 from tasks.common import models
+from tasks.common.numba_cache import import_librosa
 from tasks.evaluation.annotations import Annotations, PitchTrack, Span, TrueNote
 from tasks.evaluation.scores import beats, chords, key, lyrics, notes, separation, structure
 
@@ -116,6 +116,7 @@ def bass(song: Material, truth: PitchTrack) -> dict[str, float]:
 
 def sections(song: Material, truth: Annotations) -> dict[str, float]:
     """librosa's agglomerative segmentation of beat-synchronous chroma and MFCC: a section for every 20 seconds. It names none."""
+    librosa = import_librosa()
     sound, rate = librosa.load(song.mix, sr=22050, mono=True)
     _, frames = librosa.beat.beat_track(y=sound, sr=rate)
     features = np.vstack(
@@ -134,9 +135,8 @@ def separate(song: Material, truth: Annotations) -> dict[str, float]:
     """Spleeter's voice; of the rest, librosa's HPSS with its defaults gives the drums, and a split at 200 Hz the bass."""
     mix, rate = soundfile.read(song.mix, always_2d=True, dtype="float32")
     voice, _ = soundfile.read(song.stems["vocals"], always_2d=True, dtype="float32")
-    harmonic, drums = (
-        np.stack(parts, axis=1) for parts in zip(*(librosa.effects.hpss(channel) for channel in (mix - voice).T), strict=True)
-    )
+    hpss = import_librosa().effects.hpss
+    harmonic, drums = (np.stack(parts, axis=1) for parts in zip(*(hpss(channel) for channel in (mix - voice).T), strict=True))
     low = _low(harmonic, rate)
     with tempfile.TemporaryDirectory() as folder:
         files: dict[StemName, Path] = {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import librosa
 import numpy as np
 
+from tasks.common.numba_cache import import_librosa
 from tasks.common.storage.artifacts import sha256_file
 from tasks.common.storage.atomic import atomic_write
 from tasks.evaluation.annotations import PitchTrack
@@ -24,6 +24,7 @@ def bass_pitch(stem: Path, kept_in: Path) -> PitchTrack:
     """pYIN (Mauch and Dixon, 2014) on a bass stem, 27.5 to 400 Hz; frames 40 dB below the loudest are silent. Kept, for it is slow."""
     kept = kept_in / f"{sha256_file(stem)}.json"
     if not kept.exists():
+        librosa = import_librosa()
         sound, rate = librosa.load(stem, sr=_RATE, mono=True)
         hertz, voiced, sure = librosa.pyin(sound, fmin=_LOWEST_HZ, fmax=_HIGHEST_HZ, sr=rate, frame_length=2048)
         level = librosa.amplitude_to_db(librosa.feature.rms(y=sound, frame_length=2048)[0], ref=np.max)[: len(hertz)]

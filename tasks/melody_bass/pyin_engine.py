@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from tasks.common.audio import Samples
+from tasks.common.numba_cache import import_librosa
 from tasks.common.progress import Progress, silent
 from tasks.melody_bass.pitch import HOP_SEC, FloatArray, PitchTrack, hz_to_midi, midi_to_hz
 
@@ -39,8 +40,7 @@ def track_pitch(signal: Samples, min_midi: float, max_midi: float, progress: Pro
 
 
 def _detect(block: Samples, min_midi: float, max_midi: float) -> tuple[FloatArray, FloatArray]:
-    import librosa
-
+    librosa = import_librosa()
     fmin = midi_to_hz(min_midi - 0.5)
     # pYIN wants at least two periods of the lowest pitch in a frame.
     frame_length = 2048 if fmin > 2 * SAMPLE_RATE / 2048 * 2 else 4096

@@ -14,6 +14,7 @@ from tasks.melody_bass import track_notes as engine
     "melody",
     version=4,
     needs=[CPU_HEAVY],
+    engines=engine.ENGINES,
     retries=1,  # memory may be free again
     retry_delay_sec=5,
     time_limit_sec=3600,
@@ -27,6 +28,7 @@ def track_melody(ctx: StepContext, plan: StepPlan, source: SongSource, stems: St
     "bass",
     version=3,
     needs=[CPU_HEAVY],
+    engines=engine.ENGINES,
     retries=1,  # memory may be free again
     retry_delay_sec=5,
     time_limit_sec=3600,

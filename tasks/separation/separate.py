@@ -68,14 +68,14 @@ def by_demucs(choice: EngineChoice, at: Placement, source: SongSource, plan: Ste
 
 
 def load_ahead(plan: StepPlan) -> None:
-    """Load the engine that is expected to separate, where its weights are at hand and it will work, before there is a song for it. Raises
-    nothing: what is wrong is told when the step runs.
+    """Load the engine that is expected to separate, before there is a song for it, where its weights are at hand and it will work on the
+    CPU: the memory of a GPU is for whoever holds its slot. Raises nothing: what is wrong is told when the step runs.
     """
     if plan.expected is None or not plan.expected.models:
         return
     with suppress(Exception):
         name, device = plan.expected.models[0].name, placements(ENGINES[plan.expected.engine])[0].device
-        found = models.find(name)
+        found = models.find(name) if device == "cpu" else None
         if found is not None:
             (_loaded_spleeter if plan.expected.engine == "spleeter" else _loaded_demucs)(name, found.folder, device)
 

@@ -14,6 +14,7 @@ from tasks.separation import separate as engine
     "separation",
     version=1,
     needs=[GPU, CPU_HEAVY, MEMORY_HEAVY],
+    engines=engine.ENGINES,
     retries=2,  # memory may be free again, a download may go through
     retry_delay_sec=[5, 30],
     time_limit_sec=4 * 3600,

@@ -14,6 +14,7 @@ from tasks.structure import detect as engine
     "structure",
     version=4,
     needs=[GPU, CPU_HEAVY],
+    engines=engine.ENGINES,
     retries=1,  # memory may be free again
     retry_delay_sec=5,
     time_limit_sec=3600,

@@ -20,25 +20,20 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def environment(data_dir: Path, prefect_database: Path) -> dict[str, str]:
-    return {**os.environ, "PERFORMIA_DATA_DIR": str(data_dir), "PREFECT_HOME": str(prefect_database), "PYTHONPATH": str(ROOT)}
-
-
-@pytest.fixture(scope="module")
-def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Prefect home whose database is made: a first run takes long to make it."""
-    home = tmp_path_factory.mktemp("prefect")
-    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-    subprocess.run(command, env={**os.environ, "PREFECT_HOME": str(home)}, check=True, capture_output=True)
-    return home
+def environment(data_dir: Path, prefect_home: Path) -> dict[str, str]:
+    return {**os.environ, "PERFORMIA_DATA_DIR": str(data_dir), "PREFECT_HOME": str(prefect_home), "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture
 def excerpt(tmp_path: Path, demo_song: Path) -> Path:
-    """The demo song's second verse."""
-    samples, rate = soundfile.read(demo_song, start=43 * 44100, frames=16 * 44100)
-    soundfile.write(tmp_path / "excerpt.flac", samples, rate)
-    return tmp_path / "excerpt.flac"
+    """Half of the demo song's second verse."""
+    return cut(demo_song, tmp_path / "excerpt.flac", 43, 8)
+
+
+def cut(song: Path, excerpt: Path, start_sec: int, seconds: int) -> Path:
+    samples, rate = soundfile.read(song, start=start_sec * 44100, frames=seconds * 44100)
+    soundfile.write(excerpt, samples, rate)
+    return excerpt
 
 
 def performia(*arguments: str | Path, environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -114,13 +109,13 @@ def test_a_killed_run_is_taken_up_where_it_was_and_leaves_nothing_running(
     demo_song: Path, tmp_path: Path, environment: dict[str, str], data_dir: Path
 ) -> None:
     results = data_dir / "cache" / "results"
-    killed = performia("analyze", demo_song, "-o", tmp_path / "out", environment=environment)
+    song = cut(demo_song, tmp_path / "song.flac", 0, 30)
+    killed = performia("analyze", song, "-o", tmp_path / "out", environment=environment)
     deadline = time.monotonic() + 120
-    while not list(results.glob("ingest-*")):
+    while not (list(results.glob("ingest-*")) and list((data_dir / "scratch").glob("*-*"))):  # until the separation writes its first
         assert time.monotonic() < deadline
         assert killed.poll() is None
-        time.sleep(0.1)
-    time.sleep(2)  # into the separation
+        time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert not list(results.glob("separation-*"))
@@ -129,7 +124,7 @@ def test_a_killed_run_is_taken_up_where_it_was_and_leaves_nothing_running(
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
 
-    code, ended, _ = outcome(performia("analyze", demo_song, "-o", tmp_path / "out", "--json", environment=environment))
+    code, ended, _ = outcome(performia("analyze", song, "-o", tmp_path / "out", "--json", environment=environment))
     assert code == 0
     steps = steps_of(ended[0])
     assert steps["ingest"]["cached"]

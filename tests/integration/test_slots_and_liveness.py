@@ -24,8 +24,7 @@ from deployments.limits import free_lost_slots, suggested_limits
 from tasks.common.orchestration import slots as module
 from tasks.common.orchestration.liveness import mark_ended, mark_running, reap_dead_runs
 from tasks.common.orchestration.slots import slots, slots_dir
-from tasks.common.placement import limits_of
-from tasks.common.resources import CPU_HEAVY, GPU, MEMORY_HEAVY, RESOURCE_TAGS
+from tasks.common.resources import GPU, MEMORY_HEAVY, RESOURCE_TAGS
 from tasks.common.settings import get_settings, reset_settings
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -125,15 +124,6 @@ with slots([{limit!r}]):
     assert got.wait(30)  # Prefect alone would free it when the lease ends, after two minutes
     thread.join()
     assert taken(client, limit) == 0
-
-
-def test_a_step_that_may_use_a_gpu_takes_the_cpu_only_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    tags = [GPU, CPU_HEAVY, MEMORY_HEAVY, "a person's own tag"]
-    for device, expected in (("cpu", (CPU_HEAVY, MEMORY_HEAVY)), ("cuda", (GPU, MEMORY_HEAVY)), ("mps", (GPU, MEMORY_HEAVY))):
-        monkeypatch.setenv("PERFORMIA_DEVICE", device)
-        reset_settings()
-        assert limits_of(tags) == expected
-    assert limits_of([]) == ()
 
 
 def test_setup_makes_what_is_missing_once_and_leaves_what_was_changed(client: SyncPrefectClient) -> None:

@@ -23,6 +23,7 @@ from schemas import results as r
 from schemas.options import AnalysisOptions
 from schemas.steps import Step
 from tasks.common.audio import WavWriter, read_stereo
+from tasks.common.planning import make_plan
 
 #: No engine of this choice falls back to anything where only the packaged models are, so that nothing is degraded offline.
 AT_HAND = AnalysisOptions(engines={Step.separation: "spleeter", Step.asr: f"faster-whisper:{WHISPER}", Step.structure: "spectral"})
@@ -107,6 +108,7 @@ def structure(source: r.SongSource, grid: Any, stems: Any, chords: Any, lyrics: 
     return r.Structure(report=report("structure", ctx, plan), sections=(section,), coarse=(section,), fine=(section,))
 
 
+#: In the order of the steps of a plan.
 ENGINES: dict[str, Callable[..., Any]] = {
     "tasks.separation.separate.separate_song": separate,
     "tasks.asr.transcribe.transcribe_lyrics": transcribe,
@@ -119,11 +121,11 @@ ENGINES: dict[str, Callable[..., Any]] = {
 
 
 def using_gpu() -> tuple[str, ...]:
-    """The names of the steps' functions of which a real engine can use a GPU."""
+    """The names of the steps' functions of which a real engine would use a GPU: one of those that are at hand, and so in the plan."""
     found = []
-    for target in ENGINES:
+    for target, (_, plan) in zip(ENGINES, make_plan(AnalysisOptions()), strict=True):
         module, _, function = target.rpartition(".")
-        if any(engine.uses_gpu for engine in importlib.import_module(module).ENGINES.values()):
+        if any(importlib.import_module(module).ENGINES[choice.engine].uses_gpu for choice in plan.chain):
             found.append(function)
     return tuple(found)
 

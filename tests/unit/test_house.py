@@ -131,6 +131,10 @@ def test_locks_have_one_owner() -> None:
     assert [name for name in modules() if "filelock" in tops(name)] == ["tasks.common.locks"]
 
 
+def test_librosa_is_imported_where_numbas_cache_is_locked() -> None:
+    assert [name for name in modules() if {"librosa", "numba"} & tops(name)] == ["tasks.common.numba_cache"]
+
+
 def test_files_are_put_in_place_by_one_owner() -> None:
     moving = {("os", "rename"), ("os", "replace"), ("os", "link"), ("shutil", "move"), ("shutil", "copy"), ("shutil", "copy2")}
     found = {name for name, tree in modules().items() if moving & {named for node in ast.walk(tree) if (named := _attribute(node))}}

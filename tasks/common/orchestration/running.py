@@ -13,7 +13,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from schemas.steps import StepName, runs_alone
 from tasks.common.orchestration.slots import slots
 from tasks.common.orchestration.time_limit import TimeLimit, time_limit
-from tasks.common.placement import limits_of
+from tasks.common.placement import Engine, limits_of
 from tasks.common.progress import Progress, StepEvent, publish, reporter
 from tasks.common.resources import RESOURCE_TAGS, import_torch
 from tasks.common.settings import get_settings
@@ -28,24 +28,26 @@ def current_flow_run() -> str:
 
 
 @contextmanager
-def running(step: StepName, needs: Collection[str] = (), limit_sec: float | None = None) -> Iterator[StepContext]:
+def running(
+    step: StepName, needs: Collection[str] = (), limit_sec: float | None = None, engines: Collection[Engine[..., Any]] | None = None
+) -> Iterator[StepContext]:
     """The context of one execution of a step, whose progress goes to whoever listens.
 
     needs: it holds a slot of each, in a run of Prefect's, and may use what they name. limit_sec: how long it may work, once it has them:
-    see `time_limit`.
+    see `time_limit`. engines: those of its plan, which decide between the slots of a GPU and of the CPU; see `limits_of`.
     """
     run = current_flow_run()
     settings = get_settings()
     progress = reporter(run, step)
     task = TaskRunContext.get()
-    limits = limits_of(needs) if task is not None else ()
     publish(StepEvent(run, step, "started"))
+    if not runs_alone(step):  # the others import torch, and would do so side by side
+        import_torch()
+    limits = limits_of(needs, engines) if task is not None else ()
     with (
         slots(limits, waiting=lambda: progress(0.0, f"waiting for a slot ({', '.join(limits)})")),
         time_limit(step, limit_sec, run) as limit,
     ):
-        if not runs_alone(step):  # the others import torch, and would do so side by side
-            import_torch()
         yield StepContext(
             store=ArtifactStore(settings.artifacts_url, settings.scratch_dir),
             settings=settings,

@@ -34,6 +34,7 @@ from tasks.common.errors import ApiUnreachable
 from tasks.common.locks import Lock, hold, try_to_hold
 from tasks.common.orchestration.prefect_private import take_slots
 from tasks.common.settings import get_settings
+from tasks.common.shown_url import shown_failure
 
 _LEASE_SEC: Final = 120.0
 _RENEW_SEC: Final = 30.0
@@ -144,7 +145,7 @@ def _still_waiting(server: str, since: float | None, error: Exception) -> float:
     since = since or time.monotonic()
     if server in _given_up or time.monotonic() - since > _GIVE_UP_SEC:
         _given_up.add(server)
-        raise ApiUnreachable(f"The Prefect server does not answer ({error!r})") from error
+        raise ApiUnreachable(f"The Prefect server does not answer ({shown_failure(error)})") from error
     return since
 
 
@@ -177,7 +178,7 @@ def _renewed(lease: Lease) -> Iterator[None]:
                 try:
                     client.renew_concurrency_lease(uuid.UUID(lease.id), _LEASE_SEC)
                 except httpx.HTTPError as error:
-                    get_logger(__name__).warning("could not renew the lease of a slot: %r", error)
+                    get_logger(__name__).warning("could not renew the lease of a slot: %s", shown_failure(error))
 
     # The settings of this context (the server's address) go into the thread.
     context = contextvars.copy_context()

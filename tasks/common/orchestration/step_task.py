@@ -7,15 +7,16 @@
 In a flow, `transcribe_lyrics.submit(plan, source, optional(stems))` starts it as soon as its inputs are there. A notebook or a benchmark
 calls `transcribe_lyrics.body(ctx, plan, source, stems)`, which is the function as it is written.
 
-needs: the scarce resources whose slots it holds while it works (`tasks.common.orchestration.slots`). They are no tags of Prefect's: it asks
-the server for a slot of every tag before it looks into the cache, where nothing is needed.
+needs: the scarce resources whose slots it holds while it works (`tasks.common.orchestration.slots`); of a GPU and the CPU that which the
+engines of its plan work on. They are no tags of Prefect's: it asks the server for a slot of every tag before it looks into the cache, where
+nothing is needed.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from prefect import Task
@@ -26,11 +27,13 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
+from schemas.plan import StepPlan
 from schemas.steps import StepName
 from tasks.common.errors import PerformiaError
 from tasks.common.orchestration.caching import RecordStorage, StepCache
 from tasks.common.orchestration.prefect_private import AllowFailure, Whole, travelling, with_unsaved_storage
 from tasks.common.orchestration.running import announce, running
+from tasks.common.placement import Engine
 from tasks.common.settings import get_settings
 
 
@@ -46,6 +49,7 @@ class StepTask(Task[..., Any]):
         time_limit_sec: float | None,
         here: bool,
         gets_errors: bool,
+        engines: Mapping[str, Engine[..., Any]] | None,
         **options: Any,
     ):
         self.body = body
@@ -54,6 +58,7 @@ class StepTask(Task[..., Any]):
         self.time_limit_sec = time_limit_sec
         self.here = here
         self.gets_errors = gets_errors
+        self.engines = engines
         super().__init__(
             self._shell(name),
             name=name,
@@ -70,13 +75,19 @@ class StepTask(Task[..., Any]):
 
         @functools.wraps(self.body)
         def shell(*inputs: Any, **named: Any) -> Any:
-            with running(name, self.needs, self.time_limit_sec) as ctx:
+            with running(name, self.needs, self.time_limit_sec, self._planned((*inputs, *named.values()))) as ctx:
                 return self.body(ctx, *map(self._told, inputs), **{key: self._told(value) for key, value in named.items()})
 
         whole = inspect.signature(self.body)
         _, *parameters = whole.parameters.values()
         shell.__signature__ = whole.replace(parameters=parameters)  # type: ignore[attr-defined]
         return shell
+
+    def _planned(self, inputs: Iterable[Any]) -> list[Engine[..., Any]] | None:
+        """The engines of the plan among these inputs; None for a step without any."""
+        if self.engines is None:
+            return None
+        return [self.engines[choice.engine] for plan in inputs if isinstance(plan, StepPlan) for choice in plan.chain]
 
     def _told(self, value: Any) -> Any:
         """An input as the body gets it: None where the step that makes it failed."""
@@ -123,13 +134,14 @@ def step(
     time_limit_sec: float | None = None,
     here: bool = False,
     gets_errors: bool = False,
+    engines: Mapping[str, Engine[..., Any]] | None = None,
 ) -> Callable[[Callable[..., Any]], StepTask]:
     """The decorator of a step's task.
 
     version: raised whenever the step's code would give another result for the same inputs; None: nothing of it is cached. needs: see the
     module. retries: how often it is tried again where a failure may pass (`is_transient`). time_limit_sec: see `running`. here: it reads or
     writes files of this machine, and runs in the flow's process also where the other steps run on a cluster. gets_errors: in place of the
-    result of a step that failed, it gets the error.
+    result of a step that failed, it gets the error. engines: all that its plans may name, where there is a choice.
     """
     return lambda body: StepTask(
         body,
@@ -139,6 +151,7 @@ def step(
         time_limit_sec,
         here,
         gets_errors,
+        engines,
         retries=retries,
         retry_delay_seconds=retry_delay_sec,
         retry_condition_fn=is_transient,

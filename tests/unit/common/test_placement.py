@@ -17,8 +17,8 @@ from schemas.plan import EngineChoice, StepPlan
 from tasks.common import placement
 from tasks.common.errors import OutOfMemory, SlotNotAskedFor
 from tasks.common.orchestration.step_task import step
-from tasks.common.placement import Engine, Placement, is_out_of_memory, placements
-from tasks.common.resources import CPU_HEAVY, GPU
+from tasks.common.placement import Engine, Placement, is_out_of_memory, limits_of, placements
+from tasks.common.resources import CPU_HEAVY, GPU, MEMORY_HEAVY
 from tasks.common.settings import reset_settings
 from tasks.common.step import StepContext, run_chain
 
@@ -133,6 +133,30 @@ def test_a_step_whose_task_does_not_ask_for_a_gpu_has_no_engine_that_uses_one(
         run_chain(plan("plain"), ctx, engines)
     ctx.may_use = {CPU_HEAVY, GPU}
     assert run_chain(plan("plain"), ctx, engines)[0] == 1
+
+
+ON_GPU, ON_CUDA, ON_CPU = Engine(lambda *_: 1, devices=EVERYWHERE), Engine(lambda *_: 1, devices=("cuda", "cpu")), Engine(lambda *_: 1)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "engines", "expected"),
+    [
+        ("cpu", None, (CPU_HEAVY, MEMORY_HEAVY)),
+        ("cuda", None, (GPU, MEMORY_HEAVY)),
+        ("mps", None, (GPU, MEMORY_HEAVY)),
+        ("cpu", [ON_GPU], (CPU_HEAVY, MEMORY_HEAVY)),
+        ("cuda", [ON_CPU, ON_GPU], (GPU, MEMORY_HEAVY)),
+        ("cuda", [ON_CPU], (CPU_HEAVY, MEMORY_HEAVY)),
+        ("mps", [ON_CUDA], (CPU_HEAVY, MEMORY_HEAVY)),
+        ("cuda", [], (CPU_HEAVY, MEMORY_HEAVY)),
+    ],
+)
+def test_the_slot_of_a_gpu_is_taken_where_an_engine_of_the_plan_would_work_on_one(
+    device: Callable[[str], None], chosen: str, engines: list[Engine[..., Any]] | None, expected: tuple[str, ...]
+) -> None:
+    device(chosen)
+    assert limits_of([GPU, CPU_HEAVY, MEMORY_HEAVY, "a person's own tag"], engines) == expected
+    assert limits_of([], engines) == ()
 
 
 def test_a_step_may_use_what_its_task_asks_for(prefect_api: None) -> None:

@@ -38,11 +38,12 @@ def test_a_failing_engine_gives_way_and_the_report_says_why(ctx: StepContext) ->
     answer, report = run_chain(plan("a", "b"), ctx, {"a": failing(ValueError("broken net")), "b": answering()})
     assert (answer, report.status, report.engine) == ("fine", "degraded", "b")
     assert report.degraded_because == ("a: ValueError: broken net",)
+    assert (report.fallen_back, report.provisional) == (True, False)
 
 
 def test_what_the_plan_lacks_makes_the_report_degraded(ctx: StepContext) -> None:
     _, report = run_chain(plan("b", because=("a: no weights",)), ctx, {"b": answering()})
-    assert (report.status, report.degraded_because) == ("degraded", ("a: no weights",))
+    assert (report.status, report.degraded_because, report.fallen_back) == ("degraded", ("a: no weights",), False)
 
 
 def test_warnings_are_kept_once(ctx: StepContext) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tasks.common.numba_cache import import_librosa
 from tasks.separation import dsp
 from tasks.separation.centre import centre_mask, extract_voice, vocal_range
 from tasks.separation.stft import Stft
@@ -130,8 +131,7 @@ def test_a_voice_in_the_centre_is_found_and_a_guitar_at_the_side_is_not(reader, 
 
 @pytest.mark.parametrize("shape", [(40, 70), (3, 1), (1, 9), (20, 4)])
 def test_the_percussive_mask_is_librosas(shape: tuple[int, int]):
-    import librosa
-
+    librosa = import_librosa()
     magnitude = np.abs(np.random.default_rng(1).standard_normal(shape)).astype(np.float32)
     magnitude[:, : shape[1] // 3] = 0
     magnitude[:, -1] *= np.float32(1e-30)

@@ -4,6 +4,7 @@ import torch
 
 from schemas.results import STEMS, ModelUse
 from tasks.common.errors import ModelCorrupt, ModelUnavailable, OutOfMemory
+from tasks.common.settings import reset_settings
 from tasks.separation import demucs_engine, separate
 
 MODEL = ModelUse(name="htdemucs", digest="d", licence="MIT")
@@ -151,6 +152,16 @@ def test_an_engine_loaded_ahead_is_the_one_that_separates(ctx, song, plan, noise
     separate.load_ahead(chosen)
     monkeypatch.setattr(separate, "_load_demucs", lambda *_: pytest.fail("loaded again"))
     assert separate.separate_song(song(noise(1.0)), chosen, ctx).report.engine == "htdemucs"
+
+
+def test_nothing_is_loaded_ahead_onto_a_gpu_whose_slot_nobody_holds_yet(plan, demucs_folder, monkeypatch):
+    folder = demucs_folder()
+    monkeypatch.setenv("PERFORMIA_DEVICE", "cuda")
+    reset_settings()
+    monkeypatch.setattr(separate.models, "find", lambda name: separate.models.Found(None, folder, "cache", "digest"))
+    monkeypatch.setattr(separate.models, "load_once", lambda *_: pytest.fail("loaded without a slot"))
+    for chosen in (plan("htdemucs"), plan("spleeter")):
+        separate.load_ahead(chosen.model_copy(update={"chain": (chosen.chain[0].model_copy(update={"models": (MODEL,)}),)}))
 
 
 def test_what_cannot_be_loaded_ahead_is_not_told_yet(plan, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from schemas.results import Chord
+from tasks.common.numba_cache import import_librosa
 from tasks.structure import features
 from tasks.structure.chord_tones import chord_chroma
 from tasks.structure.detect import with_chords
@@ -66,8 +67,7 @@ def test_blocks_give_the_same_features_as_the_whole(tmp_path: Path, monkeypatch:
 
 
 def test_timbre_and_harmony_are_what_librosa_hears() -> None:
-    import librosa
-
+    librosa = import_librosa()
     rng = np.random.default_rng(2)
     sound = (0.1 * rng.standard_normal(2 * features.SAMPLE_RATE) * np.linspace(0, 1, 2 * features.SAMPLE_RATE) ** 2).astype(np.float32)
     power = librosa.feature.melspectrogram(y=sound, sr=22050, hop_length=512, n_fft=2048, n_mels=64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from schemas.results import AudioRef, Loudness, ModelUse, SongSource, StepReport
 from tasks.common.orchestration.caching import KernelLockManager, RecordStorage, StepCache
 from tasks.common.orchestration.keys import is_kept, step_key
 from tasks.common.settings import get_settings
+from tasks.common.storage import result_records
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -137,6 +139,17 @@ def test_a_record_whose_audio_is_there_is_found() -> None:
 def test_a_lesser_result_is_found_again_where_the_better_engine_would_fail_again(provisional: bool, again: bool) -> None:
     report = {"step": "chords", "engine": "fallback", "degraded_because": ["good: it fails"], "provisional": provisional}
     assert found(write_record({"report": report, "chords": []}, "Chords")) is again
+
+
+@pytest.mark.parametrize(("days", "again"), [(0.0, True), (1.1, False)])
+def test_what_an_engine_that_took_over_made_is_found_again_for_a_day(days: float, again: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = {"step": "chords", "engine": "templates", "fallen_back": True}
+    written = write_record({"report": report, "chords": []}, "Chords")
+    storage = RecordStorage(url=str(written.parent))
+    monkeypatch.setattr(result_records, "_now", lambda: datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days))
+    storage.write_path(str(written), written.read_bytes())
+    storage.read_path(str(written))  # to use it makes it no younger
+    assert found(written) is again
 
 
 def test_a_run_reads_its_own_provisional_result() -> None:

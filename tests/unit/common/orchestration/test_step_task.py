@@ -15,11 +15,14 @@ from prefect.context import TaskRunContext
 from prefect.states import Completed
 
 from flows.song_analysis import STEP_TASKS
+from schemas.plan import EngineChoice, StepPlan
 from schemas.steps import STEPS, Step, runs_alone, with_inputs
 from tasks.common.errors import AudioError, StepTimedOut
 from tasks.common.orchestration import running, time_limit
 from tasks.common.orchestration.step_task import optional, step
-from tasks.common.resources import CPU_HEAVY, RESOURCE_TAGS
+from tasks.common.placement import Engine
+from tasks.common.resources import CPU_HEAVY, GPU, RESOURCE_TAGS
+from tasks.common.settings import reset_settings
 from tasks.common.step import StepContext
 from tasks.packager import package_song
 
@@ -123,6 +126,32 @@ def test_a_step_holds_the_slots_it_says_and_prefect_asks_for_none(prefect_api: N
     run()
     assert held == [(CPU_HEAVY,)]
     assert not heavy.tags
+
+
+@pytest.mark.parametrize(("engine", "slot"), [("network", GPU), ("plain", CPU_HEAVY)])
+def test_a_step_that_its_plan_leaves_on_the_cpu_holds_no_slot_of_a_gpu(engine: str, slot: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[tuple[str, ...]] = []
+
+    @contextmanager
+    def slots(names: tuple[str, ...], waiting: Any) -> Iterator[None]:
+        held.append(tuple(names))
+        yield
+
+    monkeypatch.setattr(running, "slots", slots)
+    monkeypatch.setattr(running.TaskRunContext, "get", lambda: "a run")
+    monkeypatch.setenv("PERFORMIA_DEVICE", "cuda")
+    reset_settings()
+    engines = {"network": Engine(lambda *_: 1, devices=("cuda", "cpu")), "plain": Engine(lambda *_: 2)}
+
+    @step("structure", version=None, needs=[GPU, CPU_HEAVY], engines=engines)
+    def look(ctx: StepContext, plan: StepPlan, other: Any) -> None: ...
+
+    look.fn(StepPlan(step="structure", chain=(EngineChoice(engine=engine),)), "an input")
+    assert held == [(slot,)]
+
+
+def test_every_step_with_engines_says_which() -> None:
+    assert {name for name, task in STEP_TASKS.items() if task.engines} == set(Step)
 
 
 # --- time limits -------------------------------------------------------------------------------------------------------------------------

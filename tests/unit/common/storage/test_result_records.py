@@ -53,6 +53,12 @@ def test_what_performia_does_not_write_is_refused(content: bytes, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("said", ["", "for ever", "2999-01-01T00:00:00", "2999-01-01T00:00:00+00:00"])
+def test_a_record_that_another_engine_made_and_no_time_was_noted_of_has_expired(said: str) -> None:
+    found = {"__class__": "schemas.results.Chords", "data": {"report": {"step": "chords", "fallen_back": True}, "chords": []}}
+    assert json.loads(checked(record(result=found, expiration=said)))["metadata"]["expiration"].startswith("1970")
+
+
 def test_a_provisional_result_has_expired() -> None:
     report = {"step": "chords", "engine": "templates", "provisional": True}
     found = {"__class__": "schemas.results.Chords", "data": {"report": report, "chords": []}}

@@ -115,9 +115,11 @@ def test_an_interrupt_ends_in_order(runs: list[Any], monkeypatch: pytest.MonkeyP
 
 
 def test_a_server_that_does_not_answer_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+    with temporary_settings({PREFECT_API_URL: "http://ann:secret@127.0.0.1:9/api"}):
         assert prune_now(None, False, [], False, True, False) == 1
-    assert "http://127.0.0.1:9/api" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "http://127.0.0.1:9/api" in told
+    assert "secret" not in told
 
 
 def text_of(shown: PruneReport, list_files: bool = False) -> str:

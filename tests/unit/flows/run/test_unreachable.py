@@ -23,7 +23,11 @@ NOBODY = "http://127.0.0.1:1/api"
 
 def answered(status: int) -> httpx.HTTPStatusError:
     request = httpx.Request("POST", f"{NOBODY}/task_runs/")
-    return httpx.HTTPStatusError("as the client says it", request=request, response=httpx.Response(status, request=request))
+    try:
+        httpx.Response(status, request=request).raise_for_status()
+    except httpx.HTTPStatusError as error:
+        return error
+    raise AssertionError(status)
 
 
 @pytest.mark.parametrize("error", [answered(503), answered(500), httpx.ConnectError("refused"), httpx.ReadTimeout("no answer")])
@@ -32,6 +36,7 @@ def test_what_the_client_raises_after_asking_in_vain_has_a_name(error: Exception
     assert isinstance(found, ApiUnreachable)
     assert found.__cause__ is error
     assert "PREFECT_API_URL" in str(found)
+    assert "://" not in str(found)
 
 
 @pytest.mark.parametrize("error", [answered(404), ValueError("a bug"), ApiUnreachable("known")])

@@ -8,7 +8,9 @@ from fastapi import Depends
 from prefect.client.orchestration import PrefectClient
 from starlette.requests import HTTPConnection
 
+from deployments.api.desk import Desk
 from deployments.api.keys import Key, require
+from deployments.api.limits import Limits
 from tasks.common.settings import Settings
 from tasks.common.storage.artifacts import ArtifactStore
 
@@ -31,9 +33,23 @@ def store_here(connection: HTTPConnection) -> ArtifactStore:
     return ArtifactStore(settings.artifacts_url, settings.scratch_dir)
 
 
+def desk_here(connection: HTTPConnection) -> Desk:
+    """What is known of the jobs."""
+    desk: Desk = connection.app.state.desk
+    return desk
+
+
+def limits_here(connection: HTTPConnection) -> Limits:
+    """How much a key may ask."""
+    limits: Limits = connection.app.state.limits
+    return limits
+
+
 SettingsHere = Annotated[Settings, Depends(settings_here)]
 Prefect = Annotated[PrefectClient, Depends(prefect_here)]
 Store = Annotated[ArtifactStore, Depends(store_here)]
+DeskHere = Annotated[Desk, Depends(desk_here)]
+LimitsHere = Annotated[Limits, Depends(limits_here)]
 Reader = Annotated[Key, require("read")]
 Writer = Annotated[Key, require("write")]
 Admin = Annotated[Key, require("admin")]

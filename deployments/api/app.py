@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,14 +11,18 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
-from deployments.api import problems, service
+from deployments.api import jobs, problems, service
+from deployments.api.desk import Desk
 from deployments.api.entrance import Entrance
 from deployments.api.keys import KeyRing
+from deployments.api.limits import Limits
+from deployments.api.runs import Runs
+from deployments.api.uploads import sweep
 from schemas.api.problem import FieldProblem, Problem
 from tasks.common.settings import Settings, get_settings
 
 #: In the order in which the documentation shows them.
-ROUTERS = (service.router,)
+ROUTERS = (jobs.router, service.router)
 
 DESCRIPTION = """Send a song, get a Song Map: lyrics, beats, chords, key, melody, bass, sections and stems.
 
@@ -32,13 +37,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         from prefect.client.orchestration import get_client
 
+        await asyncio.to_thread(sweep, settings)
         async with get_client() as client:
             app.state.prefect = client
+            app.state.desk = Desk(Runs(client))
             yield
 
     app = FastAPI(title="Performia", version=service.own_version(), description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
     app.state.settings = settings
     app.state.keys = KeyRing(settings)
+    app.state.limits = Limits(settings)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

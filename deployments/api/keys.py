@@ -55,7 +55,7 @@ class KeyRing:
 
     def __init__(self, settings: Settings):
         self._file = keys_file(settings)
-        self._given = _given_keys(settings)
+        self._given = given_keys(settings)
         self._read: tuple[tuple[int, int] | None, tuple[Key, ...]] = (None, ())
         self._guard = threading.Lock()
 
@@ -90,7 +90,8 @@ def require(scope: Scope) -> Any:
 
     def holder(connection: HTTPConnection) -> Key:
         ring: KeyRing = connection.app.state.keys
-        key = ring.holder(_given_key(connection))
+        key = ring.holder(given_key(connection))
+        connection.app.state.limits.request(key.name)
         if not key.may(scope):
             raise ProblemError(ScopeMissing(f"The key {key.name!r} lacks the scope {scope!r}"))
         return key
@@ -163,7 +164,7 @@ def _change(settings: Settings, change: Callable[[tuple[Key, ...]], tuple[Key, .
         lock.release()
 
 
-def _given_keys(settings: Settings) -> tuple[Key, ...]:
+def given_keys(settings: Settings) -> tuple[Key, ...]:
     """The keys of the settings. Raises SettingInvalid, which says nothing of what stands there."""
     if not settings.api_keys:
         return ()
@@ -173,6 +174,7 @@ def _given_keys(settings: Settings) -> tuple[Key, ...]:
         raise SettingInvalid("Not understood: PERFORMIA_API_KEYS") from None
 
 
-def _given_key(connection: HTTPConnection) -> str | None:
+def given_key(connection: HTTPConnection) -> str | None:
+    """The key that a request brings."""
     kind, _, key = connection.headers.get("authorization", "").partition(" ")
     return key.strip() if kind.lower() == "bearer" else connection.headers.get("x-api-key")

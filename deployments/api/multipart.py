@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -75,7 +75,7 @@ class FormParser:
         if self._state != "end":
             raise FormInvalid("the form is not whole")
 
-    def _to_mark(self) -> Iterator[Part | Data]:
+    def _to_mark(self) -> Generator[Part | Data, None, bool]:
         """Give out what stands before the next mark. Returns whether the mark is there, and was taken away."""
         start = 0
         while True:

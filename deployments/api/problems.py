@@ -127,7 +127,7 @@ def without_paths(text: str, names: Mapping[str, str] | None = None) -> str:
         text = text.replace(path, name)
     for folder in _folders(get_settings()):
         # Names of files may hold blanks; what our own folders are is known.
-        text = re.sub(rf"{re.escape(folder)}/(?:[^\n'\"]*?/)*", "", text).replace(folder, Path(folder).name)
+        text = re.sub(rf"{re.escape(folder)}/(?:[^\n'\",;:]*/)?", "", text).replace(folder, Path(folder).name)
     return _PATH.sub(lambda found: re.split(r"[\\/]", found[0].rstrip("/"))[-1] if re.search(r"[\\/].*[\\/]", found[0]) else found[0], text)
 
 
@@ -138,8 +138,9 @@ def responses(*errors: type[PerformiaError]) -> dict[int | str, dict[str, Any]]:
     for error in (*errors, *anywhere):
         status = status_of(error)
         answer = by_status.setdefault(int(status), {"description": status.phrase, "content": {MEDIA_TYPE: {"examples": {}}}})
-        example = problem_of(_made(error, meaning(error)), "/v1/jobs").model_dump(mode="json", exclude_defaults=True)
-        answer["content"][MEDIA_TYPE]["examples"][error.code] = {"value": example}
+        made = _made(error, meaning(error))
+        example = problem_of(made, "/v1/jobs").model_dump(mode="json", exclude_defaults=True)
+        answer["content"][MEDIA_TYPE]["examples"][made.code] = {"value": example}
         answer["content"][MEDIA_TYPE]["schema"] = {"$ref": "#/components/schemas/Problem"}
     return dict(sorted(by_status.items(), key=lambda item: int(item[0])))
 

@@ -20,6 +20,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
+    FlowRunFilterId,
     FlowRunFilterIdempotencyKey,
     FlowRunFilterName,
     FlowRunFilterState,
@@ -27,7 +28,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Scheduled
@@ -148,6 +149,23 @@ class Runs:
         )
         return await self._client.count_flow_runs(flow_filter=_ours(), flow_run_filter=chosen)
 
+    async def count_state(self, state: JobState) -> int:
+        """How many jobs are in a state."""
+        chosen = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(is_null_=False), state=_state_filter([state]))
+        return await self._client.count_flow_runs(flow_filter=_ours(), flow_run_filter=chosen)
+
+    async def last_steps(self, runs: int) -> list[tuple[str, float, bool]]:
+        """(step, seconds, whether it came from the cache) of the last runs that ended with a map."""
+        ids = [run.id for run in await self.finished(runs)]
+        if not ids:
+            return []
+        found = await self._client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids)), limit=200)
+        return [
+            (run.name.partition("-")[0], run.total_run_time.total_seconds(), run.state_name == "Cached")
+            for run in found
+            if run.state is not None and run.state.is_completed()
+        ]
+
     async def finished(self, limit: int) -> list[FlowRun]:
         """The runs that ended last with a map."""
         chosen = FlowRunFilter(
@@ -191,7 +209,7 @@ class Runs:
         state = run.state
         if state is None or state.is_final():
             raise JobEnded("The job has ended")
-        wish = Cancelled(message="Cancelled before it began.") if state.type is StateType.SCHEDULED else Cancelling()
+        wish: State[Any] = Cancelled(message="Cancelled before it began.") if state.type is StateType.SCHEDULED else Cancelling()
         await self._client.set_flow_run_state(run.id, wish, force=state.type is StateType.SCHEDULED)
 
     async def retry(self, run: FlowRun) -> None:

@@ -1,4 +1,4 @@
-"""Removing a song: its folders below the output folder. What lies in the artifact store goes with `performia prune`, once nobody names it."""
+"""Removing a song: its folders below the output folder. What lies in the artifact store goes with the prune, once nobody names it."""
 
 from __future__ import annotations
 

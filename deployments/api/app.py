@@ -24,6 +24,7 @@ from tasks.common.settings import Settings, get_settings
 #: In the order in which the documentation shows them.
 ROUTERS = (jobs.router, service.router)
 
+API_VERSION = "1"
 DESCRIPTION = """Send a song, get a Song Map: lyrics, beats, chords, key, melody, bass, sections and stems.
 
 Every error is a problem of RFC 9457 (`application/problem+json`) with a stable `code` and what to do about it."""
@@ -43,7 +44,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.desk = Desk(Runs(client))
             yield
 
-    app = FastAPI(title="Performia", version=service.own_version(), description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title="Performia",
+        version=service.own_version(),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        generate_unique_id_function=_operation,
+    )
     app.state.settings = settings
     app.state.keys = KeyRing(settings)
     app.state.limits = Limits(settings)
@@ -63,10 +71,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
+def _operation(route: Any) -> str:
+    """The name of a call in the document: that of its function."""
+    return str(route.name)
+
+
 def openapi(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document. FastAPI describes its own errors; ours are problems."""
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
+        document = get_openapi(title=app.title, version=API_VERSION, description=app.description, routes=app.routes)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
@@ -75,5 +88,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             made.pop("$defs", None)
             schemas[model.__name__] = made
         document["components"]["schemas"] = dict(sorted(schemas.items()))
+        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{}, {"key": []}]  # on this machine none is needed as long as there is none
         app.openapi_schema = document
     return app.openapi_schema

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from schemas.api.problem import Problem
 from schemas.options import AnalysisOptions
@@ -80,8 +80,32 @@ class JobLinks(Frozen):
     song: str | None = None
 
 
+_EXAMPLE: Final[dict[str, Any]] = {
+    "id": "0192f5c1a7b87c3e9d2b1f0e6a5c4d3b",
+    "state": "running",
+    "name": "Artist - Title.mp3",
+    "options": {"quality": "balanced"},
+    "progress": 0.37,
+    "steps": [{"name": "separation", "title": "separate stems", "state": "running", "progress": 0.61, "message": "segment 11 of 18"}],
+    "attempt": 1,
+    "created_at": "2026-11-29T00:00:00Z",
+    "started_at": "2026-11-29T00:00:03Z",
+    "seconds": 41.5,
+    "seconds_left": 70.2,
+    "duration_sec": 187.3,
+    "links": {
+        "self": "/v1/jobs/0192f5c1a7b87c3e9d2b1f0e6a5c4d3b",
+        "events": "/v1/jobs/0192f5c1a7b87c3e9d2b1f0e6a5c4d3b/events",
+        "cancel": "/v1/jobs/0192f5c1a7b87c3e9d2b1f0e6a5c4d3b/cancel",
+        "retry": "/v1/jobs/0192f5c1a7b87c3e9d2b1f0e6a5c4d3b/retry",
+    },
+}
+
+
 class Job(Frozen):
     """An analysis of a song."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     id: str = Field(pattern=JOB_ID_PATTERN, examples=["0192f5c1a7b87c3e9d2b1f0e6a5c4d3b"])
     state: JobState

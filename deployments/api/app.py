@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from deployments.api import jobs, problems, service
+from deployments.api.callbacks import Caller
 from deployments.api.desk import Desk
 from deployments.api.entrance import Entrance
 from deployments.api.keys import KeyRing
@@ -41,8 +42,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await asyncio.to_thread(sweep, settings)
         async with get_client() as client:
             app.state.prefect = client
-            app.state.desk = Desk(Runs(client))
+            app.state.desk = desk = Desk(Runs(client))
+            calling = asyncio.create_task(Caller(desk, settings).run()) if settings.api_callback_hosts else None
             yield
+            if calling is not None:
+                calling.cancel()
 
     app = FastAPI(
         title="Performia",

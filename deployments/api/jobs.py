@@ -20,6 +20,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from pydantic import ValidationError
 
 from deployments.api.access import DeskHere, LimitsHere, Reader, SettingsHere, Writer
+from deployments.api.callbacks import refuse_callback
 from deployments.api.desk import Desk
 from deployments.api.job_view import Snapshot, ended_number, job_id, job_of
 from deployments.api.keys import Key, KeyRing, given_key
@@ -63,6 +64,11 @@ _FORM: Final = {
                             "description": "JSON, as `/v1/options` describes it.",
                             "allOf": [{"$ref": "#/components/schemas/AnalysisOptions"}],
                         },
+                        "callback_url": {
+                            "type": "string",
+                            "format": "uri",
+                            "description": "Called when the job ends, with the `ended` event, signed as Standard Webhooks has it.",
+                        },
                     },
                 },
                 "encoding": {"options": {"contentType": "application/json"}},
@@ -99,6 +105,7 @@ _AUDIO_ERRORS: Final = (
             named.IdempotencyKeyBusy,
             named.IdempotencyKeyReused,
             named.DeploymentMissing,
+            named.CallbackRefused,
         ),
     },
 )
@@ -120,10 +127,15 @@ async def create_job(
             arriving(request, settings, partial(refuse_beginning, settings=settings)) as form,
         ):
             options = _options(form)
+            callback = form.fields.get("callback_url")
+            if callback is not None:
+                refuse_callback(callback, settings)
             fingerprint = f"{form.sha256}-{options_digest(options)}"
             if (job := keyed.earlier(fingerprint)) is not None:
                 return _answer(await desk.snapshot(job), new=False)
             run, new = await _job_of(form, options, key, settings, desk)
+            if callback is not None:
+                await desk.runs.call_at_end(run, callback)
             keyed.remember(fingerprint, job_id(run))
     return _answer(await desk.snapshot(job_id(run), fresh=True), new)
 
@@ -332,7 +344,7 @@ def _look(form: Form, options: AnalysisOptions, settings: Settings) -> FirstLook
 
 def _options(form: Form) -> AnalysisOptions:
     """Raises ProblemError of RequestInvalid, OptionInvalid."""
-    for name in form.fields.keys() - {"options"}:
+    for name in form.fields.keys() - {"options", "callback_url"}:
         raise ProblemError(named.RequestInvalid(f"The form has a field {name[:60]!r}, which is not taken", "Send `file` and `options`"))
     try:
         options = AnalysisOptions.model_validate_json(form.fields.get("options") or "{}")

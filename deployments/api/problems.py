@@ -56,6 +56,7 @@ STATUSES: Final[Mapping[type[PerformiaError], HTTPStatus]] = {
     named.UploadBrokenOff: HTTPStatus.REQUEST_TIMEOUT,
     named.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     named.IdempotencyKeyBusy: HTTPStatus.CONFLICT,
+    named.CallbackRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     named.ApiKeyMissing: HTTPStatus.UNAUTHORIZED,
     named.ScopeMissing: HTTPStatus.FORBIDDEN,
     named.DoorClosed: HTTPStatus.FORBIDDEN,

@@ -49,6 +49,10 @@ UNDER_WAY: Final = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 #: A song is tried so often under the keys that the folder watch gives its tries.
 _TRIES: Final = 9
 _LINK: Final = "song-map-"
+#: Where to call when the job ends: a label of a run. A tag says that the call is due, and is gone once it was made.
+CALLBACK_LABEL: Final = "performia.callback"
+_CALLBACK_TAG: Final = "callback"
+_GIVEN_UP_TAG: Final = "callback:given-up"
 _UPLOAD_TAG: Final = "upload:"
 _DEPLOYMENT_SEC: Final = 5.0
 
@@ -216,8 +220,10 @@ class Runs:
         """Let a run that has ended begin again, under the same id. Raises JobUnderWay."""
         if run.state is None or not run.state.is_final():
             raise JobUnderWay("The job has not ended")
-        others = [tag for tag in run.tags if not tag.startswith(ATTEMPT_TAG)]
-        await self._client.update_flow_run(run.id, tags=[*others, f"{ATTEMPT_TAG}{attempt_of(run.tags) + 1}"])
+        tags = {tag for tag in run.tags if not tag.startswith(ATTEMPT_TAG)} | {f"{ATTEMPT_TAG}{attempt_of(run.tags) + 1}"}
+        if CALLBACK_LABEL in run.labels:
+            tags = tags - {_GIVEN_UP_TAG} | {_CALLBACK_TAG}
+        await self._client.update_flow_run(run.id, tags=sorted(tags))
         await self._client.set_flow_run_state(run.id, Scheduled(name="AwaitingRetry", message="Asked for again."), force=True)
 
     async def delete(self, run: FlowRun) -> None:
@@ -230,6 +236,24 @@ class Runs:
             await self._client.delete_flow_run(run.id)
         except ObjectNotFound:
             return
+
+    async def call_at_end(self, run: FlowRun, url: str) -> None:
+        """Note whom to call when the job ends; where it has, at once."""
+        await self._client.update_flow_run_labels(run.id, {CALLBACK_LABEL: url})
+        await self._client.update_flow_run(run.id, tags=sorted({*run.tags, _CALLBACK_TAG} - {_GIVEN_UP_TAG}))
+
+    async def to_call(self) -> list[FlowRun]:
+        """The runs that have ended and whose call is due."""
+        ended = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
+        which = FlowRunFilter(
+            tags=FlowRunFilterTags(all_=[_CALLBACK_TAG]), state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ended))
+        )
+        return await self._client.read_flow_runs(flow_filter=_ours(), flow_run_filter=which, limit=100)
+
+    async def called(self, run: FlowRun, given_up: bool = False) -> None:
+        """The call was made, or is given up."""
+        left = {tag for tag in run.tags if tag != _CALLBACK_TAG} | ({_GIVEN_UP_TAG} if given_up else set())
+        await self._client.update_flow_run(run.id, tags=sorted(left))
 
     async def reading(self, run: FlowRun) -> int:
         """How many runs read the upload that a run reads."""

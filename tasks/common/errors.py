@@ -472,6 +472,13 @@ class IdempotencyKeyBusy(PerformiaError):
     transient = True
 
 
+class CallbackRefused(PerformiaError):
+    """A job was to be answered at an address that PERFORMIA_API_CALLBACK_HOSTS does not name."""
+
+    code = "CALLBACK_REFUSED"
+    todo = "Name the host in PERFORMIA_API_CALLBACK_HOSTS where the API runs, or leave `callback_url` out"
+
+
 class ApiKeyMissing(PerformiaError):
     """The HTTP API wants a key, and was given none that it knows."""
 

@@ -115,6 +115,13 @@ class Settings(BaseSettings):
     )
     api_uploads_at_once: int = Field(default=4, ge=1, description="So many uploads of a key may arrive at once at one process of the API.")
     api_jobs_queued: int = Field(default=100, ge=1, description="So many jobs of a key may wait to be started.")
+    api_callback_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="JSON list of the hosts (`name`, or `name:port`) that may be called when a job ends. Default: none.",
+    )
+    api_callback_secret: str | None = Field(
+        default=None, repr=False, description="What such calls are signed with: `whsec_` and random bytes in Base64. Default: none."
+    )
     uploads_dir: Path | None = Field(
         default=None, description="What arrives at the HTTP API; served runs may read it. Default: `uploads` in the data directory."
     )

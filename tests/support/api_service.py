@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -35,9 +36,12 @@ class ApiService:
         return found
 
     def events(self, job: str, after: str | None = None, most: int | None = None) -> list[dict[str, Any]]:
-        """Every event of a job to its end, or the first so many, each with the `id` and the `event` of its lines."""
+        """Every event of a job to its end, or the first so many."""
+        return list(itertools.islice(self.each_event(job, after), most))
+
+    def each_event(self, job: str, after: str | None = None) -> Iterator[dict[str, Any]]:
+        """The events of a job as they come, each with what its lines `id` and `event` say. after: the number of the last one seen."""
         headers = {} if after is None else {"last-event-id": after}
-        found: list[dict[str, Any]] = []
         with self.client.stream("GET", f"/v1/jobs/{job}/events", headers=headers) as answer:
             answer.raise_for_status()
             line: dict[str, str] = {}
@@ -46,11 +50,8 @@ class ApiService:
                 if text and not text.startswith(":"):
                     line[name] = value
                 elif "data" in line:
-                    found.append({**json.loads(line["data"]), "line_id": line.get("id"), "line_event": line.get("event")})
+                    yield {**json.loads(line["data"]), "line_id": line.get("id"), "line_event": line.get("event")}
                     line = {}
-                    if most is not None and len(found) >= most:
-                        break
-        return found
 
     def work(self, job: str) -> threading.Thread:
         """Run a job in a thread, as a worker would in a process."""

@@ -53,6 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=service.own_version(),
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation,
     )

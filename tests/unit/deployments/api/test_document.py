@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from starlette.testclient import TestClient
+
 from deployments.api.app import create_app
 from deployments.api.document import DOCUMENT, document_text
 
@@ -30,3 +32,12 @@ def test_every_reference_leads_somewhere() -> None:
     for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
         assert name in schemas
     assert {"Job", "JobList", "Problem", "AnalysisOptions"} <= set(schemas)
+
+
+def test_the_page_asks_nothing_of_other_sites() -> None:
+    client = TestClient(create_app(), base_url="http://127.0.0.1:8000")
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "https://" not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert client.get("/openapi.json").json() == json.loads(document_text())

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import httpx
 from prefect.client.schemas.objects import FlowRun, StateType
 
 from deployments.api.estimate import Took, seconds_left, whole_sec
@@ -35,6 +36,7 @@ _QUEUED_SEC: Final = 1.0
 _FINAL_SEC: Final = 1.0
 _PAST_SEC: Final = 30.0
 _PAST_RUNS: Final = 50
+_AWAY_SEC: Final = 1.0
 _FORGET_SEC: Final = 60.0
 #: After the end of a run, its process has so long to write the end of its history. It waits five seconds for that itself.
 _LAST_WORDS_SEC: Final = 6.0
@@ -91,7 +93,12 @@ class Desk:
         seen = -1 if after is None else after
         waited: Wait | None = None
         while True:
-            snapshot = await self.snapshot(job)
+            try:
+                snapshot = await self.snapshot(job)
+            except httpx.HTTPError:  # the server is away for a moment; the client need not know
+                yield None
+                await asyncio.sleep(_AWAY_SEC)
+                continue
             if event_base(snapshot.attempt) > seen:
                 seen = event_base(snapshot.attempt)
                 yield queued_event(snapshot)

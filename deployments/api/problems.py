@@ -26,6 +26,7 @@ from tasks.common.settings import Settings, get_settings
 
 logger = logging.getLogger(__name__)
 
+_RETRY_AFTER_SEC: Final = "5"
 MEDIA_TYPE: Final = "application/problem+json"
 #: The status of each error and of those below it that are not listed themselves.
 STATUSES: Final[Mapping[type[PerformiaError], HTTPStatus]] = {
@@ -150,6 +151,8 @@ def answer_with(error: ProblemError, instance: str) -> Response:
     """The answer of an error."""
     problem = problem_of(error.error, instance, error.errors)
     headers = {"cache-control": "no-store", **error.headers}
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("retry-after", _RETRY_AFTER_SEC)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="Performia"'
     return JSONResponse(

@@ -19,6 +19,8 @@ from tasks.common.settings import get_settings, reset_settings
 
 _BACKLOG: Final = 2048
 _LAST_WORK_SEC: Final = 10.0
+#: A client is told within seconds that Prefect's server is away, and asks again itself; our commands wait for minutes.
+_RETRIES: Final = 2
 
 
 def run_api(host: str | None, port: int | None, with_parent: bool) -> int:
@@ -91,12 +93,13 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _serve(listener: socket.socket, with_parent: bool) -> None:
     import uvicorn
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     from deployments.api.app import create_app
     from deployments.server.idle_server import QuietServer
 
-    with temporary_settings({PREFECT_API_URL: os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()}):
+    url = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()
+    with temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: _RETRIES}):
         config = uvicorn.Config(create_app(), log_level="error", timeout_graceful_shutdown=2, server_header=False, proxy_headers=False)
         server = QuietServer(config)
         if with_parent:

@@ -14,6 +14,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
     ArtifactFilterType,
     FlowFilter,
     FlowFilterName,
@@ -29,7 +30,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Scheduled
 
@@ -54,6 +55,7 @@ CALLBACK_LABEL: Final = "performia.callback"
 _CALLBACK_TAG: Final = "callback"
 _GIVEN_UP_TAG: Final = "callback:given-up"
 _UPLOAD_TAG: Final = "upload:"
+_PAGE: Final = 200
 _DEPLOYMENT_SEC: Final = 5.0
 
 
@@ -109,18 +111,15 @@ class Runs:
 
     async def records(self, runs: Sequence[FlowRun], with_history: bool = True) -> dict[UUID, Records]:
         """What these runs have left."""
-        if not runs:
-            return {}
-        types = ["link", LOG_TYPE] if with_history else ["link"]
-        which = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id for run in runs]), type=ArtifactFilterType(any_=types))
+        done = [run.id for run in runs if run.state is not None and run.state.is_completed()]
         parts: dict[UUID, list[Any]] = {}
         songs: dict[UUID, str] = {}
-        for artifact in await self._client.read_artifacts(artifact_filter=which):
-            if artifact.flow_run_id is None:
-                continue
-            if artifact.type == LOG_TYPE:
+        if runs and with_history:
+            logs = ArtifactFilterType(any_=[LOG_TYPE])
+            for artifact in await self._artifacts([run.id for run in runs], type=logs):
                 parts.setdefault(artifact.flow_run_id, []).append(artifact.data)
-            elif (artifact.key or "").startswith(_LINK):
+        if done:
+            for artifact in await self._artifacts(done, key=ArtifactFilterKey(like_=f"{_LINK}%")):
                 songs[artifact.flow_run_id] = str(artifact.key).removeprefix(_LINK)
         return {run.id: Records(history_of(parts.get(run.id, ()), attempt_of(run.tags)), songs.get(run.id)) for run in runs}
 
@@ -262,6 +261,16 @@ class Runs:
             return 1
         which = FlowRunFilter(tags=FlowRunFilterTags(all_=mine))
         return await self._client.count_flow_runs(flow_filter=_ours(), flow_run_filter=which)
+
+    async def _artifacts(self, runs: list[UUID], **which: Any) -> list[Any]:
+        """All artifacts of these runs, a page after the other."""
+        found: list[Any] = []
+        chosen = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=runs), **which)
+        while True:
+            page = await self._client.read_artifacts(artifact_filter=chosen, sort=ArtifactSort.ID_DESC, limit=_PAGE, offset=len(found))
+            found += page
+            if len(page) < _PAGE:
+                return found
 
     async def _flow_id(self) -> UUID | None:
         if self._flow is None:

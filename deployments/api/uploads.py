@@ -48,6 +48,8 @@ _MOST_OF_FIELDS: Final = 1 << 20
 _AROUND: Final = 1 << 16
 #: Of an upload of which nothing arrives for so long, nothing more is expected.
 _SILENCE_SEC: Final = 60.0
+#: Nor of one that is slower than this after a minute (bytes a second): it would keep one of its key's places for days.
+_SLOWEST: Final = 4096.0
 _KEY_SEC: Final = 24 * 3600.0
 _ENDING: Final = re.compile(r"[^A-Za-z0-9]")
 
@@ -97,12 +99,17 @@ async def arriving(request: Request, settings: Settings, look: Callable[[Path], 
 
 async def _read(request: Request, parser: FormParser, writer: _Writer) -> None:
     pieces = request.stream().__aiter__()
+    began, arrived = time.monotonic(), 0
     try:
         while True:
             try:
                 piece = await asyncio.wait_for(anext(pieces), _SILENCE_SEC)
             except StopAsyncIteration:
                 break
+            arrived += len(piece)
+            took = time.monotonic() - began
+            if took > _SILENCE_SEC and arrived < took * _SLOWEST:
+                raise TimeoutError
             for event in parser.feed(piece):
                 if isinstance(event, Part):
                     await writer.begin(event)
@@ -110,7 +117,7 @@ async def _read(request: Request, parser: FormParser, writer: _Writer) -> None:
                     await writer.add(event.content)
         parser.finish()
     except (ClientDisconnect, TimeoutError) as error:
-        raise ProblemError(UploadBrokenOff("Nothing more of the upload arrives")) from error
+        raise ProblemError(UploadBrokenOff("Too little of the upload arrives")) from error
     except FormInvalid as error:
         raise ProblemError(RequestInvalid(f"The form is not understood: {error}")) from error
 

@@ -49,10 +49,15 @@ class HttpApi:
 
     def _launch(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "performia", "api", "--port", str(self.port), "--with-parent"],
+            command(self.port),
             stdin=subprocess.PIPE,  # closed when this process ends
             stdout=self._log,
             stderr=self._log,
             env=dict(os.environ),
             start_new_session=True,  # Ctrl-C is for the service, which then stops it
         )
+
+
+def command(port: int) -> list[str]:
+    """What runs the API on a port until its standard input closes."""
+    return [sys.executable, "-m", "performia", "api", "--port", str(port), "--with-parent"]

@@ -450,7 +450,7 @@ class UploadTooLarge(PerformiaError):
 
 
 class UploadBrokenOff(PerformiaError):
-    """An upload ended before it was whole, or nothing of it arrived for a minute."""
+    """An upload ended before it was whole, or less than 4 KiB of it arrive a second."""
 
     code = "UPLOAD_BROKEN_OFF"
     todo = "Send it again"

@@ -6,11 +6,14 @@ import asyncio
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.requests import Request
 
+from deployments.api import uploads
 from deployments.api.problems import ProblemError
-from deployments.api.uploads import Form, KeyedRequest, file_name, forget_upload, kept, public_name, sweep
+from deployments.api.uploads import Form, KeyedRequest, arriving, file_name, forget_upload, kept, public_name, sweep
 from tasks.common.settings import get_settings
 
 
@@ -85,3 +88,26 @@ def test_without_a_key_nothing_is_remembered() -> None:
             return keyed.earlier("a")
 
     assert asyncio.run(ask()) is None
+
+
+def test_an_upload_that_hardly_moves_or_stops_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "_SILENCE_SEC", 0.2)
+    settings = get_settings()
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+
+    async def send(pause: float, pieces: int) -> None:
+        messages = [{"type": "http.request", "body": body, "more_body": True} for body in [head, *[b"z"] * pieces]]
+
+        async def receive() -> Any:
+            await asyncio.sleep(pause)
+            return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+        headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+        request = Request({"type": "http", "method": "POST", "path": "/", "headers": headers, "query_string": b""}, receive)
+        async with arriving(request, settings, lambda path: None):
+            raise AssertionError("it is not whole")
+
+    for pause, pieces in ((0.05, 100), (1.0, 1), (0.0, 2)):  # a byte now and then; silence; gone
+        with pytest.raises(ProblemError, match="UPLOAD_BROKEN_OFF"):
+            asyncio.run(send(pause, pieces))
+    assert list((settings.uploads / "incoming").iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
 import os
 import socket
@@ -19,6 +20,8 @@ from tasks.common.settings import get_settings, reset_settings
 
 _BACKLOG: Final = 2048
 _LAST_WORK_SEC: Final = 10.0
+#: Of `mallopt`, in malloc.h.
+_ARENA_MAX: Final = -8
 #: A client is told within seconds that Prefect's server is away, and asks again itself; our commands wait for minutes.
 _RETRIES: Final = 2
 
@@ -91,7 +94,14 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def _keep_memory_small() -> None:
+    """Let the threads that write uploads share glibc's arenas: each of its own keeps megabytes that it once had."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
+
+
 def _serve(listener: socket.socket, with_parent: bool) -> None:
+    _keep_memory_small()
     import uvicorn
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 

@@ -34,6 +34,7 @@ from tasks.common.errors import (
     UploadTooLarge,
 )
 from tasks.common.locks import Lock, try_to_hold
+from tasks.common.memory import return_free_memory
 from tasks.common.settings import Settings
 from tasks.common.storage.atomic import atomic_write, move_atomic, remove_abandoned, unfinished_name
 from tasks.packager.folder import safe_name
@@ -95,6 +96,7 @@ async def arriving(request: Request, settings: Settings, look: Callable[[Path], 
     finally:
         writer.close()
         path.unlink(missing_ok=True)
+        return_free_memory()
 
 
 async def _read(request: Request, parser: FormParser, writer: _Writer) -> None:

@@ -140,9 +140,13 @@ def serve(
     ] = None,
 ) -> None:
     """Run as a service: songs dropped into the inbox become Song Maps; everything shows in the Prefect UI."""
+    from deployments.api.process import refuse_open_door
     from deployments.server.serve import ServeOptions
     from deployments.server.serve import serve as serve_all
+    from tasks.common.settings import get_settings
 
+    if api_port or (api_port is None and get_settings().api_port):
+        refuse_open_door(get_settings().api_host)
     raise typer.Exit(serve_all(ServeOptions(inbox, output, tuple(root or ()), at_once, port, api_port)))
 
 

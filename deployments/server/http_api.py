@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from typing import IO, Final
 
 from tasks.common.settings import get_settings
 
 _STOP_SEC: Final = 10.0
+#: One that ends sooner after its start may end as soon again: the port is taken, or a setting is wrong.
+SHORT_LIFE_SEC: Final = 120.0
+_PAUSES_SEC: Final = (0.0, 5.0, 20.0, 60.0)
 
 
 class HttpApi:
@@ -19,6 +23,8 @@ class HttpApi:
         self.port = port
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
+        self._launched_at = float("-inf")
+        self._short_lives = 0
 
     def __enter__(self) -> HttpApi:
         log = get_settings().data_dir / "logs" / "http-api.log"
@@ -28,9 +34,15 @@ class HttpApi:
         return self
 
     def revive(self) -> bool:
-        """Start it again if it has died. Returns whether it had."""
+        """Start it again if it has died; later and later where it dies at once. Returns whether it was started."""
         if self._process is None or self._process.poll() is None:
             return False
+        lived = time.monotonic() - self._launched_at
+        if lived >= SHORT_LIFE_SEC:
+            self._short_lives = 0
+        elif lived < _PAUSES_SEC[min(self._short_lives, len(_PAUSES_SEC) - 1)]:
+            return False
+        self._short_lives += lived < SHORT_LIFE_SEC
         self._launch()
         return True
 
@@ -48,6 +60,7 @@ class HttpApi:
             self._log.close()
 
     def _launch(self) -> None:
+        self._launched_at = time.monotonic()
         self._process = subprocess.Popen(
             command(self.port),
             stdin=subprocess.PIPE,  # closed when this process ends

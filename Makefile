@@ -44,9 +44,11 @@ lint: setup-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Writes the tables of errors and settings in tasks/common/README.md from the code; a test fails while they are out of date.
+# Writes the tables of errors and settings in tasks/common/README.md, and the HTTP API's OpenAPI document, from the code; a test fails while
+# they are out of date.
 docs: setup
 	$(BIN)/python -m deployments.docs_tables
+	$(BIN)/python -m deployments.api.document
 
 # Does the pinned set resolve for every supported Python and platform, on a plain package index? Nothing is installed.
 check-install: setup-test

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deployments.cli.api import app as api_app
 from deployments.cli.options import (
     AtOnceOption,
     BassRange,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The models: which there are, where they come from, under which licence.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.add_typer(api_app, name="api")
 
 
 @app.command()
@@ -133,12 +135,19 @@ def serve(
     root: Annotated[list[Path] | None, typer.Option(help="A further folder that runs may read songs from. May be repeated.")] = None,
     at_once: Annotated[int | None, typer.Option(min=1, help="How many songs are analysed at once.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's API and UI, on loopback.")] = 4200,
+    api_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the HTTP API, on loopback; 0: none. Default: PERFORMIA_API_PORT.")
+    ] = None,
 ) -> None:
     """Run as a service: songs dropped into the inbox become Song Maps; everything shows in the Prefect UI."""
+    from deployments.api.process import refuse_open_door
     from deployments.server.serve import ServeOptions
     from deployments.server.serve import serve as serve_all
+    from tasks.common.settings import get_settings
 
-    raise typer.Exit(serve_all(ServeOptions(inbox, output, tuple(root or ()), at_once, port)))
+    if api_port or (api_port is None and get_settings().api_port):
+        refuse_open_door(get_settings().api_host)
+    raise typer.Exit(serve_all(ServeOptions(inbox, output, tuple(root or ()), at_once, port, api_port)))
 
 
 @app.command()

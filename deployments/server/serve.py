@@ -1,6 +1,7 @@
 """`performia serve`: one process that runs everything a machine needs, and looks after it.
 
     Prefect's API and UI (unless one is configured) ── limits, automation ── dead runs ended ── all deployments served ── songs come out
+    the HTTP API, for other programs
 
 It is started once. What dies is started again: the API, the runner, runs whose process was killed. When it is itself killed and started
 again, it goes on where it was.
@@ -25,6 +26,7 @@ from rich.markup import escape
 from deployments.server.discovery import serving_file
 from deployments.server.door import Door, name_of, pages_at
 from deployments.server.embedded_api import EmbeddedApi
+from deployments.server.http_api import HttpApi
 from deployments.server.output_server import serving_outputs
 from deployments.server.prefect_environment import quiet_prefect
 from deployments.terminal import error_console
@@ -53,6 +55,7 @@ class ServeOptions:
     roots: tuple[Path, ...] = ()
     at_once: int | None = None
     port: int = PORT
+    api_port: int | None = None
 
 
 def serve(options: ServeOptions) -> int:
@@ -81,6 +84,8 @@ def _serve(options: ServeOptions, console: Console) -> None:
         own_server = not _configured_api()
         if own_server:
             _refuse_taken_port(options.port)
+        if settings.api_port:
+            _refuse_taken_port(settings.api_port, "Choose another with --api-port, or none with --api-port 0")
         api = stack.enter_context(EmbeddedApi.of_settings(options.port, lasting=True))
         _say_what_is_served(api.url)
         stack.callback(serving_file().unlink, missing_ok=True)
@@ -91,8 +96,9 @@ def _serve(options: ServeOptions, console: Console) -> None:
             os.environ["PERFORMIA_OUTPUT_URL"] = stack.enter_context(serving_outputs(settings.songs_dir, auth=auth, door=door))
         for change in prepare(own_server):
             console.print(escape(change))
+        http_api = stack.enter_context(HttpApi(settings.api_port)) if settings.api_port else None
         _greet(console, api.url)
-        _run(console, api, options, own_server)
+        _run(console, api, http_api, options, own_server)
 
 
 def files_door(api_url: str) -> Door:
@@ -173,7 +179,7 @@ def deployments(at_once: int | None) -> list[Any]:
     return served
 
 
-def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: bool) -> None:
+def _run(console: Console, api: EmbeddedApi, http_api: HttpApi | None, options: ServeOptions, own_server: bool) -> None:
     """Run Prefect's runner, and start it again when it fails: without an API it gives up after a while."""
     import anyio
     from prefect.runner import Runner
@@ -183,7 +189,7 @@ def _run(console: Console, api: EmbeddedApi, options: ServeOptions, own_server: 
     quiet_runner()
     stopping = threading.Event()
     context = contextvars.copy_context()  # which knows the API's address
-    threading.Thread(target=context.run, args=(_look_after, console, api, stopping), name="look-after", daemon=True).start()
+    threading.Thread(target=context.run, args=(_look_after, console, api, http_api, stopping), name="look-after", daemon=True).start()
     try:
         while True:
             runner = Runner(
@@ -208,8 +214,8 @@ async def _serve_once(runner: Any, served: list[Any]) -> None:
     await runner.start()
 
 
-def _look_after(console: Console, api: EmbeddedApi, stopping: threading.Event) -> None:
-    """Is the API alive, and are the runs, and is the inbox watched? The server is asked when a process has died here, and now and then."""
+def _look_after(console: Console, api: EmbeddedApi, http_api: HttpApi | None, stopping: threading.Event) -> None:
+    """Are the APIs alive, and the runs, and is the inbox watched? The server is asked when a process has died here, and now and then."""
     from prefect.client.orchestration import get_client
 
     from deployments.server.watch_keeper import WatchKeeper
@@ -221,6 +227,8 @@ def _look_after(console: Console, api: EmbeddedApi, stopping: threading.Event) -
         try:
             if api.revive():
                 console.print("[yellow]Prefect's API had died and was started again")
+            if http_api is not None and http_api.revive():
+                console.print("[yellow]the HTTP API had died and was started again")
             died = any_died_here()
             if not died and time.monotonic() < ask_at:
                 continue
@@ -239,6 +247,8 @@ def _set_environment(options: ServeOptions) -> None:
     for name, value in (("PERFORMIA_INBOX_DIR", options.inbox), ("PERFORMIA_OUTPUT_DIR", options.output)):
         if value is not None:
             os.environ[name] = str(value.absolute())
+    if options.api_port is not None:
+        os.environ["PERFORMIA_API_PORT"] = str(options.api_port)
     reset_settings()
     settings = get_settings()
     if options.roots:
@@ -268,7 +278,7 @@ def _only_one(path: Path) -> Lock:
     return lock
 
 
-def _refuse_taken_port(port: int) -> None:
+def _refuse_taken_port(port: int, todo: str | None = None) -> None:
     import socket
 
     with socket.socket() as probe:
@@ -276,7 +286,7 @@ def _refuse_taken_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise PortTaken(f"Port {port} cannot be listened on: {error.strerror}") from error
+            raise PortTaken(f"Port {port} cannot be listened on: {error.strerror}", todo) from error
 
 
 def _greet(console: Console, url: str) -> None:
@@ -285,5 +295,7 @@ def _greet(console: Console, url: str) -> None:
     console.print(f"[bold]inbox     [/] {escape(str(settings.inbox))}   songs put here are analysed", soft_wrap=True)
     console.print(f"[bold]songs     [/] {escape(str(settings.songs_dir))}", soft_wrap=True)
     console.print(f"[bold]UI        [/] {escape(ui)}", soft_wrap=True)
+    if settings.api_port:
+        console.print(f"[bold]API       [/] http://127.0.0.1:{settings.api_port}/docs", soft_wrap=True)
     console.print(f"[bold]for Prefect's own commands[/] export PREFECT_API_URL={escape(url)}", soft_wrap=True)
     console.print("Ctrl-C stops.", soft_wrap=True)

@@ -21,7 +21,12 @@ def options_digest(options: AnalysisOptions) -> str:
 
 def idempotency_key(song: SongRecord) -> str:
     """The server makes one run for a key: the song's content, its options and the number of the try."""
-    return f"performia-{song.sha256}-{song.options}-{song.tries}"
+    return idempotency_key_of(song.sha256, song.options, song.tries)
+
+
+def idempotency_key_of(sha256: str, options: str, tries: int) -> str:
+    """The same for whoever starts runs: a song in the inbox that also arrives at the HTTP API is analysed once. options: their digest."""
+    return f"performia-{sha256}-{options}-{tries}"
 
 
 def place_in(outbox: Path, inbox: Path, song: SongRecord) -> Path:

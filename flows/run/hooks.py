@@ -14,6 +14,7 @@ from typing import Any, Final
 from prefect.runtime import deployment
 
 from flows.run.live_progress import LiveProgress
+from flows.run.progress_log import attempt_of
 from flows.run.watching import is_watched
 from tasks.common.confinement import refuse_input, refuse_output
 from tasks.common.orchestration import liveness
@@ -50,7 +51,7 @@ def started(flow: Any, flow_run: Any, state: Any) -> None:
     liveness.mark_running(flow, flow_run, state)
     run = str(flow_run.id)
     if flow.name == "analyze-song" and run not in _live_progress and is_watched():  # it is there when a run is tried again
-        _live_progress[run] = LiveProgress(run, flow_run.name)
+        _live_progress[run] = LiveProgress(run, flow_run.name, attempt_of(flow_run.tags))
         _live_progress[run].start()
     if is_served():
         quiet_console()

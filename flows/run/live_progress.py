@@ -1,14 +1,19 @@
-"""The progress of a run in the UI: one artifact, moved while the steps work. Best effort, from a thread of its own: it delays nothing."""
+"""The progress of a run at the server: an artifact for the UI, moved while the steps work, and the history that the HTTP API reads.
+
+Best effort, from a thread of its own: it delays nothing.
+"""
 
 from __future__ import annotations
 
 import contextvars
 import logging
 import threading
+import time
 from types import TracebackType
 from typing import Any, Final
 from uuid import UUID
 
+from flows.run.progress_log import ProgressLog
 from schemas.steps import STEPS
 from tasks.common.progress import StepEvent, listening
 
@@ -16,15 +21,18 @@ logger = logging.getLogger(__name__)
 
 _LEAST_PAUSE_SEC: Final = 2.0
 _LEAST_STEP: Final = 1.0
+#: What happens is at the server within this, and one more write. A client of the HTTP API is to see it within a second.
+_LOG_PAUSE_SEC: Final = 0.4
 
 
 class LiveProgress:
-    """Listens to the steps of one run and moves its artifact; `start` and `stop`."""
+    """Listens to the steps of one run, moves its artifact and writes its history; `start` and `stop`. attempt: see `progress_log`."""
 
-    def __init__(self, run: str, name: str):
+    def __init__(self, run: str, name: str, attempt: int = 1):
         self._run = run
         self._name = name
         self._fractions: dict[str, float] = {}
+        self._log = ProgressLog(run, attempt)
         self._done = threading.Event()
         self._listening = listening(self._on_event)
         # The thread must know the API of the run.
@@ -38,6 +46,7 @@ class LiveProgress:
         """Write the last state, but do not wait long for it."""
         self._listening.__exit__(None, None, None)
         self._done.set()
+        self._log.changed.set()
         self._thread.join(5)
 
     def __enter__(self) -> LiveProgress:
@@ -56,22 +65,36 @@ class LiveProgress:
         if event.run == self._run:
             ended = event.kind in ("finished", "failed")
             self._fractions[event.step] = 1.0 if ended else event.fraction or 0.0
+            self._log.add(event)
 
     def _report(self) -> None:
         from prefect.client.orchestration import get_client
 
         try:
             with get_client(sync_client=True) as client:
-                shown = self.percent()
+                shown, moved = self.percent(), time.monotonic()
+                self._write_log(client)
                 artifact = self._create(client, shown)
-                while not self._done.wait(_LEAST_PAUSE_SEC):
-                    if self.percent() - shown >= _LEAST_STEP:
-                        shown = self.percent()
+                while not self._done.is_set():
+                    self._log.changed.wait(_LEAST_PAUSE_SEC)
+                    self._write_log(client)
+                    if self.percent() - shown >= _LEAST_STEP and time.monotonic() - moved >= _LEAST_PAUSE_SEC:
+                        shown, moved = self.percent(), time.monotonic()
                         self._move(client, artifact, shown)
+                    self._done.wait(_LOG_PAUSE_SEC)
+                self._write_log(client, closed=True)
                 if self.percent() > shown:
                     self._move(client, artifact, self.percent())
         except Exception:
             logger.debug("the run's progress cannot be shown", exc_info=True)
+
+    def _write_log(self, client: Any, closed: bool = False) -> None:
+        """What the server does not take now, it is given the next time."""
+        try:
+            self._log.write(client, closed)
+        except Exception:
+            self._log.changed.set()
+            logger.debug("the run's history cannot be written now", exc_info=True)
 
     def _create(self, client: Any, percent: float) -> UUID:
         from prefect.client.schemas.actions import ArtifactCreate

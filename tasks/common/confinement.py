@@ -10,8 +10,8 @@ from tasks.common.settings import Settings
 
 
 def refuse_input(path: Path | None, settings: Settings) -> None:
-    """Raise AudioPathRefused unless a served run may read there: in the input roots, or in the inbox where none are set."""
-    if path is not None and not is_inside(path, settings.input_roots or (settings.inbox,)):
+    """Raise AudioPathRefused unless a served run may read there: in the input roots, or in the inbox where none are set; or an upload."""
+    if path is not None and not is_inside(path, (*(settings.input_roots or (settings.inbox,)), settings.uploads)):
         raise AudioPathRefused(
             f"{path} is outside the allowed folders",
             "Put the file into the inbox, or name its folder in PERFORMIA_INPUT_ROOTS where Performia is served",

@@ -390,6 +390,131 @@ class EvaluationDataUnusable(PerformiaError):
     todo = "To render POP909: apt install fluidsynth fluid-soundfont-gm; its songs are left out without"
 
 
+# --- the HTTP API ----------------------------------------------------------------------------------------------------------------------
+
+
+class RequestInvalid(PerformiaError):
+    """A request to the HTTP API is not understood; `errors` of the problem says where."""
+
+    code = "REQUEST_INVALID"
+    todo = "`/docs` of the service describes every call"
+
+
+class NothingThere(PerformiaError):
+    """The HTTP API has nothing at the address."""
+
+    code = "NOTHING_THERE"
+    todo = "`/docs` of the service lists every call"
+
+
+class MethodRefused(PerformiaError):
+    """The HTTP API does not take this method at the address."""
+
+    code = "METHOD_REFUSED"
+    todo = "The header `Allow` names those that it takes"
+
+
+class JobUnknown(PerformiaError):
+    """There is no job of this id, or it was deleted."""
+
+    code = "JOB_UNKNOWN"
+    todo = "`GET /v1/jobs` lists the jobs"
+
+
+class JobUnderWay(PerformiaError):
+    """What was asked for needs a job that has ended."""
+
+    code = "JOB_UNDER_WAY"
+    todo = "Wait for its end, or cancel it first"
+
+
+class JobEnded(PerformiaError):
+    """What was asked for needs a job that has not ended, or one that failed."""
+
+    code = "JOB_ENDED"
+    todo = "Its state says how it ended; send the song with other options for another job"
+
+
+class SongUnknown(PerformiaError):
+    """There is no song of this id in the output folder."""
+
+    code = "SONG_UNKNOWN"
+    todo = "`GET /v1/songs` lists the songs"
+
+
+class UploadTooLarge(PerformiaError):
+    """An upload is larger than PERFORMIA_API_MAX_UPLOAD_GIB."""
+
+    code = "UPLOAD_TOO_LARGE"
+    todo = "Send the sound in a smaller format, or raise PERFORMIA_API_MAX_UPLOAD_GIB"
+
+
+class UploadBrokenOff(PerformiaError):
+    """An upload ended before it was whole, or less than 4 KiB of it arrive a second."""
+
+    code = "UPLOAD_BROKEN_OFF"
+    todo = "Send it again"
+    transient = True
+
+
+class IdempotencyKeyReused(PerformiaError):
+    """The Idempotency-Key stands for another request of the last day."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+    todo = "Use a new key for each request that differs"
+
+
+class IdempotencyKeyBusy(PerformiaError):
+    """The request with this Idempotency-Key is still arriving."""
+
+    code = "IDEMPOTENCY_KEY_BUSY"
+    todo = "Send it again when the first has been answered"
+    transient = True
+
+
+class CallbackRefused(PerformiaError):
+    """A job was to be answered at an address that PERFORMIA_API_CALLBACK_HOSTS does not name."""
+
+    code = "CALLBACK_REFUSED"
+    todo = "Name the host in PERFORMIA_API_CALLBACK_HOSTS where the API runs, or leave `callback_url` out"
+
+
+class ApiKeyMissing(PerformiaError):
+    """The HTTP API wants a key, and was given none that it knows."""
+
+    code = "API_KEY_MISSING"
+    todo = "Send `Authorization: Bearer KEY`; `performia api keys add` makes one"
+
+
+class ScopeMissing(PerformiaError):
+    """The key may not do that."""
+
+    code = "SCOPE_MISSING"
+    todo = "Use a key with the scope that the text names"
+
+
+class DoorClosed(PerformiaError):
+    """The HTTP API does not answer to that name, or not to that page."""
+
+    code = "DOOR_CLOSED"
+    todo = "PERFORMIA_ALLOWED_HOSTS names the hosts and PERFORMIA_API_ORIGINS the pages that are let in"
+
+
+class TooManyRequests(PerformiaError):
+    """A key sends more requests, uploads or jobs than it may."""
+
+    code = "TOO_MANY_REQUESTS"
+    todo = "Wait as long as `Retry-After` says"
+    transient = True
+
+
+class ApiKeyNeeded(PerformiaError):
+    """The HTTP API was to listen beyond this machine, and there is no key."""
+
+    code = "API_KEY_NEEDED"
+    todo = "Make one with `performia api keys add NAME`, or listen on 127.0.0.1"
+
+
 def all_errors() -> tuple[type[PerformiaError], ...]:
     """Every error class of this module, in the order they are defined. What the tests and the benchmark add to them is their own."""
 

@@ -97,6 +97,35 @@ class Settings(BaseSettings):
         "and `[::1]`. Default: none.",
     )
 
+    api_host: str = Field(default="127.0.0.1", description="Where the HTTP API listens. Beyond this machine it needs keys.")
+    api_port: int = Field(default=8000, ge=0, le=65535, description="The HTTP API's port. 0: `performia serve` runs none.")
+    api_origins: tuple[str, ...] = Field(
+        default=(),
+        description="JSON list of the origins of pages that may use the HTTP API, such as `http://localhost:5001`. Default: none.",
+    )
+    api_keys: str | None = Field(
+        default=None,
+        repr=False,
+        description="JSON list of the HTTP API's keys, each `{name, sha256, scopes}`, besides those that `performia api keys add` keeps. "
+        "Default: none.",
+    )
+    api_max_upload_gib: float = Field(default=1.0, gt=0, description="A larger upload is refused (GiB).")
+    api_requests_per_minute: int = Field(
+        default=600, ge=1, description="So many requests a minute may a key send to one process of the API."
+    )
+    api_uploads_at_once: int = Field(default=4, ge=1, description="So many uploads of a key may arrive at once at one process of the API.")
+    api_jobs_queued: int = Field(default=100, ge=1, description="So many jobs of a key may wait to be started.")
+    api_callback_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="JSON list of the hosts (`name`, or `name:port`) that may be called when a job ends. Default: none.",
+    )
+    api_callback_secret: str | None = Field(
+        default=None, repr=False, description="What such calls are signed with: `whsec_` and random bytes in Base64. Default: none."
+    )
+    uploads_dir: Path | None = Field(
+        default=None, description="What arrives at the HTTP API; served runs may read it. Default: `uploads` in the data directory."
+    )
+
     @property
     def artifacts_url(self) -> str:
         return self.artifact_store or str(self.data_dir / "artifacts")
@@ -128,6 +157,10 @@ class Settings(BaseSettings):
     @property
     def inbox(self) -> Path:
         return self.inbox_dir or self.data_dir / "inbox"
+
+    @property
+    def uploads(self) -> Path:
+        return self.uploads_dir or self.data_dir / "uploads"
 
     @property
     def songs_dir(self) -> Path:

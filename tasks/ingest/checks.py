@@ -75,7 +75,7 @@ def refuse_path(path: Path, settings: Settings) -> None:
 
 def refuse_outside(path: Path, settings: Settings) -> None:
     """Raise AudioPathRefused where folders are set that songs must lie in, and a path is in none of them."""
-    if settings.input_roots and not is_inside(path, settings.input_roots):
+    if settings.input_roots and not is_inside(path, (*settings.input_roots, settings.uploads)):
         raise AudioPathRefused(f"{path} is outside the allowed folders")
 
 

@@ -15,7 +15,8 @@ import light_engines
 import psutil
 import pytest
 import soundfile
-from service import ROOT, Service, tones
+from api_service import ApiService
+from service import ROOT, Service, free_port, kill, tones
 
 from schemas.song_map import SongMap
 from tasks.packager.validation import validate_file
@@ -28,7 +29,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) ->
     folder = tmp_path_factory.mktemp("service")
     shutil.copytree(prefect_database, folder / "prefect")
     # `cuda` makes the light engines ask for the slot of a GPU.
-    found = Service(folder, folder / "prefect", LIGHT_SECONDS="0.4", PERFORMIA_DEVICE="cuda")
+    found = Service(folder, folder / "prefect", LIGHT_SECONDS="0.4", PERFORMIA_DEVICE="cuda", PERFORMIA_API_PORT=str(free_port()))
     try:
         found.start("--at-once", "8")
         found.pause_schedule("watch-folder/watch-folder")
@@ -127,6 +128,77 @@ def test_servers_listen_on_loopback_only(service: Service) -> None:
         if connection.status == psutil.CONN_LISTEN
     }
     assert listening == {"127.0.0.1"}
+
+
+def api_of(service: Service) -> ApiService:
+    """The HTTP API of the service, once it is ready."""
+    api = ApiService(f"http://127.0.0.1:{service.environment['PERFORMIA_API_PORT']}")
+
+    def ready() -> bool:
+        try:
+            return api.client.get("/readyz").status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    service.wait(ready, 90, "the HTTP API is not ready")
+    return api
+
+
+def test_a_client_of_the_api_misses_nothing_while_the_api_dies(service: Service, tmp_path: Path) -> None:
+    api = api_of(service)
+    song = tones(tmp_path / "sent.wav", 1234)
+    sent = api.send(song)
+    assert sent.status_code == 202, sent.text
+    job, seen, killed = sent.json()["id"], [], 0
+    while not seen or seen[-1]["type"] != "ended":
+        number = next((str(event["id"]) for event in reversed(seen) if event["id"] is not None), None)
+        try:
+            for event in api.each_event(job, after=number):
+                seen.append(event)
+                if event["type"] == "step" and killed < 2:
+                    killed += 1
+                    for pid in list(service.pids("performia api")):
+                        kill(pid)
+        except httpx.HTTPError:
+            service.wait(lambda: api_of(service) is not None, 60, "the HTTP API was not started again")
+    assert killed == 2
+    numbers = [event["id"] for event in seen if event["id"] is not None]
+    assert numbers == [event["id"] for event in api.events(job) if event["id"] is not None]
+    assert seen[-1]["job"]["state"] == "completed"
+    assert validate_file(service.songs / "sent" / "song_map.json") == []
+
+
+def test_a_song_that_comes_through_both_doors_is_analysed_once(service: Service, tmp_path: Path) -> None:
+    api = api_of(service)
+    song = tones(tmp_path / "both.wav", 1357)
+    first = api.send(song).json()["id"]
+    shutil.copy(song, service.inbox / "both again.wav")
+    looked = service.look(rules={"settle_sec": 0})
+    assert looked["state_type"] == "COMPLETED", looked
+    other = tones(service.inbox / "inbox first.wav", 1468)
+    service.look(rules={"settle_sec": 0})
+    names = [run["name"] for run in service.runs("analyze-song")]
+    assert [name for name in names if "both" in name] == ["both.wav"]
+    second = api.send(other, name="sent too.wav").json()
+    assert second["name"] == "inbox first.wav"
+    for job in (first, second["id"]):
+        service.ended(job)
+    service.look(rules={"settle_sec": 0})
+    assert [run["name"] for run in service.runs("analyze-song")] == [*names]
+
+
+def test_a_job_that_runs_is_cancelled_within_fifteen_seconds(service: Service, tmp_path: Path) -> None:
+    api = api_of(service)
+    lease = service.post("v2/concurrency_limits/increment-with-lease", {"names": ["gpu"], "slots": 1, "lease_duration": 300})
+    try:
+        job = api.send(tones(tmp_path / "cancelled.wav", 1579)).json()["id"]
+        service.wait(lambda: api.job(job)["state"] == "running", 60, "the job does not begin")
+        pid = service.run_pid(service.get(f"flow_runs/{job}")["id"])
+        assert api.client.post(f"/v1/jobs/{job}/cancel").status_code == 202
+        service.wait(lambda: api.job(job)["state"] == "cancelled", 15, "the job is not cancelled")
+        service.wait(lambda: not psutil.pid_exists(pid), 5, "its process lives")
+    finally:
+        service.post("v2/concurrency_limits/decrement-with-lease", {"lease_id": lease["lease_id"]})
 
 
 def test_a_second_service_of_the_same_data_is_refused(service: Service) -> None:

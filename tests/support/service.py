@@ -43,6 +43,7 @@ class Service:
             **{name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PERFORMIA_"))},
             "PERFORMIA_DATA_DIR": str(self.data),
             "PERFORMIA_OFFLINE": "1",
+            "PERFORMIA_API_PORT": "0",
             "PREFECT_HOME": str(prefect_home),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'support'}",

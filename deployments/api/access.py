@@ -1,0 +1,55 @@
+"""What the calls of the API need, as dependencies of FastAPI: the settings, Prefect's server, and the key of whoever asks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends
+from prefect.client.orchestration import PrefectClient
+from starlette.requests import HTTPConnection
+
+from deployments.api.desk import Desk
+from deployments.api.keys import Key, require
+from deployments.api.limits import Limits
+from tasks.common.settings import Settings
+from tasks.common.storage.artifacts import ArtifactStore
+
+
+def settings_here(connection: HTTPConnection) -> Settings:
+    """The settings that the application was made with. Songs lie in `songs_dir`, uploads in `uploads`."""
+    settings: Settings = connection.app.state.settings
+    return settings
+
+
+def prefect_here(connection: HTTPConnection) -> PrefectClient:
+    """The client of Prefect's server, one a process."""
+    client: PrefectClient = connection.app.state.prefect
+    return client
+
+
+def store_here(connection: HTTPConnection) -> ArtifactStore:
+    """The artifact store."""
+    settings: Settings = connection.app.state.settings
+    return ArtifactStore(settings.artifacts_url, settings.scratch_dir)
+
+
+def desk_here(connection: HTTPConnection) -> Desk:
+    """What is known of the jobs."""
+    desk: Desk = connection.app.state.desk
+    return desk
+
+
+def limits_here(connection: HTTPConnection) -> Limits:
+    """How much a key may ask."""
+    limits: Limits = connection.app.state.limits
+    return limits
+
+
+SettingsHere = Annotated[Settings, Depends(settings_here)]
+Prefect = Annotated[PrefectClient, Depends(prefect_here)]
+Store = Annotated[ArtifactStore, Depends(store_here)]
+DeskHere = Annotated[Desk, Depends(desk_here)]
+LimitsHere = Annotated[Limits, Depends(limits_here)]
+Reader = Annotated[Key, require("read")]
+Writer = Annotated[Key, require("write")]
+Admin = Annotated[Key, require("admin")]

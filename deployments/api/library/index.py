@@ -39,7 +39,8 @@ CREATE TABLE songs(
     shown INTEGER NOT NULL DEFAULT 0,
     written INTEGER NOT NULL DEFAULT 0,
     id TEXT, title TEXT, artist TEXT, album TEXT, duration REAL, bpm REAL, key TEXT, status TEXT, created TEXT, language TEXT, stems TEXT,
-    keys TEXT, audio TEXT, title_key TEXT, artist_key TEXT
+    keys TEXT, audio TEXT, title_key TEXT, artist_key TEXT,
+    title_words TEXT, artist_words TEXT, album_words TEXT, lyrics_words TEXT
 );
 CREATE INDEX songs_id ON songs(id);
 CREATE INDEX songs_title ON songs(title_key, id) WHERE shown;
@@ -47,19 +48,24 @@ CREATE INDEX songs_artist ON songs(artist_key, id) WHERE shown;
 CREATE INDEX songs_created ON songs(created, id) WHERE shown;
 CREATE INDEX songs_duration ON songs(duration, id) WHERE shown;
 CREATE INDEX songs_bpm ON songs(coalesce(bpm, 0), id) WHERE shown;
-CREATE VIRTUAL TABLE texts USING fts5(title, artist, album, lyrics, tokenize='ascii', prefix='1 2 3');
+CREATE VIRTUAL TABLE heads USING fts5(title, artist, album, tokenize='ascii', prefix='1 2 3');
+CREATE VIRTUAL TABLE texts USING fts5(text, tokenize='ascii', prefix='1 2 3');
+INSERT INTO heads(heads, rank) VALUES ('rank', 'bm25(10.0, 6.0, 3.0)');
 """
 _COLUMNS: Final = "id, title, artist, album, duration, bpm, key, status, created, language, stems"
-#: What a word counts in the title, the artist, the album and the lyrics.
-_WEIGHTS: Final = "10.0, 6.0, 3.0, 1.0"
+_ALL_COLUMNS: Final = ", ".join(f"songs.{name}" for name in _COLUMNS.split(", "))
+_TEXTS: Final = "title_words, artist_words, album_words, lyrics_words"
 _ORDERED_BY: Final = {
     "title": "title_key",
     "artist": "artist_key",
     "created": "created",
     "duration": "duration",
     "bpm": "coalesce(bpm, 0)",
-    "relevance": f"bm25(texts, {_WEIGHTS})",
 }
+#: Between the title and what follows it, so that no phrase goes on from one into the other. No word has it.
+_BREAK: Final = " \ue000 "
+#: More than any relevance of a title.
+_BEHIND_TITLES: Final = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,8 @@ class LibraryIndex:
         """Keep what was read in some folders: {folder: (state, the song, None for a map that is none)}. One short transaction."""
         with self._writing() as database:
             touched: set[str] = set()
-            for folder, (state, song) in songs.items():
+            # The oldest first: FTS5 writes out what it has gathered each time a lower number comes.
+            for folder, (state, song) in sorted(songs.items(), key=lambda item: _written(item[1][0])):
                 touched |= _forget(database, folder)
                 _insert(database, folder, state, song)
                 touched |= {song.entry.id} if song else set()
@@ -133,9 +140,8 @@ class LibraryIndex:
 
     def search(self, query: SongQuery) -> Page:
         """The songs that a query asks for."""
-        statement, values = _statement(query)
         with self._opened() as database:
-            rows = database.execute(statement, values).fetchall()
+            rows = _by_relevance(database, query) if query.order == "relevance" else database.execute(*_statement(query)).fetchall()
         more = len(rows) > query.limit
         rows = rows[: query.limit]
         return Page(tuple(_entry(row) for row in rows), Place(rows[-1][0], rows[-1][1]) if more else None)
@@ -237,12 +243,14 @@ def _generation(database: sqlite3.Connection) -> str:
 
 def _forget(database: sqlite3.Connection, folder: str) -> set[str]:
     """Drop what a folder holds; returns the id of the song, if there was one."""
-    row = database.execute("SELECT place, id FROM songs WHERE folder = ?", (os.fsencode(folder),)).fetchone()
+    row = database.execute("SELECT place, id, shown FROM songs WHERE folder = ?", (os.fsencode(folder),)).fetchone()
     if row is None:
         return set()
-    database.execute("DELETE FROM songs WHERE place = ?", (row[0],))
-    database.execute("DELETE FROM texts WHERE rowid = ?", (row[0],))
-    return {row[1]} if row[1] else set()
+    place, song_id, shown = row
+    if shown:
+        _hide(database, place)
+    database.execute("DELETE FROM songs WHERE place = ?", (place,))
+    return {song_id} if song_id else set()
 
 
 def _insert(database: sqlite3.Connection, folder: str, state: str, song: IndexedSong | None) -> None:
@@ -250,34 +258,88 @@ def _insert(database: sqlite3.Connection, folder: str, state: str, song: Indexed
         database.execute("INSERT INTO songs(folder, state) VALUES (?, ?)", (os.fsencode(folder), state))
         return
     *facts, stems = astuple(song.entry)
-    written = int(state.partition(":")[0])
     keys, audio = f" {' '.join(song.keys)} ", " ".join(song.audio)
-    values = [os.fsencode(folder), state, written, *facts, json.dumps(stems), keys, audio, song.title_key, song.artist_key]
-    place = database.execute(
-        f"INSERT INTO songs(folder, state, written, {_COLUMNS}, keys, audio, title_key, artist_key) VALUES ({_marks(values)})", values
-    ).lastrowid
-    database.execute("INSERT INTO texts(rowid, title, artist, album, lyrics) VALUES (?, ?, ?, ?, ?)", (place, *song.texts))
+    values = [os.fsencode(folder), state, _written(state), *facts, json.dumps(stems), keys, audio, song.title_key, song.artist_key]
+    values += song.texts
+    database.execute(
+        f"INSERT INTO songs(place, folder, state, written, {_COLUMNS}, keys, audio, title_key, artist_key, {_TEXTS})"
+        f" VALUES ({_free_place(database, state)}, {', '.join('?' * len(values))})",
+        values,
+    )
 
 
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+def _free_place(database: sqlite3.Connection, state: str) -> int:
+    """A number that is free, and the greater the later the map was written (ms)."""
+    place = _written(state) // 1_000_000
+    while database.execute("SELECT 1 FROM songs WHERE place = ?", (place,)).fetchone():
+        place += 1
+    return place
+
+
+def _written(state: str) -> int:
+    return int(state.partition(":")[0])
 
 
 def _show_newest(database: sqlite3.Connection, ids: Collection[str]) -> None:
-    """Of the folders with the same song, the one that was written last stands for it."""
+    """Of the folders with the same song, the one that was written last stands for it, and is found by its words."""
     for song_id in ids:
-        rows = database.execute("SELECT place FROM songs WHERE id = ? ORDER BY written DESC, place DESC", (song_id,)).fetchall()
-        for number, (place,) in enumerate(rows):
-            database.execute("UPDATE songs SET shown = ? WHERE place = ? AND shown <> ?", (number == 0, place, number == 0))
+        rows = database.execute("SELECT place, shown FROM songs WHERE id = ? ORDER BY written DESC, place DESC", (song_id,)).fetchall()
+        for number, (place, shown) in enumerate(rows):
+            if shown and number > 0:
+                _hide(database, place)
+        if rows and not rows[0][1]:
+            _show(database, rows[0][0])
 
 
-def _statement(query: SongQuery) -> tuple[str, list[object]]:
-    value = _ORDERED_BY[query.order]
-    source, conditions, values = "songs", ["shown"], list[object]()
-    if query.has_words:
-        source = "texts JOIN songs ON songs.place = texts.rowid"
-        conditions.append("texts MATCH ?")
-        values.append(query.match)
+def _show(database: sqlite3.Connection, place: int) -> None:
+    texts = database.execute(f"SELECT {_TEXTS} FROM songs WHERE place = ?", (place,)).fetchone()
+    database.execute("INSERT INTO heads(rowid, title, artist, album) VALUES (?, ?, ?, ?)", (place, *texts[:3]))
+    database.execute("INSERT INTO texts(rowid, text) VALUES (?, ?)", (place, _BREAK.join(texts)))
+    database.execute("UPDATE songs SET shown = 1 WHERE place = ?", (place,))
+
+
+def _hide(database: sqlite3.Connection, place: int) -> None:
+    database.execute("DELETE FROM heads WHERE rowid = ?", (place,))
+    database.execute("DELETE FROM texts WHERE rowid = ?", (place,))
+    database.execute("UPDATE songs SET shown = 0 WHERE place = ?", (place,))
+
+
+def _by_relevance(database: sqlite3.Connection, query: SongQuery) -> list[Any]:
+    """First the songs with all the words in title, artist and album, the best match first; then those that have some in the lyrics, the
+    newest first. The words of the lyrics are not weighed: a common one is in every song, and counting it takes longer than a person waits.
+    """
+    conditions, values = _narrowed(query)
+    narrowed = "".join(f" AND {condition}" for condition in conditions)
+    rows: list[Any] = []
+    after = query.after
+    if after is None or after.value < _BEHIND_TITLES:  # type: ignore[operator]
+        further = "" if after is None else " AND (rank, id) > (?, ?)"
+        rows = database.execute(
+            f"SELECT rank AS value, {_ALL_COLUMNS} FROM heads JOIN songs ON songs.place = heads.rowid"
+            f" WHERE heads MATCH ?{narrowed}{further} ORDER BY value, id LIMIT ?",
+            [query.match, *values, *([] if after is None else [after.value, after.song_id]), query.limit + 1],
+        ).fetchall()
+        after = None
+    if len(rows) <= query.limit:
+        further = "" if after is None else " AND texts.rowid < ?"
+        rows += database.execute(
+            f"SELECT {2 * _BEHIND_TITLES} - texts.rowid AS value, {_ALL_COLUMNS} FROM texts JOIN songs ON songs.place = texts.rowid"
+            f" WHERE texts MATCH ?{narrowed}{further} AND texts.rowid NOT IN (SELECT rowid FROM heads WHERE heads MATCH ?)"
+            " ORDER BY texts.rowid DESC LIMIT ?",
+            [
+                query.match,
+                *values,
+                *([] if after is None else [2 * _BEHIND_TITLES - after.value]),  # type: ignore[operator]
+                query.match,
+                query.limit + 1 - len(rows),
+            ],
+        ).fetchall()
+    return rows
+
+
+def _narrowed(query: SongQuery) -> tuple[list[str], list[object]]:
+    """The conditions of a query besides its text."""
+    conditions, values = list[str](), list[object]()
     if query.key is not None:
         conditions.append("instr(keys, ?)")
         values.append(f" {query.key} ")
@@ -285,13 +347,21 @@ def _statement(query: SongQuery) -> tuple[str, list[object]]:
         if bound is not None:
             conditions.append(f"bpm {comparison} ?")
             values.append(bound)
+    return conditions, values
+
+
+def _statement(query: SongQuery) -> tuple[str, list[object]]:
+    value, way = _ORDERED_BY[query.order], "DESC" if query.descending else "ASC"
+    conditions, values = _narrowed(query)
+    conditions.append("shown")
+    if query.has_words:
+        conditions.append("place IN (SELECT rowid FROM texts WHERE texts MATCH ?)")
+        values.append(query.match)
     if query.after is not None:
         conditions.append(f"({value}, id) {'<' if query.descending else '>'} (?, ?)")
         values += [query.after.value, query.after.song_id]
-    way = "DESC" if query.descending else "ASC"
-    columns = ", ".join(f"songs.{name}" for name in _COLUMNS.split(", "))
     return (
-        f"SELECT {value} AS value, {columns} FROM {source} WHERE {' AND '.join(conditions)} ORDER BY value {way}, id {way} LIMIT ?",
+        f"SELECT {value} AS value, {_ALL_COLUMNS} FROM songs WHERE {' AND '.join(conditions)} ORDER BY {value} {way}, id {way} LIMIT ?",
         [*values, query.limit + 1],
     )
 

@@ -34,8 +34,9 @@ logger = logging.getLogger(__name__)
 #: No search looks again so soon, nor before this many times what a look takes: a look must not be what the service does.
 _LEAST_AGE_SEC: Final = 1.0
 _LEAST_AGE_IN_LOOKS: Final = 20.0
-#: So long a search waits for a look.
+#: So long a search waits for a look; for the first one of this process, which is a longer one, somewhat longer.
 _PATIENCE_SEC: Final = 0.02
+_FIRST_PATIENCE_SEC: Final = 2.0
 #: So long the question for one song waits for a look, while another one fills the index.
 _MOST_PATIENCE_SEC: Final = 10.0
 #: No map is as large; what is, is none, and would fill the memory.
@@ -68,7 +69,7 @@ class Library:
         """The songs that a query asks for. Raises StorageError."""
         thread = self._look_behind()
         if thread is not None:
-            thread.join(_PATIENCE_SEC)
+            thread.join(_FIRST_PATIENCE_SEC if self._settled is None else _PATIENCE_SEC)
         try:
             return self.index.search(query)
         except StorageError:

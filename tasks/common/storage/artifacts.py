@@ -102,7 +102,7 @@ class ArtifactStore:
             raise StorageError(f"Could not store {file.name}: {error}") from error
 
     def derived(self, name: str) -> Path | None:
-        """Local path of a file that was made of stored audio, such as a compressed form, which counts as used now. None where there is none.
+        """Local path of a file that was made of audio, such as a compressed form, which counts as used now. None where there is none.
 
         name: `<SHA-256 of the audio it was made of>.<what it is>`. Whoever finds none makes it, and gives it to `add_derived`.
         """

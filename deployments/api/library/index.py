@@ -39,9 +39,9 @@ CREATE TABLE songs(
     shown INTEGER NOT NULL DEFAULT 0,
     written INTEGER NOT NULL DEFAULT 0,
     id TEXT, title TEXT, artist TEXT, album TEXT, duration REAL, bpm REAL, key TEXT, status TEXT, created TEXT, language TEXT, stems TEXT,
-    keys TEXT, audio TEXT, title_key TEXT, artist_key TEXT,
-    title_words TEXT, artist_words TEXT, album_words TEXT, lyrics_words TEXT
+    keys TEXT, audio TEXT, title_key TEXT, artist_key TEXT
 );
+CREATE TABLE words(place INTEGER PRIMARY KEY, title TEXT, artist TEXT, album TEXT, lyrics TEXT);
 CREATE INDEX songs_id ON songs(id);
 CREATE INDEX songs_title ON songs(title_key, id) WHERE shown;
 CREATE INDEX songs_artist ON songs(artist_key, id) WHERE shown;
@@ -54,7 +54,6 @@ INSERT INTO heads(heads, rank) VALUES ('rank', 'bm25(10.0, 6.0, 3.0)');
 """
 _COLUMNS: Final = "id, title, artist, album, duration, bpm, key, status, created, language, stems"
 _ALL_COLUMNS: Final = ", ".join(f"songs.{name}" for name in _COLUMNS.split(", "))
-_TEXTS: Final = "title_words, artist_words, album_words, lyrics_words"
 _ORDERED_BY: Final = {
     "title": "title_key",
     "artist": "artist_key",
@@ -250,6 +249,7 @@ def _forget(database: sqlite3.Connection, folder: str) -> set[str]:
     if shown:
         _hide(database, place)
     database.execute("DELETE FROM songs WHERE place = ?", (place,))
+    database.execute("DELETE FROM words WHERE place = ?", (place,))
     return {song_id} if song_id else set()
 
 
@@ -260,12 +260,13 @@ def _insert(database: sqlite3.Connection, folder: str, state: str, song: Indexed
     *facts, stems = astuple(song.entry)
     keys, audio = f" {' '.join(song.keys)} ", " ".join(song.audio)
     values = [os.fsencode(folder), state, _written(state), *facts, json.dumps(stems), keys, audio, song.title_key, song.artist_key]
-    values += song.texts
+    place = _free_place(database, state)
     database.execute(
-        f"INSERT INTO songs(place, folder, state, written, {_COLUMNS}, keys, audio, title_key, artist_key, {_TEXTS})"
-        f" VALUES ({_free_place(database, state)}, {', '.join('?' * len(values))})",
+        f"INSERT INTO songs(place, folder, state, written, {_COLUMNS}, keys, audio, title_key, artist_key)"
+        f" VALUES ({place}, {', '.join('?' * len(values))})",
         values,
     )
+    database.execute("INSERT INTO words VALUES (?, ?, ?, ?, ?)", (place, *song.texts))
 
 
 def _free_place(database: sqlite3.Connection, state: str) -> int:
@@ -292,7 +293,7 @@ def _show_newest(database: sqlite3.Connection, ids: Collection[str]) -> None:
 
 
 def _show(database: sqlite3.Connection, place: int) -> None:
-    texts = database.execute(f"SELECT {_TEXTS} FROM songs WHERE place = ?", (place,)).fetchone()
+    texts = database.execute("SELECT title, artist, album, lyrics FROM words WHERE place = ?", (place,)).fetchone()
     database.execute("INSERT INTO heads(rowid, title, artist, album) VALUES (?, ?, ?, ?)", (place, *texts[:3]))
     database.execute("INSERT INTO texts(rowid, text) VALUES (?, ?)", (place, _BREAK.join(texts)))
     database.execute("UPDATE songs SET shown = 1 WHERE place = ?", (place,))

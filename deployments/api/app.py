@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
-from deployments.api import jobs, problems, service, songs
+from deployments.api import first_front_end, jobs, problems, service, songs
 from deployments.api.callbacks import Caller
 from deployments.api.desk import Desk
 from deployments.api.entrance import Entrance
@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.limits = Limits(settings)
     app.state.library = Library(settings.songs_dir, library_file(settings))
     problems.install(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *([first_front_end.router] if settings.api_first_front_end else [])):
         app.include_router(router)
     app.add_middleware(
         CORSMiddleware,

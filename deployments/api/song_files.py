@@ -81,7 +81,7 @@ class SongFiles:
         facts = self._facts()
         sent = self._sent(facts.file_sha256)
         if sent is not None:
-            return ServedFile(sent, _MEDIA_TYPES.get(sent.suffix.lower(), _OTHER), f"{facts.name}{sent.suffix}")
+            return ServedFile(sent, media_type_of(sent), f"{facts.name}{sent.suffix}")
         return ServedFile(self._whole(facts), WAV, f"{facts.name}.wav", dated=False)
 
     def stem(self, name: str, ending: str = "wav") -> ServedFile:
@@ -177,6 +177,11 @@ class SongFiles:
         finally:
             lock.path.unlink(missing_ok=True)  # who waits for it makes a new one
             lock.release()
+
+
+def media_type_of(path: Path) -> str:
+    """What a browser is told that a sent file is, by its ending."""
+    return _MEDIA_TYPES.get(path.suffix.lower(), _OTHER)
 
 
 def read_map(folder: Path) -> SongMap:

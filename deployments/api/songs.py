@@ -132,7 +132,7 @@ def delete_song(song_id: SongId, key: Writer, library: LibraryHere, settings: Se
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-@router.head("/v1/songs/{song_id}/source", response_model=None, responses=_file_responses(*_AUDIO, *_VIDEO))
+@router.head("/v1/songs/{song_id}/source", name="head_source", response_model=None, responses=_file_responses(*_AUDIO, *_VIDEO))
 @router.get("/v1/songs/{song_id}/source", response_model=None, responses=_file_responses(*_AUDIO, *_VIDEO))
 def read_source(
     song_id: SongId,
@@ -145,7 +145,7 @@ def read_source(
     return file_answer(request, SongFiles(_folder(library, song_id), settings).source())
 
 
-@router.head("/v1/songs/{song_id}/stems/{name}", response_model=None, responses=_file_responses(*_AUDIO[:4]))
+@router.head("/v1/songs/{song_id}/stems/{name}", name="head_stem", response_model=None, responses=_file_responses(*_AUDIO[:4]))
 @router.get("/v1/songs/{song_id}/stems/{name}", response_model=None, responses=_file_responses(*_AUDIO[:4]))
 def read_stem(
     song_id: SongId,
@@ -160,7 +160,7 @@ def read_stem(
     return file_answer(request, SongFiles(_folder(library, song_id), settings).stem(stem, ending or "wav"))
 
 
-@router.head("/v1/songs/{song_id}/peaks/{name}", response_model=None, responses=_file_responses("application/json"))
+@router.head("/v1/songs/{song_id}/peaks/{name}", name="head_peaks", response_model=None, responses=_file_responses("application/json"))
 @router.get("/v1/songs/{song_id}/peaks/{name}", response_model=None, responses=_file_responses("application/json"))
 def read_peaks(
     song_id: SongId,
@@ -175,7 +175,7 @@ def read_peaks(
     return file_answer(request, SongFiles(_folder(library, song_id), settings).peaks(name, resolution))
 
 
-@router.head("/v1/songs/{song_id}/timeline.svg", response_model=None, responses=_file_responses("image/svg+xml"))
+@router.head("/v1/songs/{song_id}/timeline.svg", name="head_timeline", response_model=None, responses=_file_responses("image/svg+xml"))
 @router.get("/v1/songs/{song_id}/timeline.svg", response_model=None, responses=_file_responses("image/svg+xml"))
 def read_timeline(
     song_id: SongId,

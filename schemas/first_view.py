@@ -48,7 +48,8 @@ _NO_CHORDS: Final = ("N", "X")
 #: Invisible, but parts of words and emoji: the joiners.
 _JOINERS: Final = "\u200c\u200d"
 _ENDING: Final = re.compile(r"\.[0-9A-Za-z]{1,8}")
-#: The client takes what follows the last slash of a path, and parts it at " - ". These look the same and do neither.
+#: The client parts a name at " - ", and takes what follows the last slash of a path. These look the same and are neither.
+_NO_PARTS: Final = (" - ", " – ")
 _LOOK_ALIKES: Final = str.maketrans({"/": "\u2215", "\\": "\u2216"})
 
 
@@ -82,9 +83,15 @@ def first_view(song_map: SongMap) -> dict[str, Any]:
 
 
 def source_path(song_map: SongMap) -> str:
-    """`Artist - Title.ext` from the file's tags, `Title.ext` where they name no artist: what the client reads the two from."""
-    artist = _part(song_map.source.tags.artist or "")
+    """`Artist - Title.ext` from the file's tags, `Title.ext` where they name no artist: what the client reads the two from.
+
+    Without tags, the title is the file's name, which may well have that form itself, and keeps it.
+    """
+    tags = song_map.source.tags
+    artist = _part(tags.artist or "").replace(*_NO_PARTS)
     title = _part(song_map.title)
+    if artist or tags.title:
+        title = title.replace(*_NO_PARTS)
     name = f"{artist} - {title}" if artist and title else title or artist or song_map.id
     # Without an ending of its own, the client would take the last words of "Mr. Moon" for one.
     ending = PurePath(song_map.source.file_name).suffix
@@ -92,9 +99,9 @@ def source_path(song_map: SongMap) -> str:
 
 
 def _part(text: str) -> str:
-    """A text as one part of the name: on one line, and neither path nor two parts."""
+    """A text on one line, and no path."""
     plain = "".join(" " if unicodedata.category(character)[0] in "CZ" and character not in _JOINERS else character for character in text)
-    return " ".join(plain.split()).replace(" - ", " – ").translate(_LOOK_ALIKES)
+    return " ".join(plain.split()).translate(_LOOK_ALIKES)
 
 
 def _chord(chord: Chord) -> dict[str, Any]:

@@ -141,6 +141,13 @@ def test_the_path_says_artist_and_title(document: Document, artist: str | None, 
     assert view(document)["provenance"]["source_path"] == path
 
 
+def test_a_file_without_tags_says_by_its_name_who_sings(document: Document) -> None:
+    document["source"]["tags"].update(title=None, artist=None)
+    document["source"]["file_name"] = "The Band - Moon.wav"
+    document["title"] = "The Band - Moon"
+    assert view(document)["provenance"]["source_path"] == "The Band - Moon.wav"
+
+
 def test_a_partial_map_has_every_field(document: Document) -> None:
     bare = copy.deepcopy(document)
     bare.update(chords=[], sections=[], lyrics=[], key=[])

@@ -137,7 +137,9 @@ def test_a_song_goes_with_the_audio_that_nobody_else_names(client: TestClient, s
     assert not folder.exists()
     assert [path.stem for path in store.rglob("*.wav")] == [shared]
     problem(client.get(f"/v1/songs/{gone['id']}"), 404, "SONG_UNKNOWN")
-    problem(client.delete(f"/v1/songs/{gone['id']}"), 404, "SONG_UNKNOWN")
+    again = client.delete(f"/v1/songs/{gone['id']}")
+    problem(again, 404, "SONG_UNKNOWN")
+    assert again.json()["todo"] == "`GET /v1/songs` lists the songs"  # no path of the disk, and so left whole
     assert client.get(f"/v1/songs/{kept['id']}").status_code == 200
 
 

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from deployments.api.desk import Desk
 from deployments.api.keys import Key, require
+from deployments.api.library.library import Library
 from deployments.api.limits import Limits
 from tasks.common.settings import Settings
 from tasks.common.storage.artifacts import ArtifactStore
@@ -45,11 +46,18 @@ def limits_here(connection: HTTPConnection) -> Limits:
     return limits
 
 
+def library_here(connection: HTTPConnection) -> Library:
+    """The kept songs."""
+    library: Library = connection.app.state.library
+    return library
+
+
 SettingsHere = Annotated[Settings, Depends(settings_here)]
 Prefect = Annotated[PrefectClient, Depends(prefect_here)]
 Store = Annotated[ArtifactStore, Depends(store_here)]
 DeskHere = Annotated[Desk, Depends(desk_here)]
 LimitsHere = Annotated[Limits, Depends(limits_here)]
+LibraryHere = Annotated[Library, Depends(library_here)]
 Reader = Annotated[Key, require("read")]
 Writer = Annotated[Key, require("write")]
 Admin = Annotated[Key, require("admin")]

@@ -11,11 +11,12 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
-from deployments.api import jobs, problems, service
+from deployments.api import first_front_end, jobs, problems, service, songs
 from deployments.api.callbacks import Caller
 from deployments.api.desk import Desk
 from deployments.api.entrance import Entrance
 from deployments.api.keys import KeyRing
+from deployments.api.library.library import Library, library_file
 from deployments.api.limits import Limits
 from deployments.api.runs import Runs
 from deployments.api.uploads import sweep
@@ -23,7 +24,7 @@ from schemas.api.problem import FieldProblem, Problem
 from tasks.common.settings import Settings, get_settings
 
 #: In the order in which the documentation shows them.
-ROUTERS = (jobs.router, service.router)
+ROUTERS = (jobs.router, songs.router, service.router)
 
 API_VERSION = "1"
 DESCRIPTION = """Send a song, get a Song Map: lyrics, beats, chords, key, melody, bass, sections and stems.
@@ -61,8 +62,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.keys = KeyRing(settings)
     app.state.limits = Limits(settings)
+    app.state.library = Library(settings.songs_dir, library_file(settings))
     problems.install(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *([first_front_end.router] if settings.api_first_front_end else [])):
         app.include_router(router)
     app.add_middleware(
         CORSMiddleware,

@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from prefect.client.schemas.objects import FlowRun, StateType
 from pydantic import ValidationError
 
-from deployments.api.access import DeskHere, LimitsHere, Reader, SettingsHere, Writer
+from deployments.api.access import DeskHere, LibraryHere, LimitsHere, Reader, SettingsHere, Writer
 from deployments.api.callbacks import refuse_callback
 from deployments.api.desk import Desk
 from deployments.api.job_view import Snapshot, ended_number, job_id, job_of
@@ -264,6 +264,7 @@ async def delete_job(
     key: Writer,  # noqa: ARG001 (asked for, not read)
     settings: SettingsHere,
     desk: DeskHere,
+    library: LibraryHere,
     keep_song: Annotated[bool, Query(description="Leave the song's folder where it is.")] = False,
 ) -> Response:
     """Remove a job with its upload, and the song's folder. One that is under way is cancelled first."""
@@ -272,7 +273,7 @@ async def delete_job(
     if await desk.runs.reading(run) <= 1:
         await asyncio.to_thread(forget_upload, Path(str(run.parameters.get("song", ""))), settings)
     if song is not None and not keep_song:
-        await asyncio.to_thread(remove_song, settings, song)
+        await asyncio.to_thread(remove_song, library, settings, song)
     await desk.runs.delete(run)
     desk.forget(job_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)

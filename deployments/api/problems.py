@@ -53,6 +53,9 @@ STATUSES: Final[Mapping[type[PerformiaError], HTTPStatus]] = {
     named.JobUnderWay: HTTPStatus.CONFLICT,
     named.JobEnded: HTTPStatus.CONFLICT,
     named.SongUnknown: HTTPStatus.NOT_FOUND,
+    named.SongFileMissing: HTTPStatus.NOT_FOUND,
+    named.LibraryFilling: HTTPStatus.SERVICE_UNAVAILABLE,
+    named.RangeUnsatisfiable: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     named.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     named.UploadBrokenOff: HTTPStatus.REQUEST_TIMEOUT,
     named.IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -63,8 +66,8 @@ STATUSES: Final[Mapping[type[PerformiaError], HTTPStatus]] = {
     named.DoorClosed: HTTPStatus.FORBIDDEN,
     named.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
 }
-#: A path with at least one folder, or one of Windows.
-_PATH: Final = re.compile(r"(?<![\w:/.>])(?:/[^\s/:;,'\"()<>]+)+/?|\b[A-Za-z]:\\[^\s:;,'\"()<>]+")
+#: A path with at least one folder, or one of Windows; no address of this API, which errors tell people to ask.
+_PATH: Final = re.compile(r"(?<![\w:/.>])(?!/v1/)(?:/[^\s/:;,'\"()<>]+)+/?|\b[A-Za-z]:\\[^\s:;,'\"()<>]+")
 
 
 class ProblemError(Exception):

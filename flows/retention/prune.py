@@ -1,8 +1,8 @@
 """Retention: which files nobody has used for some time, and deleting them.
 
-What goes: records of the step cache; decoded songs and stems that no record names any more; local copies of remote ones; temporary folders
-and half files of processes that died; locks without a record; logs. What stays, however old: what was used since the oldest current run
-began, what a record that stays names, and audio of which a kept Song Map has no copy of its own.
+What goes: records of the step cache; decoded songs and stems that no record names any more; compressed forms of them; local copies of
+remote ones; temporary folders and half files of processes that died; locks without a record; logs. What stays, however old: what was used
+since the oldest current run began, what a record that stays names, and audio of which a kept Song Map has no copy of its own.
 
 A file's age is the time since its last use: a record that answers a step counts as used, and holds the audio it names. Records go before
 the audio they name, and each file alone and at once, so two prunes may run at the same time, beside any number of analyses, and either may
@@ -46,6 +46,8 @@ DAY_SEC: Final = 24 * 3600.0
 #: The folder of a dead process is left alone for so long: on a shared disk, the process may live on another machine.
 _QUIET_SEC: Final = 3600.0
 _AUDIO: Final = re.compile(r"^audio/[0-9a-f]{2}/([0-9a-f]{64})\.wav$")
+#: What the HTTP API made of audio, and makes again.
+_DERIVED: Final = re.compile(r"^derived/[0-9a-f]{2}/[0-9a-f]{64}\.[a-z0-9.-]+$")
 _HALF_FILE: Final = re.compile(r"^\..+\.tmp$")
 _LOCK: Final = re.compile(r"^([a-z_]+-v[0-9]+-[0-9a-f]{40})\.lock$")
 
@@ -125,7 +127,7 @@ class Retention:
         held = 0
         for file in _told(place.files(), progress):
             audio = _AUDIO.match(file.name)
-            if not file.older_than(self.cutoff) or not (audio or _HALF_FILE.match(Path(file.name).name)):
+            if not file.older_than(self.cutoff) or not (audio or _DERIVED.match(file.name) or _HALF_FILE.match(Path(file.name).name)):
                 continue
             if audio:
                 if audio[1] in self._named:

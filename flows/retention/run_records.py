@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,13 +44,13 @@ class CurrentRun:
     start: float
 
 
-def oldest_current_run(client: SyncPrefectClient, besides: str) -> CurrentRun | None:
-    """The run that has been going on longest, not counting the one with the id `besides`. Raises ApiUnreachable."""
+def oldest_current_run(client: SyncPrefectClient, besides: str = "", flows: Sequence[str] = FLOWS) -> CurrentRun | None:
+    """The run of these flows that has been going on longest, not counting the one with the id `besides`. Raises ApiUnreachable."""
     going_on = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(not_any_=_ENDED)), start_time=FlowRunFilterStartTime(is_null_=False)
     )
     try:
-        found = client.read_flow_runs(flow_filter=_ours(), flow_run_filter=going_on, sort=FlowRunSort.START_TIME_ASC, limit=2)
+        found = client.read_flow_runs(flow_filter=_of(flows), flow_run_filter=going_on, sort=FlowRunSort.START_TIME_ASC, limit=2)
     except httpx.TransportError as error:
         raise ApiUnreachable(f"The Prefect server does not answer ({shown_failure(error)})") from error
     for run in found:
@@ -76,7 +76,11 @@ def prune_runs(client: SyncPrefectClient, cutoff: float, dry_run: bool, progress
 
 
 def _ours() -> FlowFilter:
-    return FlowFilter(name=FlowFilterName(any_=list(FLOWS)))
+    return _of(FLOWS)
+
+
+def _of(flows: Sequence[str]) -> FlowFilter:
+    return FlowFilter(name=FlowFilterName(any_=list(flows)))
 
 
 def _all_runs(client: SyncPrefectClient, chosen: FlowRunFilter) -> Iterator[FlowRun]:

@@ -442,6 +442,28 @@ class SongUnknown(PerformiaError):
     todo = "`GET /v1/songs` lists the songs"
 
 
+class SongFileMissing(PerformiaError):
+    """The song has no file of this kind, or it has gone."""
+
+    code = "SONG_FILE_MISSING"
+    todo = "Analyse the song again, with stems"
+
+
+class LibraryFilling(PerformiaError):
+    """The library's index is being made, and does not know all songs yet."""
+
+    code = "LIBRARY_FILLING"
+    todo = "Ask again in a moment"
+    transient = True
+
+
+class RangeUnsatisfiable(PerformiaError):
+    """A request asks for parts of a file of which it has none."""
+
+    code = "RANGE_UNSATISFIABLE"
+    todo = "`Content-Range` of the answer says how long the file is"
+
+
 class UploadTooLarge(PerformiaError):
     """An upload is larger than PERFORMIA_API_MAX_UPLOAD_GIB."""
 

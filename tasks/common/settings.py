@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     )
     api_uploads_at_once: int = Field(default=4, ge=1, description="So many uploads of a key may arrive at once at one process of the API.")
     api_jobs_queued: int = Field(default=100, ge=1, description="So many jobs of a key may wait to be started.")
+    api_first_front_end: bool = Field(
+        default=True, description="Whether the HTTP API answers the first front end too, at `/api` and `/ws`."
+    )
     api_callback_hosts: tuple[str, ...] = Field(
         default=(),
         description="JSON list of the hosts (`name`, or `name:port`) that may be called when a job ends. Default: none.",

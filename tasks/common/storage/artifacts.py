@@ -21,7 +21,7 @@ from schemas.results import AudioRef
 from tasks.common.errors import ArtifactMissing, StorageError
 from tasks.common.settings import get_settings, is_remote, local_path
 from tasks.common.storage.atomic import discard_files, is_alive, move_atomic, remove_abandoned, whole
-from tasks.common.storage.last_use import touch
+from tasks.common.storage.last_use import is_used, remove_unused, touch
 from tasks.common.storage.local_copies import LocalCopies
 from tasks.common.storage.remote import RemoteFiles
 
@@ -101,6 +101,62 @@ class ArtifactStore:
         except OSError as error:
             raise StorageError(f"Could not store {file.name}: {error}") from error
 
+    def derived(self, name: str) -> Path | None:
+        """Local path of a file that was made of audio, such as a compressed form, which counts as used now. None where there is none.
+
+        name: `<SHA-256 of the audio it was made of>.<what it is>`. Whoever finds none makes it, and gives it to `add_derived`.
+        """
+        key = _derived_key(name)
+        if self._root is not None:
+            path = self._root / key
+            return path if is_used(path, self._root) else None
+        if self._copies.use(key):
+            return self._copies.path(key)
+        try:
+            with whole(self._copies.path(key)) as temporary:
+                self._remote.download(key, temporary)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"Could not fetch {key}: {error}") from error
+        self._copies.trim()
+        return self._copies.path(key)
+
+    def add_derived(self, file: Path, name: str) -> Path:
+        """Move a finished file (written in a `temporary_dir`) into the store; return its local path."""
+        key = _derived_key(name)
+        try:
+            if self._root is None:
+                self._remote.upload(file, key)
+            target = self._copies.path(key) if self._root is None else self._root / key
+            move_atomic(file, target)
+            return target
+        except OSError as error:
+            raise StorageError(f"Could not store {file.name}: {error}") from error
+
+    def remove(self, sha256: str, before: float) -> int:
+        """Remove the audio of a hash and what was made of it, unless it was used since `before`; returns how many files went.
+
+        Of a remote store, what was uploaded since `before` stays.
+        """
+        audio, made = f"audio/{sha256[:2]}/{sha256}.wav", f"derived/{sha256[:2]}"
+        gone = 0
+        if self._root is not None:
+            for path in (self._root / audio, *(self._root / made).glob(f"{sha256}.*")):
+                gone += remove_unused(path, self._root, before)
+            return gone
+        for key in (audio, *(f"{made}/{name}" for name in self._remote.names(made) if name.startswith(f"{sha256}."))):
+            try:
+                written = self._remote.written(key)
+                if written is not None and written < before:
+                    self._remote.remove(key)
+                    gone += 1
+            except FileNotFoundError:
+                continue
+            finally:
+                self._copies.path(key).unlink(missing_ok=True)
+        return gone
+
     def _use(self, ref: AudioRef) -> bool:
         """Count a stored file as used now, so that it is not pruned while a run builds on it. False where it is to be stored."""
         if self._root is not None:
@@ -136,6 +192,10 @@ class ArtifactStore:
         self._copies.trim()
 
 
+def _derived_key(name: str) -> str:
+    return f"derived/{name[:2]}/{name}"
+
+
 def _is_whole(size: int, ref: AudioRef) -> bool:
     """Whether a file of this size may hold the samples of a reference and a header: an upload that broke off does not."""
     return size > 4 * ref.frames * ref.channels
@@ -165,7 +225,8 @@ def sweep_scratch(scratch: Path | None = None) -> None:
     store = get_settings().artifacts_url
     remove_abandoned(get_settings().results_dir)
     remove_abandoned(get_settings().models_cache_dir, "*/.*.tmp")
-    remove_abandoned(folder / "copies" if is_remote(store) else Path(local_path(store)), "audio/*/.*.tmp")
+    for files in ("audio", "derived"):
+        remove_abandoned(folder / "copies" if is_remote(store) else Path(local_path(store)), f"{files}/*/.*.tmp")
     for path in folder.glob("*-*"):
         owner = path.name.split("-")[0]
         if owner.isdigit() and path.is_dir() and not is_alive(int(owner)):

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import datetime
 import os
+import time
 from pathlib import Path
 from typing import Any, Final
 
 from tasks.common.locks import hold
 
+#: A use so soon after another says nothing new: a player asks for a file part by part.
+_SAME_USE_SEC: Final = 600.0
 #: The lock of a folder of stored files.
 GUARD: Final = ".last-use.lock"
 
@@ -27,6 +30,16 @@ def touch(path: Path, folder: Path) -> bool:
         except FileNotFoundError:
             return False
         return True
+
+
+def is_used(path: Path, folder: Path) -> bool:
+    """As `touch`, for what is asked for many times in a row."""
+    try:
+        if time.time() - path.stat().st_mtime < _SAME_USE_SEC:
+            return True
+    except FileNotFoundError:
+        return False
+    return touch(path, folder)
 
 
 def remove_unused(path: Path, folder: Path, before: float) -> bool:

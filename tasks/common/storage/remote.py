@@ -61,6 +61,16 @@ class RemoteFiles:
         with self._asking(name) as (fs, path):
             fs.rm_file(path)
 
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in a folder; none where there is no such folder."""
+        try:
+            with self._asking(folder) as (fs, path):
+                fs.invalidate_cache(path)
+                found: list[str] = fs.ls(path, detail=False)
+        except FileNotFoundError:
+            return []
+        return [name.rpartition("/")[2] for name in found]
+
     def _info(self, name: str) -> dict[str, Any]:
         with self._asking(name) as (fs, path):
             fs.invalidate_cache(path)

@@ -163,3 +163,46 @@ def test_leavings_of_dead_processes_are_swept_and_those_of_living_ones_kept(tmp_
     assert not dead.exists()
     assert living.exists()
     assert other.exists()
+
+
+# --- what was made of audio ------------------------------------------------------------------------------------------------------------
+
+
+def made(store: ArtifactStore, name: str, content: bytes = b"small") -> Path:
+    with store.temporary_dir() as folder:
+        (folder / "made").write_bytes(content)
+        return store.add_derived(folder / "made", name)
+
+
+def test_what_was_made_of_audio_is_found_on_every_machine(store: ArtifactStore, tmp_path: Path) -> None:
+    name = f"{'a' * 64}.mp3"
+    assert store.derived(name) is None
+    assert made(store, name).read_bytes() == b"small"
+    elsewhere = ArtifactStore(store.url, tmp_path / "another machine")
+    found = elsewhere.derived(name)
+    assert found is not None
+    assert found.read_bytes() == b"small"
+
+
+def test_audio_is_removed_with_what_was_made_of_it(store: ArtifactStore) -> None:
+    ref = put(store)
+    made(store, f"{ref.sha256}.mp3")
+    made(store, f"{'b' * 64}.mp3")
+    assert store.remove(ref.sha256, before=time.time() - 60) == 0
+    assert store.remove(ref.sha256, before=time.time() + 60) == 2
+    assert not store.exists(ref)
+    assert store.derived(f"{ref.sha256}.mp3") is None
+    assert store.derived(f"{'b' * 64}.mp3") is not None
+    assert store.remove("c" * 64, before=time.time() + 60) == 0
+
+
+def test_asking_again_and_again_counts_as_one_use(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path / "store"), tmp_path / "scratch")
+    path = made(store, f"{'a' * 64}.mp3")
+    recently, long_ago = time.time() - 60, time.time() - 86400
+    os.utime(path, (recently, recently))
+    store.derived(path.name)
+    assert age(path) > 30
+    os.utime(path, (long_ago, long_ago))
+    store.derived(path.name)
+    assert age(path) < 30

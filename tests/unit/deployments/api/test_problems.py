@@ -44,7 +44,7 @@ def test_what_a_run_said_is_the_problem_it_had() -> None:
     [
         ("see /etc/performia/secret.txt and 3/4 of http://a/b/c", "see secret.txt and 3/4 of http://a/b/c"),
         ("cannot write 'C:\\Users\\me\\x.wav'", "cannot write 'x.wav'"),
-        ("GET /v1/jobs lists", "GET jobs lists"),
+        ("GET /v1/jobs lists", "GET /v1/jobs lists"),
         ("nothing here", "nothing here"),
     ],
 )

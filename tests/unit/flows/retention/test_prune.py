@@ -487,3 +487,10 @@ def test_the_default_age_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().retention_days == 7
     monkeypatch.setenv("PERFORMIA_RETENTION_DAYS", "2.5")
     assert Settings().retention_days == 2.5
+
+
+@pytest.mark.parametrize(("days", "stays"), [(6.9, True), (7.1, False)])
+def test_what_was_made_of_audio_goes_with_its_age(days: float, stays: bool) -> None:
+    made = a_file(Path(get_settings().artifacts_url) / "derived" / "ab" / f"{'ab' * 32}.mp3", days)
+    prune()
+    assert made.exists() is stays

@@ -1,0 +1,1 @@
+"""The library: the kept Song Maps, and the index that finds them."""

@@ -1,0 +1,40 @@
+"""Deleting one song at once: its folder, and the audio that nothing else refers to.
+
+What a prune deletes is old; this is what a person no longer wants. Of the folder goes what Performia writes; what somebody else put there
+stays, and so do the folders of other songs below it. The map goes last: a deletion that broke off is finished by another one.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from schemas.song_folder import INVALID_FOLDER, MAP_NAME, STEMS_FOLDER, TIMELINE_NAME
+from tasks.common.errors import StorageError
+from tasks.common.storage.artifacts import ArtifactStore
+
+
+def delete_song_folder(folder: Path) -> None:
+    """Delete what Performia wrote into a song's folder, and the folder where nothing else is in it. Raises StorageError."""
+    try:
+        for name in (STEMS_FOLDER, INVALID_FOLDER):
+            below = folder / name
+            if below.is_dir() and not below.is_symlink():
+                shutil.rmtree(below)
+        for name in (TIMELINE_NAME, MAP_NAME):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"Could not delete the song's files: {error.strerror or error}", "Check the folder's permissions") from error
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def delete_audio(store: ArtifactStore, hashes: Iterable[str], before: float) -> int:
+    """Delete audio of the store, and what was made of it, unless it was used since `before` (seconds since the epoch).
+
+    hashes: those that no other song names. What a record of the step cache names may go too: the step is then computed again. Returns how
+    many files went. Raises StorageError, OSError.
+    """
+    return sum(store.remove(sha256, before) for sha256 in hashes)

@@ -66,8 +66,10 @@ async def read_health(key: Reader, desk: DeskHere) -> dict[str, Any]:  # noqa: A
 
 
 @router.post("/api/analyze")
-async def analyze(request: Request, key: Writer, settings: SettingsHere, desk: DeskHere, limits: LimitsHere) -> Response:
-    answer = await jobs.create_job(request, key, settings, desk, limits)
+async def analyze(
+    request: Request, key: Writer, settings: SettingsHere, desk: DeskHere, limits: LimitsHere, library: LibraryHere
+) -> Response:
+    answer = await jobs.create_job(request, key, settings, desk, limits, library)
     job = json.loads(bytes(answer.body))
     said = {"job_id": job["id"], "status": "pending", "message": f"{job['name']} is being analysed"}
     return JSONResponse(said, answer.status_code)

@@ -24,6 +24,7 @@ from deployments.api.callbacks import refuse_callback
 from deployments.api.desk import Desk
 from deployments.api.job_view import Snapshot, ended_number, job_id, job_of
 from deployments.api.keys import Key, KeyRing, given_key
+from deployments.api.library.library import Library
 from deployments.api.problems import ProblemError, invalid, responses
 from deployments.api.runs import WAITING, Runs, Wanted
 from deployments.api.song_removal import remove_song
@@ -115,6 +116,7 @@ async def create_job(
     settings: SettingsHere,
     desk: DeskHere,
     limits: LimitsHere,
+    library: LibraryHere,
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=255, description="Within a day, the same key with the same form is the same job.")
     ] = None,
@@ -133,7 +135,7 @@ async def create_job(
             fingerprint = f"{form.sha256}-{options_digest(options)}"
             if (job := keyed.earlier(fingerprint)) is not None:
                 return _answer(await desk.snapshot(job), new=False)
-            run, new = await _job_of(form, options, key, settings, desk)
+            run, new = await _job_of(form, options, key, settings, desk, library)
             if callback is not None:
                 await desk.runs.call_at_end(run, callback)
             keyed.remember(fingerprint, job_id(run))
@@ -311,7 +313,7 @@ class Cursor:
         return base64.urlsafe_b64encode(json.dumps([self.before.isoformat(), *self.seen]).encode()).decode("ascii")
 
 
-async def _job_of(form: Form, options: AnalysisOptions, key: Key, settings: Settings, desk: Desk) -> tuple[FlowRun, bool]:
+async def _job_of(form: Form, options: AnalysisOptions, key: Key, settings: Settings, desk: Desk, library: Library) -> tuple[FlowRun, bool]:
     """The run of what has arrived, and whether it is to begin. Raises ProblemError."""
     look = await asyncio.to_thread(_look, form, options, settings)
     path = await asyncio.to_thread(kept, form, settings)
@@ -326,14 +328,24 @@ async def _job_of(form: Form, options: AnalysisOptions, key: Key, settings: Sett
         who=key.name,
     )
     same = await desk.runs.same(wanted)
-    if same is None or not await asyncio.to_thread(_is_there, same):
-        if same is not None and same.state is not None and same.state.is_completed():
+    if same is not None and same.state is not None and same.state.is_completed():
+        if await _keeps_song(same, desk, library):
             return same, False
         return await desk.runs.start(wanted, same), True
-    if same.state is not None and same.state.is_final() and not same.state.is_completed():
+    if same is None or not await asyncio.to_thread(_is_there, same):
+        return await desk.runs.start(wanted, same), True
+    if same.state is not None and same.state.is_final():
         await desk.runs.retry(same)
         return same, True
     return same, False
+
+
+async def _keeps_song(run: FlowRun, desk: Desk, library: Library) -> bool:
+    """Whether the song that a complete run has made is still there, as far as one can tell."""
+    song = (await desk.runs.records([run], with_history=False))[run.id].song_id
+    if song is None or not library.complete:
+        return True
+    return await asyncio.to_thread(library.folder_of, song) is not None
 
 
 def _look(form: Form, options: AnalysisOptions, settings: Settings) -> FirstLook:

@@ -33,7 +33,7 @@ from deployments.terminal import error_console
 from flows.run.hooks import SERVICE_PID
 from tasks.common.errors import AlreadyServing, FolderUnusable, PortTaken
 from tasks.common.locks import Lock, try_to_hold
-from tasks.common.settings import get_settings, reset_settings
+from tasks.common.settings import Settings, get_settings, reset_settings
 from tasks.common.storage.atomic import atomic_write
 
 PORT: Final = 4200
@@ -84,8 +84,7 @@ def _serve(options: ServeOptions, console: Console) -> None:
         own_server = not _configured_api()
         if own_server:
             _refuse_taken_port(options.port)
-        if settings.api_port:
-            _refuse_taken_port(settings.api_port, "Choose another with --api-port, or none with --api-port 0")
+        api_port = _free_api_port(settings, console)
         api = stack.enter_context(EmbeddedApi.of_settings(options.port, lasting=True))
         _say_what_is_served(api.url)
         stack.callback(serving_file().unlink, missing_ok=True)
@@ -96,8 +95,8 @@ def _serve(options: ServeOptions, console: Console) -> None:
             os.environ["PERFORMIA_OUTPUT_URL"] = stack.enter_context(serving_outputs(settings.songs_dir, auth=auth, door=door))
         for change in prepare(own_server):
             console.print(escape(change))
-        http_api = stack.enter_context(HttpApi(settings.api_port)) if settings.api_port else None
-        _greet(console, api.url)
+        http_api = stack.enter_context(HttpApi(api_port)) if api_port else None
+        _greet(console, api.url, api_port)
         _run(console, api, http_api, options, own_server)
 
 
@@ -289,13 +288,26 @@ def _refuse_taken_port(port: int, todo: str | None = None) -> None:
             raise PortTaken(f"Port {port} cannot be listened on: {error.strerror}", todo) from error
 
 
-def _greet(console: Console, url: str) -> None:
+def _free_api_port(settings: Settings, console: Console) -> int:
+    """The HTTP API's port; 0 for none. Raises PortTaken for one that was asked for; what is only usual may be another program's."""
+    if settings.api_port:
+        try:
+            _refuse_taken_port(settings.api_port, "Choose another with --api-port, or none with --api-port 0")
+        except PortTaken as error:
+            if "api_port" in settings.model_fields_set:
+                raise
+            console.print(f"[yellow]{escape(str(error))}: there is no HTTP API; --api-port names another port", soft_wrap=True)
+            return 0
+    return settings.api_port
+
+
+def _greet(console: Console, url: str, api_port: int) -> None:
     settings = get_settings()
     ui = url.removesuffix("/api")
     console.print(f"[bold]inbox     [/] {escape(str(settings.inbox))}   songs put here are analysed", soft_wrap=True)
     console.print(f"[bold]songs     [/] {escape(str(settings.songs_dir))}", soft_wrap=True)
     console.print(f"[bold]UI        [/] {escape(ui)}", soft_wrap=True)
-    if settings.api_port:
-        console.print(f"[bold]API       [/] http://127.0.0.1:{settings.api_port}/docs", soft_wrap=True)
+    if api_port:
+        console.print(f"[bold]API       [/] http://127.0.0.1:{api_port}/docs", soft_wrap=True)
     console.print(f"[bold]for Prefect's own commands[/] export PREFECT_API_URL={escape(url)}", soft_wrap=True)
     console.print("Ctrl-C stops.", soft_wrap=True)

@@ -111,6 +111,11 @@ def test_a_song_is_sent_followed_and_done(
     assert numbers(_by_socket(api, job)) == ids
 
     assert [found["id"] for found in api.client.get("/v1/jobs", params={"state": "completed", "q": "Artist"}).json()["jobs"]] == [job]
+    assert api.send(wave, {"quality": "fast"}).json()["id"] == job
+    assert api.client.delete(f"/v1/songs/{whole['song_id']}").status_code == 204
+    anew = api.send(wave, {"quality": "fast"})
+    assert (anew.status_code, anew.json()["state"]) == (202, "queued")
+    assert anew.json()["id"] != job
     assert api.client.delete(f"/v1/jobs/{job}").status_code == 204
     assert api.client.get(f"/v1/jobs/{job}").json()["code"] == "JOB_UNKNOWN"
     assert not (data_dir / "songs" / "Artist - Title").exists()

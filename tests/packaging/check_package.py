@@ -69,14 +69,18 @@ def use(performia: Path, song: Path, folder: Path) -> None:
 
 def serve(performia: Path, folder: Path, environment: dict[str, str]) -> None:
     """Start the service, wait until it is healthy, stop it as a service manager does."""
-    with socket.socket() as probe:
+    with socket.socket() as probe, socket.socket() as other:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    say(f"performia serve --port {port}")
-    service = subprocess.Popen([str(performia), "serve", "--port", str(port)], cwd=folder, env=environment)
+        other.bind(("127.0.0.1", 0))
+        port, api_port = probe.getsockname()[1], other.getsockname()[1]
+    command = [str(performia), "serve", "--port", str(port), "--api-port", str(api_port)]
+    say(f"performia {' '.join(command[1:])}")
+    service = subprocess.Popen(command, cwd=folder, env=environment)
     try:
         until_healthy(service, f"http://127.0.0.1:{port}/api/health")
-        say("the service is healthy")
+        until_healthy(service, f"http://127.0.0.1:{api_port}/readyz")
+        until_healthy(service, f"http://127.0.0.1:{api_port}/v1/songs")
+        say("the service is healthy, and its HTTP API ready")
         service.send_signal(signal.SIGTERM)
         if code := service.wait(60):
             raise SystemExit(f"the service ended with {code}")

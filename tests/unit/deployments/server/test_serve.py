@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from rich.console import Console
 
 from deployments.server import discovery
 from deployments.server import serve as serve_command
@@ -17,7 +18,7 @@ from tasks.common.confinement import is_inside, refuse_input, refuse_output
 from tasks.common.errors import AlreadyServing, AudioPathRefused, OutputPathRefused, PortTaken
 from tasks.common.orchestration import prefect_private
 from tasks.common.orchestration.client_settings import CLIENT_SETTINGS
-from tasks.common.settings import get_settings, reset_settings
+from tasks.common.settings import Settings, get_settings, reset_settings
 
 
 def test_what_is_said_on_the_command_line_reaches_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +42,20 @@ def test_a_taken_port_is_refused() -> None:
         other.listen()
         with pytest.raises(PortTaken, match="PORT_TAKEN"):
             serve_command._refuse_taken_port(other.getsockname()[1])
+
+
+def test_the_usual_port_of_the_http_api_may_be_another_programs_and_one_that_was_asked_for_may_not() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        console = Console(record=True, width=200)
+        usual = Settings.model_construct(_fields_set=set(), api_port=port)
+        assert serve_command._free_api_port(usual, console) == 0
+        assert f"Port {port}" in console.export_text()
+        with pytest.raises(PortTaken, match="--api-port"):
+            serve_command._free_api_port(Settings(api_port=port), console)
+    assert serve_command._free_api_port(Settings(api_port=0), console) == 0
 
 
 def test_two_services_of_one_data_directory_are_refused(data_dir: Path) -> None:

@@ -26,7 +26,7 @@ def track_melody(ctx: StepContext, plan: StepPlan, source: SongSource, stems: St
 
 @step(
     "bass",
-    version=3,
+    version=2,
     needs=[CPU_HEAVY],
     engines=engine.ENGINES,
     retries=1,  # memory may be free again

@@ -24,7 +24,6 @@ from tasks.common.tuning import tuning_of
 from tasks.melody_bass import basic_pitch_engine, envelope, harmony, pyin_engine, swift_engine
 from tasks.melody_bass.fit import notes_of, with_probabilities, without_tails
 from tasks.melody_bass.notes import NoteModel, decode_notes
-from tasks.melody_bass.partials import own_attacks
 from tasks.melody_bass.pitch import FloatArray, PitchTrack
 from tasks.melody_bass.polyphony import POLYPHONIC, polyphonic_share
 from tasks.melody_bass.solo import Tracker, is_solo
@@ -77,15 +76,15 @@ def track_melody(source: SongSource, stems: StemSet, plan: StepPlan, ctx: StepCo
 
     Options read: `min_midi`, `max_midi` (int, range of the notes; 40 to 88). Raises OptionInvalid, ModelUnavailable, EngineFailed.
     """
-    return _track(source, stems.vocals, None, _with_options(MELODY, plan), plan, ctx)
+    return _track(source, stems.vocals, _with_options(MELODY, plan), plan, ctx)
 
 
 def track_bass(source: SongSource, stems: StemSet, plan: StepPlan, ctx: StepContext) -> Part:
-    """Track the bass line on the bass stem; the drum stem tells its attacks from those of the drums.
+    """Track the bass line on the bass stem.
 
     Options read: `min_midi`, `max_midi` (int, range of the notes; 23 to 60). Raises OptionInvalid, ModelUnavailable, EngineFailed.
     """
-    return _track(source, stems.bass, stems.drums, _with_options(BASS, plan), plan, ctx)
+    return _track(source, stems.bass, _with_options(BASS, plan), plan, ctx)
 
 
 def _with_options(settings: PartSettings, plan: StepPlan) -> PartSettings:
@@ -101,10 +100,10 @@ def _with_options(settings: PartSettings, plan: StepPlan) -> PartSettings:
     return replace(settings, min_midi=low, max_midi=high, octave_trick=trick)
 
 
-def _track(source: SongSource, stem: AudioRef, drums: AudioRef | None, settings: PartSettings, plan: StepPlan, ctx: StepContext) -> Part:
+def _track(source: SongSource, stem: AudioRef, settings: PartSettings, plan: StepPlan, ctx: StepContext) -> Part:
     mix_level = envelope.level(read_mono(ctx.store.path(source.audio), envelope.SAMPLE_RATE))
     ctx.progress(0.05, "levels")
-    line, report = run_chain(plan, ctx, ENGINES, source, stem, drums, mix_level, settings, ctx)
+    line, report = run_chain(plan, ctx, ENGINES, source, stem, mix_level, settings, ctx)
     polyphonic = line.polyphonic_share >= POLYPHONIC
     if polyphonic:
         share = f"{line.polyphonic_share:.0%}"
@@ -140,7 +139,6 @@ def _pyin(settings: PartSettings) -> Tracker:
 def _line(
     source: SongSource,
     stem: AudioRef,
-    drums: AudioRef | None,
     mix_level: FloatArray,
     settings: PartSettings,
     ctx: StepContext,
@@ -156,11 +154,7 @@ def _line(
     heard = envelope.measure(signal, len(track), settings.attack)
     track = PitchTrack(track.midi, track.confidence * envelope.audible(heard.level_db, mix_level))
     ctx.progress(0.75, "notes")
-    onset = heard.onset
-    if drums is not None:
-        drum_level = envelope.of_length(envelope.level(read_mono(ctx.store.path(drums), envelope.SAMPLE_RATE)), len(track))
-        onset = own_attacks(signal, track, onset, envelope.audible(drum_level, mix_level))
-    segments = decode_notes(track, onset, settings.model())
+    segments = decode_notes(track, heard.onset, settings.model())
     sung = settings.part == "melody" and stem is not source.audio
     if sung:
         segments = without_tails(segments, heard.level_db)
@@ -194,11 +188,7 @@ def _voices(
     return harmony.voices(posteriors, tuning, (settings.min_midi, settings.max_midi), duration_sec)
 
 
-ENGINES: Final[Mapping[str, Engine[[SongSource, AudioRef, AudioRef | None, FloatArray, PartSettings, StepContext], Line]]] = {
-    "swift-f0": Engine(
-        lambda choice, _, source, stem, drums, level, part, ctx: _line(source, stem, drums, level, part, ctx, choice, _swift(part))
-    ),
-    "pyin": Engine(
-        lambda choice, _, source, stem, drums, level, part, ctx: _line(source, stem, drums, level, part, ctx, choice, _pyin(part))
-    ),
+ENGINES: Final[Mapping[str, Engine[[SongSource, AudioRef, FloatArray, PartSettings, StepContext], Line]]] = {
+    "swift-f0": Engine(lambda choice, _, source, stem, level, part, ctx: _line(source, stem, level, part, ctx, choice, _swift(part))),
+    "pyin": Engine(lambda choice, _, source, stem, level, part, ctx: _line(source, stem, level, part, ctx, choice, _pyin(part))),
 }

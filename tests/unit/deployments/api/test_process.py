@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.api import process
 from deployments.api.metrics import _bytes_in, _family
@@ -13,11 +15,19 @@ from tasks.common.errors import ApiUnreachable, PortTaken
 from tasks.common.settings import get_settings
 
 
+@pytest.fixture
+def no_server() -> Iterator[None]:
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        yield
+
+
+@pytest.mark.usefixtures("no_server")
 def test_it_needs_a_server_and_says_how_to_get_one() -> None:
     with pytest.raises(ApiUnreachable, match="performia serve"):
         process._use_server()
 
 
+@pytest.mark.usefixtures("no_server")
 def test_it_takes_the_server_and_the_folders_of_a_running_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("PREFECT_API_URL", "PERFORMIA_INBOX_DIR", "PERFORMIA_OUTPUT_DIR"):
         monkeypatch.setenv(name, "")  # so that they are as they were afterwards

@@ -52,6 +52,7 @@ STATUSES: Final[Mapping[type[PerformiaError], HTTPStatus]] = {
     named.JobUnknown: HTTPStatus.NOT_FOUND,
     named.JobUnderWay: HTTPStatus.CONFLICT,
     named.JobEnded: HTTPStatus.CONFLICT,
+    named.JobCancelled: HTTPStatus.CONFLICT,
     named.SongUnknown: HTTPStatus.NOT_FOUND,
     named.SongFileMissing: HTTPStatus.NOT_FOUND,
     named.LibraryFilling: HTTPStatus.SERVICE_UNAVAILABLE,

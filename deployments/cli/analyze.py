@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from deployments.cli.console import SongProgress, print_error, print_summary
+from deployments.cli.endings import SongEnding, as_named, failed, printed
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
-from deployments.terminal import error_console, print_json, shown
+from deployments.terminal import error_console, shown
 from flows.run.unreachable import leave_at_once, named
 from schemas.options import AnalysisOptions, Reading
 from schemas.song_folder import MAP_NAME
@@ -25,24 +26,12 @@ from tasks.ingest.file_names import as_text, with_text_name
 from tasks.ingest.head_start import HeadStart, look_at
 
 
-@dataclass(frozen=True)
-class SongEnding:
-    """How one song went, as `--json` prints it."""
-
-    song: str
-    status: str
-    seconds: float
-    song_map: str | None = None
-    code: str | None = None
-    error: str | None = None
-
-
 def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_json: bool, debug: bool) -> int:
     """Analyse the songs and return the exit code: 0, or 1 if any song failed, 130 if interrupted."""
     quiet_prefect()
     command = _Command(output, options, debug)
     try:
-        with _printed(command.endings, as_json):
+        with printed(command.endings, as_json):
             command.run(songs)
     except KeyboardInterrupt:
         # Native code in worker threads cannot be interrupted; what is finished is in the cache, and the API has been stopped in order.
@@ -54,16 +43,6 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
     if command.flow.is_loading():  # Python cannot end in order while a thread imports, and a refused song is not worth the wait
         leave_at_once(code)
     return code
-
-
-@contextmanager
-def _printed(endings: list[SongEnding], as_json: bool) -> Iterator[None]:
-    """What is finished is printed, however the block ends."""
-    try:
-        yield
-    finally:
-        if as_json:
-            print_json([asdict(ending) for ending in endings])
 
 
 class _Command:
@@ -129,14 +108,11 @@ class _Command:
         try:
             yield
         except Exception as problem:  # noqa: BLE001 (also a fault of ours stops one song alone)
-            error = named(problem)
-            if not isinstance(error, PerformiaError):
-                error = PerformiaError(f"{type(error).__name__}: {error}")
+            error = as_named(named(problem))
             if self._debug:
                 self.console.print_exception()
             print_error(self.console, error)
-            seconds = round(time.monotonic() - started, 2)
-            self.endings.append(SongEnding(as_text(song), "failed", seconds, code=error.code, error=shown(error)))
+            self.endings.append(failed(as_text(song), error, started))
 
 
 def _path(wanted: Path | HeadStart) -> Path:

@@ -59,6 +59,10 @@ def analyze(
     bass_range: BassRange = None,
     track: TrackOption = None,
     accept_damaged: DamagedOption = False,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Let the service there do the work, such as http://nas:8000; its key in PERFORMIA_API_KEY."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and logs.")] = False,
 ) -> None:
@@ -77,6 +81,12 @@ def analyze(
         track=track,
         accept_damaged=accept_damaged,
     )
+    if server is not None:
+        from deployments.api.client import Client
+        from deployments.cli.analyze_at_server import analyze_at_server
+
+        with Client(server) as client:
+            raise typer.Exit(analyze_at_server(client, songs, output, options, as_json=as_json, debug=debug))
     from deployments.cli.analyze import analyze_songs
 
     raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug))

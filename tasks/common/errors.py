@@ -310,7 +310,7 @@ class TaskRunnerUnavailable(PerformiaError):
 
 
 class ApiUnreachable(PerformiaError):
-    """The Prefect server does not answer."""
+    """The Prefect server, or the Performia service that a song was to be sent to, does not answer."""
 
     code = "API_UNREACHABLE"
     todo = "Start it (`performia serve` does), or check PREFECT_API_URL; `performia doctor` looks at it"
@@ -435,6 +435,13 @@ class JobEnded(PerformiaError):
     todo = "Its state says how it ended; send the song with other options for another job"
 
 
+class JobCancelled(PerformiaError):
+    """The job was cancelled at the service before it had a Song Map."""
+
+    code = "JOB_CANCELLED"
+    todo = "Send the song again: finished steps are kept"
+
+
 class SongUnknown(PerformiaError):
     """There is no song of this id in the output folder."""
 
@@ -447,6 +454,13 @@ class SongFileMissing(PerformiaError):
 
     code = "SONG_FILE_MISSING"
     todo = "Analyse the song again, with stems"
+
+
+class SongFileDamaged(PerformiaError):
+    """A file of a song arrived twice from a service with other sound than the Song Map says."""
+
+    code = "SONG_FILE_DAMAGED"
+    todo = "Check the disk of the service, and analyse the song there again"
 
 
 class LibraryFilling(PerformiaError):
@@ -528,6 +542,13 @@ class TooManyRequests(PerformiaError):
     code = "TOO_MANY_REQUESTS"
     todo = "Wait as long as `Retry-After` says"
     transient = True
+
+
+class ServiceRefused(PerformiaError):
+    """A Performia service answered with something that this version of its client does not know."""
+
+    code = "SERVICE_REFUSED"
+    todo = "Check that the URL is that of a Performia service, of the version that runs here"
 
 
 class ApiKeyNeeded(PerformiaError):

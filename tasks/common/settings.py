@@ -109,6 +109,9 @@ class Settings(BaseSettings):
         description="JSON list of the HTTP API's keys, each `{name, sha256, scopes}`, besides those that `performia api keys add` keeps. "
         "Default: none.",
     )
+    api_key: str | None = Field(
+        default=None, repr=False, description="The key that `performia analyze --server` sends to a service's HTTP API. Default: none."
+    )
     api_max_upload_gib: float = Field(default=1.0, gt=0, description="A larger upload is refused (GiB).")
     api_requests_per_minute: int = Field(
         default=600, ge=1, description="So many requests a minute may a key send to one process of the API."

@@ -1,0 +1,43 @@
+"""How songs went: for `--json`, and for the exit code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from deployments.terminal import print_json, shown
+from tasks.common.errors import PerformiaError
+
+
+@dataclass(frozen=True)
+class SongEnding:
+    """How one song went, as `--json` prints it."""
+
+    song: str
+    status: str
+    seconds: float
+    song_map: str | None = None
+    code: str | None = None
+    error: str | None = None
+
+
+def failed(song: str, error: PerformiaError, started: float) -> SongEnding:
+    """The ending of a song that failed. started: of `time.monotonic`."""
+    return SongEnding(song, "failed", round(time.monotonic() - started, 2), code=error.code, error=shown(error))
+
+
+def as_named(error: Exception) -> PerformiaError:
+    """An error of whatever kind, as one that can be told."""
+    return error if isinstance(error, PerformiaError) else PerformiaError(f"{type(error).__name__}: {error}")
+
+
+@contextmanager
+def printed(endings: list[SongEnding], as_json: bool) -> Iterator[None]:
+    """What is finished is printed, however the block ends."""
+    try:
+        yield
+    finally:
+        if as_json:
+            print_json([asdict(ending) for ending in endings])

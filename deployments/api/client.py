@@ -16,7 +16,7 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +131,7 @@ class AsyncClient:
         """End a job. Raises JobUnknown, JobEnded."""
         return _read(Job, await self._answer(lambda: self._http.build_request("POST", f"/v1/jobs/{job_id}/cancel")), "job")
 
-    async def events(self, job_id: str, after: int | None = None) -> AsyncIterator[JobEvent]:
+    async def events(self, job_id: str, after: int | None = None) -> AsyncGenerator[JobEvent, None]:
         """The events of a job to its end, as they happen; none is missed and none comes twice, also where the connection drops.
 
         after: the number of the last event seen before. Raises JobUnknown; ApiUnreachable where the service stays away.
@@ -309,7 +309,7 @@ class Client:
         """See AsyncClient.cancel."""
         return self._call(self._client.cancel(job_id))
 
-    def events(self, job_id: str, after: int | None = None) -> Iterator[JobEvent]:
+    def events(self, job_id: str, after: int | None = None) -> Generator[JobEvent, None, None]:
         """See AsyncClient.events."""
         events = self._client.events(job_id, after)
 
@@ -355,11 +355,9 @@ def song_of(job: Job) -> str:
     return job.song_id
 
 
-async def _closed(events: AsyncIterator[JobEvent]) -> None:
-    close = getattr(events, "aclose", None)
-    if close is not None:
-        with suppress(RuntimeError):  # it was interrupted, and ends by itself
-            await close()
+async def _closed(events: AsyncGenerator[JobEvent, None]) -> None:
+    with suppress(RuntimeError):  # it was interrupted, and ends by itself
+        await events.aclose()
 
 
 def _read(message: type[M], answer: httpx.Response, what: str) -> M:

@@ -310,7 +310,10 @@ class TaskRunnerUnavailable(PerformiaError):
 
 
 class ApiUnreachable(PerformiaError):
-    """The Prefect server, or the Performia service that a song was to be sent to, does not answer."""
+    """The Prefect server does not answer.
+
+    To a client of the HTTP API: the Performia service does not.
+    """
 
     code = "API_UNREACHABLE"
     todo = "Start it (`performia serve` does), or check PREFECT_API_URL; `performia doctor` looks at it"

@@ -13,8 +13,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from deployments.api.service import router as service_calls
+from deployments.server.door import Door
+
 PINNED = re.compile(r"^[\w./-]+(:\d+)?:v?\d+\.\d+[\w.-]*(@sha256:[0-9a-f]{64})?$")
-SECRET_NAME = re.compile(r"PASSWORD|AUTH|SECRET|TOKEN|CONNECTION_URL|DOCKET_URL|REDIS_.*URL")
+SECRET_NAME = re.compile(r"PASSWORD|AUTH|SECRET|TOKEN|API_KEYS|CONNECTION_URL|DOCKET_URL|REDIS_.*URL")
 KUBERNETES_VERSIONS = ("1.30", kubernetes_validate.latest_version())
 
 
@@ -68,6 +71,7 @@ def test_no_secret_reaches_the_build(dockerfile: Path) -> None:
         "README.md",
         "constraints.txt",
         "deployments/*.py",
+        "deployments/api",
         "deployments/checkup",
         "deployments/cli",
         "deployments/server",
@@ -93,7 +97,7 @@ def test_compose_passes_its_schema(compose_file: Path, tool: Any) -> None:
 
 def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
-    assert list(published) == ["server"]
+    assert sorted(published) == ["api", "server"]
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
     assert not [name for name, service in compose["services"].items() if service.get("network_mode") == "host"]
 
@@ -114,7 +118,7 @@ def test_the_database_is_seen_by_the_server_only(compose: dict[str, Any]) -> Non
     networks = {name: set(service["networks"]) for name, service in compose["services"].items()}
     assert compose["networks"]["server"]["internal"] is True
     assert networks["postgres"] == networks["redis"] == {"server"}
-    assert networks["worker"] == networks["worker-gpu"] == networks["setup"] == {"clients"}
+    assert networks["worker"] == networks["worker-gpu"] == networks["setup"] == networks["api"] == {"clients"}
 
 
 def test_services_start_in_order_and_come_back(compose: dict[str, Any]) -> None:
@@ -122,7 +126,8 @@ def test_services_start_in_order_and_come_back(compose: dict[str, Any]) -> None:
     assert services["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
     assert services["server"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     assert services["setup"]["depends_on"]["server"]["condition"] == "service_healthy"
-    assert services["worker"]["depends_on"]["setup"]["condition"] == "service_completed_successfully"
+    for client in ("worker", "worker-gpu", "api"):
+        assert services[client]["depends_on"]["setup"]["condition"] == "service_completed_successfully"
     for service in services.values():
         for needed, how in service.get("depends_on", {}).items():
             assert how["condition"] != "service_healthy" or "test" in services[needed]["healthcheck"]
@@ -136,7 +141,7 @@ def test_every_variable_of_compose_is_in_the_example_and_no_secret_has_a_value_o
     asked = re.findall(r"(?<!\$)\$\{(\w+)(:[-?])?", compose_file.read_text(encoding="utf-8"))
     assert {name for name, _ in asked} | {"COMPOSE_PROFILES"} == set(env_example)
     secrets = {name for name in env_example if SECRET_NAME.search(name)}
-    assert secrets == {"PERFORMIA_API_AUTH_STRING", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+    assert secrets == {"PERFORMIA_API_AUTH_STRING", "PERFORMIA_API_KEYS", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
     assert all(env_example[name] == "" for name in secrets)
     assert {how for name, how in asked if name in secrets} == {":?"}, "without them nothing starts"
 
@@ -150,7 +155,7 @@ def test_what_is_secret_in_compose_comes_from_the_environment(compose: dict[str,
 def test_clients_and_server_share_one_auth_string(compose: dict[str, Any]) -> None:
     for name in ("server", "services"):
         assert "PREFECT_SERVER_API_AUTH_STRING" in compose["services"][name]["environment"], name
-    for name in ("worker", "worker-gpu", "setup"):
+    for name in ("worker", "worker-gpu", "setup", "api"):
         assert "PREFECT_API_AUTH_STRING" in compose["services"][name]["environment"], name
 
 
@@ -160,6 +165,13 @@ def test_the_gpu_worker_asks_for_a_gpu_and_only_one_of_the_workers_is_started(co
     assert gpu["build"]["target"] == "cuda"
     assert (gpu["profiles"], compose["services"]["worker"]["profiles"]) == (["gpu"], ["cpu"])
     assert env_example["COMPOSE_PROFILES"] in ("cpu", "gpu")
+
+
+def test_the_http_api_of_compose_writes_uploads_where_the_workers_read_them(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    (folder,) = {services[name]["environment"]["PERFORMIA_UPLOADS_DIR"] for name in ("api", "worker", "worker-gpu")}
+    assert Path(folder).is_relative_to("/data")
+    assert all("data:/data" in services[name]["volumes"] for name in ("api", "worker", "worker-gpu"))
 
 
 # Kubernetes
@@ -174,7 +186,7 @@ def test_kubernetes_takes_the_manifests(resources: list[dict[str, Any]], version
 def test_pods_are_restricted(resources: list[dict[str, Any]], job_template: dict[str, Any]) -> None:
     """As the Pod Security Standard `restricted`, which the namespace enforces, wants it; and a read-only file system besides."""
     pods = [*pod_specs(resources), job_template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]]
-    assert len(pods) == 8
+    assert len(pods) == 9
     for pod in pods:
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] > 0
@@ -215,6 +227,42 @@ def test_secrets_are_only_referred_to(resources: list[dict[str, Any]], job_templ
     for name, value in variables([resources, job_template["job_configuration"]]):
         if SECRET_NAME.search(name):
             assert name.startswith("PREFECT_INTEGRATIONS_") or name == "POSTGRES_INITDB_ARGS" or set(value) == {"valueFrom"}, name
+
+
+def test_the_http_api_shares_the_uploads_with_the_runs_and_its_probes_are_let_in(
+    resources: list[dict[str, Any]], job_template: dict[str, Any]
+) -> None:
+    (made,) = [one for one in resources if one["kind"] == "Deployment" and one["metadata"]["name"] == "performia-http"]
+    assert made["spec"]["replicas"] >= 2
+    pod, run = made["spec"]["template"]["spec"], job_template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    (container,), (running,) = pod["containers"], run["containers"]
+    configured = {one["metadata"]["name"]: one["data"] for one in resources if one["kind"] == "ConfigMap"}
+    settings = {"configMapRef": {"name": "performia-settings"}}
+    assert settings in container["envFrom"]
+    assert settings in running["envFrom"]
+    folder = Path(configured["performia-settings"]["PERFORMIA_UPLOADS_DIR"])
+    shared = {"name": "songs", "mountPath": "/data", "subPath": "data"}
+    assert folder.is_relative_to(shared["mountPath"])
+    assert shared in container["volumeMounts"]
+    assert shared in running["volumeMounts"]
+    claim = pod["volumes"][0]["persistentVolumeClaim"]["claimName"]
+    assert claim == job_template["variables"]["properties"]["volume_claim"]["default"]
+    assert all(pod["securityContext"][key] == run["securityContext"][key] for key in ("runAsUser", "runAsGroup", "fsGroup"))
+    hosts = Door(hosts=frozenset(json.loads(configured["performia-http"]["PERFORMIA_ALLOWED_HOSTS"])))
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        headers = container[probe]["httpGet"]["httpHeaders"]
+        sent = {"type": "http", "method": "GET", "headers": [(one["name"].encode(), one["value"].encode()) for one in headers]}
+        assert hosts.refusal(sent) is None, probe
+    paths = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert paths <= {route.path for route in service_calls.routes}  # type: ignore[attr-defined]
+
+
+def test_no_service_sets_a_setting_of_ours(resources: list[dict[str, Any]], job_template: dict[str, Any]) -> None:
+    """Kubernetes gives a pod NAME_PORT and the like of every service; performia-api's would be read as the port to listen on."""
+    pods = [*pod_specs(resources), job_template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]]
+    ours = [pod for pod in pods if any("performia" in one["image"] or "{{" in one["image"] for one in pod["containers"])]
+    assert len(ours) == 7
+    assert [pod["enableServiceLinks"] for pod in ours] == [False] * len(ours)
 
 
 def test_every_image_is_pinned(compose: dict[str, Any], resources: list[dict[str, Any]], job_template: dict[str, Any]) -> None:

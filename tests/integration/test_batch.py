@@ -132,6 +132,7 @@ def test_files_of_any_name_are_analysed_and_accounted_for(
     assert analyze_song(odd, AnalysisOptions(), tmp_path / "direct").id == document["id"]
 
 
+@pytest.mark.slow
 def test_a_second_start_analyses_only_what_is_not_finished(
     analyze: Callable[..., BatchSummary], tone: Callable[..., Path], tmp_path: Path, light_engines: dict[str, Any]
 ) -> None:
@@ -245,7 +246,9 @@ def still_there(data_dir: Path) -> Iterator[int]:
             continue
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
 def test_a_stopped_batch_leaves_nothing_behind_and_goes_on_where_it_was(
     how: signal.Signals, folder: Path, tone: Callable[..., Path], tmp_path: Path, environment: dict[str, str], data_dir: Path
 ) -> None:

@@ -71,7 +71,9 @@ def track(tmp_path: Path, source_from: Callable[[AudioRef], SongSource]) -> Trac
     return run
 
 
-@pytest.mark.parametrize(("engine", "beat_f", "downbeat_f"), [("madmom", 0.97, 0.97), ("librosa", 0.9, 0.9)])
+@pytest.mark.parametrize(
+    ("engine", "beat_f", "downbeat_f"), [("madmom", 0.97, 0.97), pytest.param("librosa", 0.9, 0.9, marks=pytest.mark.slow)]
+)
 def test_the_demo_song_is_tracked(track: Track, demo_samples, annotated, engine, beat_f, downbeat_f, capfd):
     result = track(demo_samples, engine)
     beats = np.array([beat.time for beat in result.beats])

@@ -96,6 +96,7 @@ def test_wrong_words_are_answered_with_what_to_do(arguments: list[str], code: in
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_compute_each_step_once(excerpt: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     both = [performia("analyze", excerpt, "-o", tmp_path / f"out{i}", "--json", environment=environment) for i in range(2)]
     ended = [outcome(process) for process in both]

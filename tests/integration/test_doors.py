@@ -126,7 +126,7 @@ def analyze(tmp_path_factory: pytest.TempPathFactory, prefect_database: Path) ->
         process.wait()
 
 
-@pytest.fixture(scope="module", params=["serve", "analyze"])
+@pytest.fixture(scope="module", params=["serve", pytest.param("analyze", marks=pytest.mark.slow)])
 def target(request: pytest.FixtureRequest) -> Target:
     if request.param == "analyze":
         found: Target = request.getfixturevalue("analyze")

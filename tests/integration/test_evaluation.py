@@ -86,6 +86,7 @@ def excerpt(demo_song: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_the_off_the_shelf_parts_give_the_steps_figures(excerpt: Path, demo_truth: dict[str, Any]) -> None:
     sung = [(max(0.0, c["start"] - 17), min(12.0, c["end"] - 17), c["label"]) for c in demo_truth["chords"]]
     whisper = next(

@@ -189,6 +189,7 @@ os.execv(sys.executable, [sys.executable, "-c", program + "print(e.url, s is Non
 """
 
 
+@pytest.mark.slow
 def test_the_server_is_started_before_prefect_is_imported_where_that_is_safe(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "PERFORMIA_"))}
     environment |= {"PREFECT_HOME": str(tmp_path / "prefect"), "PERFORMIA_DATA_DIR": str(tmp_path / "data")}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from api_service import ApiService, serving
 from prefect.client.orchestration import get_client
@@ -19,7 +20,8 @@ from schemas.options import AnalysisOptions
 from schemas.song_folder import MAP_NAME, TIMELINE_NAME, stem_path
 from tasks.common.errors import AudioNotAudio, JobCancelled, JobUnknown
 
-pytestmark = pytest.mark.usefixtures("prefect_api", "light_engines")
+#: Slow: the unit tests play the service, and the other tests of the API its answers.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_api", "light_engines")]
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def worker(api: ApiService, sent: Callable[[], str | None]) -> threading.Thread:
     def run() -> None:
         began = time.monotonic()
         while (job := sent()) is None:
-            assert time.monotonic() - began < 60
+            assert time.monotonic() - began < 300
             time.sleep(0.05)
         api.work(job).join(120)
 
@@ -49,7 +51,10 @@ def worker(api: ApiService, sent: Callable[[], str | None]) -> threading.Thread:
 
 
 def newest(api: ApiService, name: str) -> str | None:
-    jobs: list[dict[str, Any]] = api.client.get("/v1/jobs", params={"q": name}).json()["jobs"]
+    try:
+        jobs: list[dict[str, Any]] = api.client.get("/v1/jobs", params={"q": name}).json()["jobs"]
+    except httpx.TransportError:  # a busy machine
+        return None
     return jobs[0]["id"] if jobs else None
 
 

@@ -13,7 +13,6 @@ from deployments.api.keys import Key, require
 from deployments.api.library.library import Library
 from deployments.api.limits import Limits
 from tasks.common.settings import Settings
-from tasks.common.storage.artifacts import ArtifactStore
 
 
 def settings_here(connection: HTTPConnection) -> Settings:
@@ -26,12 +25,6 @@ def prefect_here(connection: HTTPConnection) -> PrefectClient:
     """The client of Prefect's server, one a process."""
     client: PrefectClient = connection.app.state.prefect
     return client
-
-
-def store_here(connection: HTTPConnection) -> ArtifactStore:
-    """The artifact store."""
-    settings: Settings = connection.app.state.settings
-    return ArtifactStore(settings.artifacts_url, settings.scratch_dir)
 
 
 def desk_here(connection: HTTPConnection) -> Desk:
@@ -54,10 +47,8 @@ def library_here(connection: HTTPConnection) -> Library:
 
 SettingsHere = Annotated[Settings, Depends(settings_here)]
 Prefect = Annotated[PrefectClient, Depends(prefect_here)]
-Store = Annotated[ArtifactStore, Depends(store_here)]
 DeskHere = Annotated[Desk, Depends(desk_here)]
 LimitsHere = Annotated[Limits, Depends(limits_here)]
 LibraryHere = Annotated[Library, Depends(library_here)]
 Reader = Annotated[Key, require("read")]
 Writer = Annotated[Key, require("write")]
-Admin = Annotated[Key, require("admin")]

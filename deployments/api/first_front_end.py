@@ -172,7 +172,7 @@ async def follow(socket: WebSocket, job: str) -> None:
             await socket.close(4401)
             return
         await socket.send_json(_message("connected", job_of(await _snapshot(desk, job))))
-        hearing = asyncio.create_task(_until_gone(socket))
+        hearing = asyncio.create_task(jobs.until_gone(socket))
         try:
             async for event in desk.events(job, None):
                 if hearing.done():
@@ -262,11 +262,3 @@ def _id(job: str) -> str:
 
 def _detail(status: HTTPStatus, text: str) -> Response:
     return JSONResponse({"detail": text}, status)
-
-
-async def _until_gone(socket: WebSocket) -> None:
-    try:
-        while True:
-            await socket.receive_text()
-    except (WebSocketDisconnect, RuntimeError, KeyError):
-        return

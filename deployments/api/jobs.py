@@ -218,7 +218,7 @@ async def follow_job_by_socket(socket: WebSocket, job_id: str, after: str | None
         await socket.close(4000 + (404 if isinstance(error, named.JobUnknown) else 401), code)
         return
     await socket.accept()
-    hearing = asyncio.create_task(_until_gone(socket))
+    hearing = asyncio.create_task(until_gone(socket))
     try:
         async for event in desk.events(job_id, _event_number(after)):
             if hearing.done():
@@ -408,7 +408,7 @@ def _event_number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdecimal() and len(text) < 16 else None
 
 
-async def _until_gone(socket: WebSocket) -> None:
+async def until_gone(socket: WebSocket) -> None:
     """Read what a client sends, which is nothing, until it is gone."""
     try:
         while True:

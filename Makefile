@@ -6,8 +6,8 @@ BIN    := $(VENV)/bin
 STOCK  := .venv-stock
 SONG   ?= tests/demo_song/demo_song.ogg
 # So many files of tests run side by side; each has a Prefect server, folders and ports of its own. In the order of their names: the long
-# ones, of tests/integration, come first, and the short ones fill what is left.
-TESTS_AT_ONCE ?= 2
+# ones, of tests/integration, come first, and the short ones fill what is left. A third on two cores: a third of the time they wait.
+TESTS_AT_ONCE ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 # Makes the environment, or adds to it; nothing where it is as wanted.

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from flows.run.endings import flow_run_name, refuse_if_strict, run_state
-from flows.run.hooks import LIFE, confine
+from flows.run.hooks import LIFE, confine, say_last
 from flows.run.patience import patient_flow
 from schemas.options import AnalysisOptions, Reading
 from schemas.plan import AnalysisPlan
@@ -86,6 +86,7 @@ def analyze_song(
 
     found = start_steps(STEP_TASKS, plan, song, identity, options.reading)
     song_map = package_song.join(found, song=song, output_dir=output_dir, options=options)
+    say_last()
     ended: SongMap = run_state(song_map, options)
     return ended
 

@@ -18,6 +18,7 @@ from deployments.api.entrance import Entrance
 from deployments.api.keys import KeyRing
 from deployments.api.library.library import Library, library_file
 from deployments.api.limits import Limits
+from deployments.api.revival import Reviver
 from deployments.api.runs import Runs
 from deployments.api.uploads import sweep
 from schemas.api.problem import FieldProblem, Problem
@@ -44,10 +45,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with get_client() as client:
             app.state.prefect = client
             app.state.desk = desk = Desk(Runs(client))
-            calling = asyncio.create_task(Caller(desk, settings).run()) if settings.api_callback_hosts else None
+            works = [asyncio.create_task(Reviver(desk, settings).run())]
+            if settings.api_callback_hosts:
+                works.append(asyncio.create_task(Caller(desk, settings).run()))
             yield
-            if calling is not None:
-                calling.cancel()
+            for work in works:
+                work.cancel()
 
     app = FastAPI(
         title="Performia",

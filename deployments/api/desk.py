@@ -161,6 +161,8 @@ class Desk:
 def reason_of(run: FlowRun, place: int, under_way: int, paused: bool, limit: int | None, now: datetime.datetime) -> Wait:
     """Why a run that is to start has not started. under_way: how many are. limit: how many may be at once."""
     state = run.state
+    if state is not None and state.type is StateType.CRASHED:
+        return Wait(place=place, reason=WaitReason.starting, text="The process that ran it died; it is taken up again")
     if state is not None and state.type is StateType.PENDING:
         return Wait(place=place, reason=WaitReason.starting, text="Its process is being started")
     if paused:

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from pydantic import ValidationError
 
 from deployments.api.problems import problem_of, problem_of_text, without_paths
-from deployments.api.runs import LENGTH_LABEL, Records
+from deployments.api.runs import LENGTH_LABEL, Records, has_ended
 from flows.run.progress_log import Entry, History, attempt_of
 from schemas.api.jobs import FINAL, Job, JobEvent, JobLinks, JobState, JobStep, StepState, Wait
 from schemas.api.problem import Problem
@@ -71,6 +71,8 @@ def state_of(run: FlowRun) -> JobState:
         return JobState.queued
     if run.state.type is StateType.COMPLETED and run.state.name == "Partial":
         return JobState.partial
+    if run.state.type is StateType.CRASHED and not has_ended(run):
+        return JobState.queued
     return _STATES[run.state.type]
 
 

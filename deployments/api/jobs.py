@@ -26,7 +26,7 @@ from deployments.api.job_view import Snapshot, ended_number, job_id, job_of
 from deployments.api.keys import Key, KeyRing, given_key
 from deployments.api.library.library import Library
 from deployments.api.problems import ProblemError, invalid, responses
-from deployments.api.runs import WAITING, Runs, Wanted
+from deployments.api.runs import WAITING, Runs, Wanted, has_ended
 from deployments.api.song_removal import remove_song
 from deployments.api.uploads import Form, KeyedRequest, arriving, forget_upload, kept, named_as
 from flows.folder_watch.start_runs import options_digest
@@ -334,7 +334,7 @@ async def _job_of(form: Form, options: AnalysisOptions, key: Key, settings: Sett
         return await desk.runs.start(wanted, same), True
     if same is None or not await asyncio.to_thread(_is_there, same):
         return await desk.runs.start(wanted, same), True
-    if same.state is not None and same.state.is_final():
+    if has_ended(same):
         await desk.runs.retry(same)
         return same, True
     return same, False

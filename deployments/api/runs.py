@@ -34,6 +34,7 @@ from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Scheduled
 
+from flows.folder_watch.rules import WatchRules
 from flows.folder_watch.start_runs import idempotency_key_of
 from flows.run.progress_log import ATTEMPT_TAG, LOG_TYPE, History, attempt_of, history_of
 from schemas.api.jobs import JobState
@@ -49,6 +50,9 @@ WAITING: Final = (StateType.SCHEDULED, StateType.PENDING)
 UNDER_WAY: Final = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 #: A song is tried so often under the keys that the folder watch gives its tries.
 _TRIES: Final = 9
+#: So often is a job taken up again whose process died: as often as the folder watch does it.
+MOST_CRASHES: Final = WatchRules().crashes
+_CRASHES_TAG: Final = "api-crashes:"
 _LINK: Final = "song-map-"
 #: Where to call when the job ends: a label of a run. A tag says that the call is due, and is gone once it was made.
 CALLBACK_LABEL: Final = "performia.callback"
@@ -210,16 +214,40 @@ class Runs:
     async def cancel(self, run: FlowRun) -> None:
         """Ask for its end; what waits ends at once. Raises JobEnded."""
         state = run.state
-        if state is None or state.is_final():
+        if state is None or has_ended(run):
             raise JobEnded("The job has ended")
-        wish: State[Any] = Cancelled(message="Cancelled before it began.") if state.type is StateType.SCHEDULED else Cancelling()
-        await self._client.set_flow_run_state(run.id, wish, force=state.type is StateType.SCHEDULED)
+        waits = state.type in (StateType.SCHEDULED, StateType.CRASHED)
+        wish: State[Any] = Cancelled(message="Cancelled before it began.") if waits else Cancelling()
+        await self._client.set_flow_run_state(run.id, wish, force=waits)
+
+    async def crashed(self) -> list[FlowRun]:
+        """The jobs whose process died and that are to be taken up again."""
+        which = FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(is_null_=False),
+            tags=FlowRunFilterTags(all_=[API_TAG]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED])),
+        )
+        found = await self._client.read_flow_runs(
+            flow_filter=_ours(), flow_run_filter=which, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=_PAGE
+        )
+        return [run for run in found if not has_ended(run)]
+
+    async def take_up(self, run: FlowRun) -> bool:
+        """Let a job whose process died go on, in the same attempt, unless it does already; returns whether it is to."""
+        now = await self._client.read_flow_run(run.id)
+        if now.state is None or not now.state.is_crashed() or has_ended(now):
+            return False
+        tags = {tag for tag in now.tags if not tag.startswith(_CRASHES_TAG)} | {f"{_CRASHES_TAG}{_crashes(now) + 1}"}
+        await self._client.update_flow_run(run.id, tags=sorted(tags))
+        await self._client.set_flow_run_state(run.id, Scheduled(name="AwaitingRetry", message="Its process died."), force=True)
+        return True
 
     async def retry(self, run: FlowRun) -> None:
         """Let a run that has ended begin again, under the same id. Raises JobUnderWay."""
         if run.state is None or not run.state.is_final():
             raise JobUnderWay("The job has not ended")
-        tags = {tag for tag in run.tags if not tag.startswith(ATTEMPT_TAG)} | {f"{ATTEMPT_TAG}{attempt_of(run.tags) + 1}"}
+        kept = {tag for tag in run.tags if not tag.startswith((ATTEMPT_TAG, _CRASHES_TAG))}
+        tags = kept | {f"{ATTEMPT_TAG}{attempt_of(run.tags) + 1}"}
         if CALLBACK_LABEL in run.labels:
             tags = tags - {_GIVEN_UP_TAG} | {_CALLBACK_TAG}
         await self._client.update_flow_run(run.id, tags=sorted(tags))
@@ -279,6 +307,18 @@ class Runs:
             except ObjectNotFound:
                 return None
         return self._flow
+
+
+def has_ended(run: FlowRun) -> bool:
+    """Whether a run has ended and nobody takes it up again by themselves. One of a job whose process died is taken up some times."""
+    if run.state is None or not run.state.is_final():
+        return False
+    return not (run.state.is_crashed() and API_TAG in run.tags and run.deployment_id is not None and _crashes(run) < MOST_CRASHES)
+
+
+def _crashes(run: FlowRun) -> int:
+    numbers = [tag.removeprefix(_CRASHES_TAG) for tag in run.tags if tag.startswith(_CRASHES_TAG)]
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def who_tag(name: str) -> str:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from prefect.runtime import deployment
+from prefect.runtime import deployment, flow_run
 
 from flows.run.live_progress import LiveProgress
 from flows.run.progress_log import attempt_of
@@ -59,6 +59,12 @@ def started(flow: Any, flow_run: Any, state: Any) -> None:
             signal.signal(signal.SIGTERM, _end_now)
         end_hanging_runs_with(_end_process)
         end_with_service()
+
+
+def say_last() -> None:
+    """Write the end of the history of the run that this is called in. Before the server knows the end: whoever sees that has it all."""
+    if progress := _live_progress.pop(str(flow_run.id), None):
+        progress.stop()
 
 
 def ended(flow: Any, flow_run: Any, state: Any) -> None:

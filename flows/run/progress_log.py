@@ -64,17 +64,24 @@ def attempt_of(tags: Iterable[str]) -> int:
 
 
 def history_of(parts: Iterable[Any], attempt: int) -> History:
-    """The history in the artifacts' data. Parts of other attempts, and what is none, are left out."""
+    """The history in the artifacts' data. Parts of other attempts, and what is none, are left out.
+
+    It is closed where its last part is: a process that took up a run whose process had said its last goes on after that one's.
+    """
     entries: dict[int, Entry] = {}
-    closed = False
+    closed_at = 0
     for part in parts:
         if not isinstance(part, dict) or part.get("attempt") != attempt:
             continue
-        closed = closed or bool(part.get("closed"))
+        numbers = [0]
         for packed in part.get("entries", ()):
             entry = Entry(*packed)
             entries[entry.number] = entry
-    return History(tuple(entries[number] for number in sorted(entries)), closed)
+            numbers.append(entry.number)
+        if part.get("closed"):
+            closed_at = max(closed_at, *numbers)
+    ordered = tuple(entries[number] for number in sorted(entries))
+    return History(ordered, closed=bool(ordered) and closed_at == ordered[-1].number)
 
 
 class ProgressLog:

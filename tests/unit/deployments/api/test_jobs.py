@@ -15,7 +15,7 @@ from deployments.api.estimate import Took, seconds_left, whole_sec
 from deployments.api.job_view import ATTEMPT_STRIDE, Snapshot, ended_event, history_events, job_of, queued_event
 from deployments.api.jobs import Cursor, as_sse
 from deployments.api.problems import ProblemError
-from deployments.api.runs import Records, Wanted, sound_tag
+from deployments.api.runs import MOST_CRASHES, Records, Wanted, has_ended, sound_tag
 from flows.run.progress_log import Entry, History
 from schemas.api.jobs import JobState, StepState, WaitReason
 from schemas.steps import STEPS
@@ -67,6 +67,21 @@ def test_a_run_of_any_state_is_a_job(state: State[Any], shown: JobState) -> None
     if state.is_failed():
         assert job.problem is not None
         assert (job.problem.code, job.problem.detail) == ("AUDIO_SILENT", "Artist - Title.wav is silent. Check")
+
+
+def test_a_job_whose_process_died_waits_to_be_taken_up_until_it_has_died_too_often() -> None:
+    def died(*tags: str) -> FlowRun:
+        return run(Crashed(), tags=list(tags), deployment_id=uuid4())
+
+    assert not has_ended(died("api", f"api-crashes:{MOST_CRASHES - 1}"))
+    assert job_of(Snapshot(died("api"), history())).state is JobState.queued
+    assert job_of(Snapshot(died("api"), history())).problem is None
+    assert reason_of(died("api"), 1, 0, False, 2, NOW).reason is WaitReason.starting
+    given_up = job_of(Snapshot(died("api", f"api-crashes:{MOST_CRASHES}"), history()))
+    assert given_up.state is JobState.failed
+    assert given_up.problem is not None
+    assert has_ended(died())  # of the watched inbox, which looks after its own
+    assert not has_ended(run(Running()))
 
 
 def test_steps_are_where_their_last_entry_says() -> None:

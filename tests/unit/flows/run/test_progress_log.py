@@ -104,6 +104,17 @@ def test_another_process_of_the_same_attempt_numbers_on_and_another_attempt_begi
     assert history_of([None, "text", {"attempt": 3}], 1).last == 0
 
 
+def test_a_history_that_a_later_process_goes_on_with_is_closed_no_more() -> None:
+    server = Server()
+    ProgressLog(RUN).write(server, closed=True)
+    again = ProgressLog(RUN)
+    assert history_of(server.parts.values(), 1).closed
+    again.write(server)
+    assert not history_of(server.parts.values(), 1).closed
+    again.write(server, closed=True)
+    assert history_of(server.parts.values(), 1).closed
+
+
 def test_the_attempt_is_read_from_the_tags() -> None:
     assert attempt_of(["api"]) == 1
     assert attempt_of(["performia-attempt:2", "performia-attempt:11", "performia-attempt:x"]) == 11

@@ -1,7 +1,7 @@
 """A job whose process died is taken up again, under the same id and in the same attempt: what was accepted is not lost with a process.
 
-That a run's process is gone is found out by others (`tasks.common.orchestration.liveness`, Prefect's heartbeats). Finished steps come from the
-cache. A song that kills its process each time is given up after as many deaths as the folder watch allows.
+That a run's process is gone is found out by others (`tasks.common.orchestration.liveness`, Prefect's heartbeats). Finished steps come from
+the cache. A song that kills its process each time is given up after as many deaths as the folder watch allows.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import light_engines as light
 import numpy as np
 import pytest
 import soundfile
-from api_service import ApiService, serving
+from api_service import ApiService, numbers, serving
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from service import tones
 
@@ -45,10 +45,6 @@ def api(deployment: None) -> Iterator[ApiService]:
 def song(folder: Path, pitch: float, name: str = "a song.wav") -> Path:
     """A song of a sound that no other test has."""
     return tones(folder / name, pitch, seconds=4.0)
-
-
-def numbers(events: list[dict[str, Any]]) -> list[int]:
-    return [event["id"] for event in events if event["id"] is not None]
 
 
 def test_a_song_is_sent_followed_and_done(

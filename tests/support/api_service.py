@@ -70,14 +70,19 @@ class ApiService:
         return thread
 
 
+def numbers(events: list[dict[str, Any]]) -> list[int]:
+    """Of the events that are part of the history."""
+    return [event["id"] for event in events if event["id"] is not None]
+
+
 @contextmanager
-def serving(**settings: Any) -> Iterator[ApiService]:
-    """An API with these settings besides those of the environment, while the block runs."""
+def serving(port: int = 0, **settings: Any) -> Iterator[ApiService]:
+    """An API with these settings besides those of the environment, while the block runs. port: 0 is any that is free."""
     from deployments.api.app import create_app
     from tasks.common.settings import get_settings
 
     app = create_app(get_settings().model_copy(update=settings))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

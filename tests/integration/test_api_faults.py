@@ -90,7 +90,7 @@ def strike(service: Service, chance: random.Random) -> str:
 @pytest.mark.parametrize("seed", [17])
 def test_twenty_kills_while_ten_jobs_run_and_clients_wait_on_events(seed: int, tmp_path: Path, prefect_home: Path) -> None:
     port = str(free_port())
-    service = Service(tmp_path, prefect_home, LIGHT_SECONDS="0.6", PERFORMIA_PENDING_LIMIT_SEC="20", PERFORMIA_API_PORT=port)
+    service = Service(tmp_path, prefect_home, LIGHT_SECONDS="3", PERFORMIA_PENDING_LIMIT_SEC="20", PERFORMIA_API_PORT=port)
     chance, struck = random.Random(seed), Counter[str]()
     api = ApiService(f"http://127.0.0.1:{port}")
     try:
@@ -105,6 +105,7 @@ def test_twenty_kills_while_ten_jobs_run_and_clients_wait_on_events(seed: int, t
             if sum(struck.values()) >= 20:
                 break
             assert number < 200
+            assert any(client.thread.is_alive() for client in clients), f"the jobs ended before enough was killed: {dict(struck)}"
         service.wait(lambda: not any(client.thread.is_alive() for client in clients), 900, "clients wait for ever")
 
         whole = {client.job: told_again(service, api, client.job) for client in clients}

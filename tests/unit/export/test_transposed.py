@@ -46,7 +46,7 @@ def songs(draw: st.DrawFn) -> SongMap:
     mode = draw(st.sampled_from(["major", "minor"]))
     tonic = spelling.tonic_name(draw(st.integers(0, 11)), mode)
     key = KeySpan(start=0, end=16, tonic=tonic, mode=mode, confidence=1)
-    root = st.sampled_from("C C# D Eb E F F# G Ab A Bb B".split())
+    root = st.sampled_from(["C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"])
     basses = st.sampled_from(["", "/3", "/b3", "/5", "/b7"])
     label = st.tuples(root, st.sampled_from(QUALITIES), basses).map(lambda parts: f"{parts[0]}:{parts[1]}{parts[2]}")
     labels = draw(st.lists(st.one_of(label, st.sampled_from(["N", "X"])), max_size=6))

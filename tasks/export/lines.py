@@ -7,6 +7,7 @@ it begins, if that one began before the section.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -215,12 +216,18 @@ def _filled(song_map: SongMap, rows: Sequence[_Row], chords: Sequence[Chord]) ->
 
 
 def _row_of(rows: Sequence[_Row], time: float) -> int:
-    """The row a chord belongs to that begins at a time: bars before lines, and between two rows the nearer one."""
+    """The row a chord belongs to that begins at a time: the bars it begins in, or else the line, or else the nearest row.
+
+    Bars that are over give it to what follows: singers come in a little after the beat.
+    """
 
     def distance(nth: int) -> tuple[float, bool, int]:
         start, end = _edges(rows[nth])
-        outside = max(start - time, time - end + _SAME_SEC, 0.0)
-        return (outside if outside > 2 * _SAME_SEC else 0.0, isinstance(rows[nth], LyricLine), -nth)
+        is_line = isinstance(rows[nth], LyricLine)
+        if start - _SAME_SEC <= time < end - _SAME_SEC:
+            return 0.0, is_line, -nth
+        is_over = time >= end - _SAME_SEC and not is_line and nth < len(rows) - 1
+        return math.inf if is_over else max(start - time, time - end, _SAME_SEC), is_line, -nth
 
     return min(range(len(rows)), key=distance)
 

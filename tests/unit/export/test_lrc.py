@@ -27,8 +27,8 @@ def read_by_ffmpeg(content: bytes, folder: Path) -> tuple[list[tuple[float, str]
     file.write_bytes(content)
     with av.open(str(file), format="lrc") as container:
         packets = [packet for packet in container.demux() if packet.size]
-        read = [(float(packet.pts * packet.time_base), bytes(packet).decode("utf-8")) for packet in packets]
-        return read, dict(container.metadata)
+        read = [(float(packet.pts * packet.time_base), bytes(packet).decode("utf-8").removesuffix("\n")) for packet in packets]
+        return [(time, text) for time, text in read if text], dict(container.metadata)
 
 
 def as_sung(text: str) -> str:

@@ -6,7 +6,6 @@ written with the nearest sign that means nothing to it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -16,6 +15,7 @@ from tasks.export.chorded import pieces_of
 from tasks.export.headings import headings
 from tasks.export.lines import PlayedBar, PlayedBars, SungLine, parts_of
 from tasks.export.options import ExportOptions
+from tasks.export.plain_signs import without_braces, without_tags
 from tasks.export.song import Song
 from tasks.export.transposed import shapes
 
@@ -23,8 +23,7 @@ from tasks.export.transposed import shapes
 _ENVIRONMENTS: Final = ("verse", "chorus", "bridge")
 _BARS_A_LINE: Final = 4
 _REST: Final = harte.display(harte.NO_CHORD)
-_SIGNS: Final = str.maketrans({"[": "(", "]": ")", "{": "(", "}": ")", "\\": "∖"})
-_MARKUP: Final = re.compile(r"<(?=[/a-zA-Z])([^<>]*)>")
+_BRACKETS: Final = str.maketrans("[]", "()")
 #: How ChordPro's own list of chords writes what musicians write otherwise.
 _NAMES: Final = {"m(maj7)": "mmaj7", "m(add9)": "madd9", "6/9": "69", "♭": "b", "♯": "#"}
 
@@ -46,8 +45,7 @@ def chord_name(chord: Chord) -> str:
 
 def plain(text: str) -> str:
     """Text of which no sign means anything to ChordPro, in one line."""
-    flat = " ".join(text.translate(_SIGNS).split())
-    return _MARKUP.sub(r"‹\1›", flat)
+    return " ".join(_lyrics(text).split())
 
 
 def _header(song: Song, song_map: SongMap, capo: int) -> Iterator[str]:
@@ -135,7 +133,7 @@ def _sung(rows: list[SungLine], section: Section | None, heading: str) -> Iterat
 
 
 def _lyrics(text: str) -> str:
-    return _MARKUP.sub(r"‹\1›", text.translate(_SIGNS).replace("\n", " "))
+    return without_tags(without_braces(text).translate(_BRACKETS)).replace("\n", " ")
 
 
 def _grid(rows: list[PlayedBars], heading: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.common.errors import ExportFormatUnknown
-from tasks.export import lrc
+from tasks.export import ass, chordpro, lrc, srt, vtt
 from tasks.export.options import ExportOptions
 from tasks.export.song import Song
 
@@ -27,7 +27,7 @@ class Format:
 
     name: as in `--to` and in the address of the HTTP API; letters, digits and hyphens.
     suffix: what follows the song's name in the file's name, such as `.lrc`, or `.chords.lab`.
-    title, opens_in: for people. Programs that open it, with commas.
+    title, opens_in, cannot_say: for people: what it is, the programs that open it, and what a Song Map has that it has no place for.
     write: the writer. needs_sound: whether it reads the song's stems; without them it raises ExportNeedsSound.
     files: where the export is several files, what they are called below the song's name (`vocals.flac`), and their content, one at a time;
         `write` is then `zip_of(files)`.
@@ -41,6 +41,7 @@ class Format:
     write: Writer
     needs_sound: bool = False
     files: Files | None = None
+    cannot_say: str = ""
 
     def content(self, song: Song, options: ExportOptions) -> bytes:
         """The file, transposed where asked. Raises ExportNeedsSound."""
@@ -70,8 +71,34 @@ def zipped(files: Iterator[tuple[str, bytes]]) -> bytes:
 
 
 _ALL: Final = (
-    Format("lrc", ".lrc", "text/plain", "LRC lyrics, a time a line", "music players", lrc.write),
-    Format("lrc-words", ".words.lrc", "text/plain", "Enhanced LRC lyrics (A2), a time a word", "music players that show words", lrc.write_words),
+    Format(
+        "lrc", ".lrc", "text/plain", "LRC: lyrics, a time a line", "music players, LRCLIB, Jellyfin, Kodi", lrc.write,
+        cannot_say="chords, sections; times finer than 10 ms; brackets that look like a time",
+    ),
+    Format(
+        "lrc-words", ".words.lrc", "text/plain", "enhanced LRC (A2): lyrics, a time a word", "players that show words, karaoke programs",
+        lrc.write_words, cannot_say="as LRC; syllables",
+    ),
+    Format(
+        "srt", ".srt", "application/x-subrip", "SRT: lyrics as subtitles", "video players and editors, YouTube", srt.write,
+        cannot_say="times of words; chords; text that looks like a tag",
+    ),
+    Format(
+        "vtt", ".vtt", "text/vtt", "WebVTT: subtitles, a time a word or syllable", "browsers (`<track>`), video players", vtt.write,
+        cannot_say="where a word ends; chords",
+    ),
+    Format(
+        "ass", ".ass", "text/x-ssa", "ASS karaoke: words filled while they are sung (`\\kf`)", "VLC, mpv, Aegisub, FFmpeg", ass.write,
+        cannot_say="times finer than 10 ms; chords; braces and backslashes in words",
+    ),
+    Format(
+        "ass-steps", ".steps.ass", "text/x-ssa", "ASS karaoke: words that light up (`\\k`)", "VLC, mpv, Aegisub, FFmpeg", ass.write_steps,
+        cannot_say="as the other",
+    ),
+    Format(
+        "chordpro", ".cho", "text/plain", "ChordPro: lyrics with chords, sections", "OnSong, SongBook, ChordPro, chordsketch",
+        chordpro.write, cannot_say="times; a tempo that changes; braces, brackets and backslashes in words",
+    ),
 )  # fmt: skip
 
 #: By name, in the order in which they are listed.

@@ -94,6 +94,14 @@ def syllables_of(word: Word) -> tuple[Syllable, ...]:
     return word.syllables or (Syllable(start=word.start, end=word.end, text=word.text),)
 
 
+def gaps_of(line: LyricLine) -> tuple[str, ...]:
+    """What follows each word in the line: a space; nothing where the line's own text has none, as in Japanese, and after the last."""
+    words = words_of(line)
+    joined = "".join(word.text for word in words)
+    separator = "" if joined == line.text and len(words) > 1 else " "
+    return (separator,) * (len(words) - 1) + ("",)
+
+
 def parts_of(song_map: SongMap) -> tuple[Part, ...]:
     """The song's sections in order, with their rows. A line belongs to the section in which most of it is sung."""
     spans = _spans(song_map)
@@ -153,9 +161,7 @@ def _spans(song_map: SongMap) -> list[_SectionSpan]:
         sung_until = max((line.end for line in song_map.lyrics[: sum(map(len, lines[:nth]))]), default=0.0)
         cuts.append(max(min([starts[nth], *(line.start for line in lines[nth][:1])]), sung_until, cuts[-1]))
     cuts.append(song_map.duration_sec)
-    return [
-        (section, start, end, tuple(own)) for section, (start, end), own in zip(song_map.sections, pairwise(cuts), lines, strict=True)
-    ]
+    return [(section, start, end, tuple(own)) for section, (start, end), own in zip(song_map.sections, pairwise(cuts), lines, strict=True)]
 
 
 _Row = LyricLine | tuple[PlayedBar, ...]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from schemas.song_map import LyricLine
-from tasks.export.lines import words_of
+from tasks.export.lines import gaps_of, words_of
 from tasks.export.options import ExportOptions
 from tasks.export.song import Song
 
@@ -62,17 +62,9 @@ def _lines(lines: tuple[LyricLine, ...], with_words: bool) -> Iterator[str]:
 def _words(line: LyricLine) -> str:
     """The words with their times. What stands between them in the line's own text stays between them: nothing, in Japanese."""
     text = ""
-    for word, gap in zip(words_of(line), _gaps(line), strict=True):
+    for word, gap in zip(words_of(line), gaps_of(line), strict=True):
         text += f"<{_clock(hundredths(word.start))}>{_harmless(word.text, at_start=not text)}{gap}"
     return f"{text}<{_clock(hundredths(line.end))}>"
-
-
-def _gaps(line: LyricLine) -> list[str]:
-    """What follows each word in the line: a space, or nothing where the line's own text has none."""
-    words = words_of(line)
-    joined = "".join(word.text for word in words)
-    separator = "" if joined == line.text and len(words) > 1 else " "
-    return [separator] * (len(words) - 1) + [""]
 
 
 def _harmless(text: str, at_start: bool = True) -> str:

@@ -1,5 +1,5 @@
-"""Song Maps of the odd kinds that an export must write: no words, no chords, no pulse, a pickup, 3/4, 6/8, changes of meter and key, names in
-any script, text that is markup elsewhere, more than an hour and a half. Made here, valid, and the same every time.
+"""Song Maps of the odd kinds that an export must write: no words, no chords, no pulse, a pickup, 3/4, 6/8, changes of meter and key, names
+in any script, text that is markup elsewhere, more than an hour and a half. Made here, valid, and the same every time.
 
 `song_of(name)` gives one, `SONGS` are the names; `Maker` makes others.
 """
@@ -13,6 +13,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ class Maker:
     def _covering(self, places: Sequence[float]) -> list[tuple[float, float]]:
         """Spans from 0 to the end of the song that begin at these places, the first at 0."""
         times = [0.0, *(self.time(place) for place in places[1:]), self.duration]
-        return list(zip(times, times[1:], strict=False))
+        return list(pairwise(times))
 
     # --- music ---
 
@@ -301,7 +302,16 @@ def _changing() -> Maker:
         meters=((4, 4, 3), (3, 4, 2), (4, 4, 2), (7, 8, 1), (4, 4, 2)),
         bpm=120.0,
         lines=lines,
-        chords=((0, "C:min"), (5.5, "Ab:maj"), (12, "Bb:7"), (15, "Eb:maj"), (18, "C#:maj"), (22, "G#:maj/3"), (26, "F#:maj"), (33, "C#:maj")),
+        chords=(
+            (0, "C:min"),
+            (5.5, "Ab:maj"),
+            (12, "Bb:7"),
+            (15, "Eb:maj"),
+            (18, "C#:maj"),
+            (22, "G#:maj/3"),
+            (26, "F#:maj"),
+            (33, "C#:maj"),
+        ),
         keys=((0, "C", "minor"), (18, "C#", "major")),
         sections=((0, "verse", "A"), (12, "bridge", "B"), (18, "chorus", "C")),
     )
@@ -338,7 +348,9 @@ def _long() -> Maker:
     """A hundred minutes, with words at both ends: the minutes have three digits, and so have the hours' bounds been passed."""
     bars = 2501
     lines = ((8, ["Begin"], 1.0), (bars * 4 - 8, [("fi", "nal"), "words"], 1.0))
-    return Maker(title="Long", meters=((4, 4, bars),), lines=lines, chords=((0, "C:maj"), (bars * 4 - 8, "G:maj")), sections=((0, "verse", "A"),))
+    return Maker(
+        title="Long", meters=((4, 4, bars),), lines=lines, chords=((0, "C:maj"), (bars * 4 - 8, "G:maj")), sections=((0, "verse", "A"),)
+    )
 
 
 def _breathless() -> Maker:

@@ -85,7 +85,7 @@ def test_every_line_and_every_chord_is_there_once_and_in_order(name: str) -> Non
             begun += [chord for bar in row.bars for _, chord in bar.chords]
             assert [(bar.start, bar.end) for bar in row.bars] == sorted((bar.start, bar.end) for bar in row.bars)
             for bar in row.bars:
-                assert all(0 <= beat and (bar.beats is None or beat <= bar.beats - 1) for beat, _ in bar.chords)
+                assert all(beat >= 0 and (bar.beats is None or beat <= bar.beats - 1) for beat, _ in bar.chords)
         else:
             begun += [placed.chord for placed in row.chords]
             places = [(placed.word, placed.letter) for placed in row.chords]

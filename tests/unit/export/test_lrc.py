@@ -70,7 +70,7 @@ def test_every_line_ends_and_no_time_runs_back(name: str) -> None:
 def test_the_words_that_went_in_stand_after_their_times(name: str) -> None:
     song_map = song_of(name)
     text = write_words(Song(song_map), ExportOptions()).decode()
-    lines = [line for line in re.findall(rf"^\[{CLOCK}\](.+)$", text, re.MULTILINE)]
+    lines = re.findall(rf"^\[{CLOCK}\](.+)$", text, re.MULTILINE)
     assert len(lines) == len(song_map.lyrics)
     for (*clock, written), line in zip(lines, song_map.lyrics, strict=True):
         assert abs(seconds(tuple(clock)) - line.start) <= 0.005 + 1e-6

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import Field
 
 from schemas.results import Frozen
+from schemas.sound_format import USUAL_FORMAT, SoundFormat
 from schemas.steps import Step
 
 #: Where the beats and the notes are sought if nothing is chosen: E2 to E6, and B0 (the low string of a five-string bass) to C4.
@@ -123,6 +124,13 @@ class AnalysisOptions(Frozen):
         description="Analyse what there is of a file that is cut off or damaged. The Song Map carries a warning.",
         json_schema_extra={"position": 13},
     )
+    stems_format: SoundFormat = Field(
+        default=USUAL_FORMAT,
+        title="Format of the stems",
+        description="flac16: a fifth of the size of floats, with no difference to hear; flac24, wav16, wav24, wav-float: for further "
+        "processing; mp3, opus: smaller, with losses.",
+        json_schema_extra={"position": 14},
+    )
 
     @property
     def reading(self) -> Reading:
@@ -154,10 +162,11 @@ class AnalysisOptions(Frozen):
         return {name: chosen for name, (chosen, usual) in ranges.items() if chosen != usual}
 
     def chosen(self) -> dict[str, Any]:
-        """The options for JSON. A range, or how the file is read, is there only where it is not as usual: old keys stay as they were."""
+        """The options for JSON. A range, the stems' format or how the file is read is there only if unusual: old keys stay as they were."""
         sides = {"min_bpm", "max_bpm", "melody_min_midi", "melody_max_midi", "bass_min_midi", "bass_max_midi"}
-        whole = self.model_dump(mode="json", exclude=sides | set(Reading.model_fields))
-        return whole | self.chosen_ranges() | self.reading.model_dump(mode="json", exclude_defaults=True)
+        whole = self.model_dump(mode="json", exclude=sides | set(Reading.model_fields) | {"stems_format"})
+        stems = {} if self.stems_format is USUAL_FORMAT else {"stems_format": self.stems_format.value}
+        return whole | self.chosen_ranges() | stems | self.reading.model_dump(mode="json", exclude_defaults=True)
 
 
 _T = TypeVar("_T", float, int)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from schemas.sound_format import SoundFormat
+
 MAP_NAME: Final = "song_map.json"
 TIMELINE_NAME: Final = "timeline.svg"
 STEMS_FOLDER: Final = "stems"
@@ -15,9 +17,9 @@ PROBLEMS_NAME: Final = "problems.txt"
 REPORT_NAME: Final = "report.json"
 
 
-def stem_path(name: str) -> str:
+def stem_path(name: str, sound_format: SoundFormat = SoundFormat.wav_float) -> str:
     """A stem's path in the song's folder."""
-    return f"{STEMS_FOLDER}/{name}.wav"
+    return f"{STEMS_FOLDER}/{name}.{sound_format.ending}"
 
 
 def result_name(step: str) -> str:

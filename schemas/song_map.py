@@ -43,6 +43,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 HarteLabel = Annotated[str, Field(pattern=HARTE_LABEL, description="Harte syntax, such as A:min7/b3; N for no chord.")]
 Display = Annotated[str, Field(description="What a musician reads, such as Am7/C; N.C. for no chord.")]
 SongStem = Literal["vocals", "drums", "bass", "other", "instrumental"]
+#: Those of `schemas.sound_format`.
+StemFormat = Literal["flac16", "flac24", "wav16", "wav24", "wav-float", "mp3", "opus"]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
@@ -232,13 +234,19 @@ class Performance(Frozen):
 
 
 class Stem(Frozen):
-    """An audio file with a part of the mix: 32-bit float WAV, as long as the song."""
+    """A part of the mix, as long as the song, and the audio file it is in."""
 
     name: SongStem = Field(description="What it carries; instrumental is the mix without the voice.")
     path: str | None = Field(description="Path relative to the Song Map; null where stems were not written.")
-    sha256: Sha256 = Field(description="SHA-256 of the samples: 32-bit float, interleaved, little-endian.")
+    sha256: Sha256 = Field(
+        description="SHA-256 of the samples as they were separated: 32-bit float, interleaved, little-endian. A wav-float file has these."
+    )
     sample_rate: Positive = Field(description="Samples per second.")
     channels: Positive = Field(description="How many channels it has.")
+    format: StemFormat = Field(
+        default="wav-float", description="What the file is: FLAC or WAV by bits, or lossy; left out: WAV, 32-bit float."
+    )
+    file_sha256: Sha256 | None = Field(default=None, description="SHA-256 of the file; left out where it is wav-float.")
 
 
 class Tags(Frozen):
@@ -342,6 +350,7 @@ class Options(Frozen):
     strict: bool = Field(description="Whether the run was to fail if any step failed or fell back.")
     engines: dict[str, str] = Field(description="Engines chosen for steps, by step.")
     stems: bool = Field(description="Whether stems were to be written.")
+    stems_format: StemFormat = Field(default="flac16", description="The format in which stems were to be written; left out: flac16.")
     tempo_range: tuple[Bpm, Bpm] | None = Field(
         default=None, description="The slowest and the fastest tempo (bpm) in which beats were sought; left out: 40 to 240."
     )
@@ -391,6 +400,11 @@ class SongMap(Frozen):
     voice: Voice = Field(description="What is known of the singing beside its words.")
     stems: tuple[Stem, ...] = Field(description="Separated parts of the mix; empty where the step failed.")
     stems_residual_db: Finite | None = Field(description="Level of mix minus the sum of the four stems, relative to the mix (dB).")
+    stems_gain_db: Finite = Field(
+        default=0.0,
+        description="How much louder the files of the stems are than what was separated (dB), at most 0, so that none exceeds full scale: "
+        "they add up to the mix with this gain. Left out: 0.",
+    )
     source: Source = Field(description="The file the map was made from.")
     steps: Steps = Field(description="How each step went.")
 

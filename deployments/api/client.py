@@ -26,11 +26,12 @@ from typing import Any, Final, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from deployments.api.messages import CountedFile, error_of, error_of_problem, event_data, not_understood, pause_of, samples_sha256
+from deployments.api.messages import CountedFile, error_of, error_of_problem, event_data, is_the_stem, not_understood, pause_of
 from schemas.api.jobs import FINAL, Job, JobEvent, JobState
 from schemas.options import AnalysisOptions
 from schemas.song_folder import MAP_NAME, TIMELINE_NAME, stem_path
 from schemas.song_map import SongMap, Stem
+from schemas.sound_format import SoundFormat
 from tasks.common.errors import ApiUnreachable, JobCancelled, OptionInvalid, SongFileDamaged, SongMapInvalid, SongUnknown, StorageError
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.settings import get_settings
@@ -189,7 +190,7 @@ class AsyncClient:
         content = (await self._get(f"/v1/songs/{song_id}")).content
         song_map = _song_map(content)
         stems = [stem for stem in song_map.stems if stem.path is not None]
-        if any(stem.path != stem_path(stem.name) for stem in stems):
+        if any(stem.path != stem_path(stem.name, SoundFormat(stem.format)) for stem in stems):
             raise SongMapInvalid("The service's Song Map has its stems elsewhere", todo="Use the service's version of Performia here")
         try:
             folder = claim_folder(output, file_name or song_map.source.file_name, song_map.id)
@@ -207,14 +208,14 @@ class AsyncClient:
 
     async def _stem(self, song_id: str, stem: Stem, folder: Path, progress: Progress) -> None:
         """A stem's file, unless it is there already. What arrives damaged is asked for once more."""
-        target = folder / stem_path(stem.name)
-        if target.is_file() and await asyncio.to_thread(samples_sha256, target) == stem.sha256:
+        target = folder / stem_path(stem.name, SoundFormat(stem.format))
+        if target.is_file() and await asyncio.to_thread(is_the_stem, target, stem):
             progress(1.0, stem.name)
             return
         with whole(target) as temporary:
             for _ in range(2):
                 await self._to_file(f"/v1/songs/{song_id}/stems/{stem.name}", temporary, part_of(progress, 0.0, 0.99), stem.name)
-                if await asyncio.to_thread(samples_sha256, temporary) == stem.sha256:
+                if await asyncio.to_thread(is_the_stem, temporary, stem):
                     progress(1.0, stem.name)
                     return
             raise SongFileDamaged(f"The stem {stem.name} is not the one that the Song Map names")

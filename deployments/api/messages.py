@@ -11,8 +11,10 @@ import httpx
 from pydantic import ValidationError
 
 from schemas.api.problem import Problem
+from schemas.song_map import Stem
 from tasks.common.errors import PerformiaError, ServiceRefused, SongMapInvalid, StorageError, all_errors
 from tasks.common.progress import Progress
+from tasks.common.storage.artifacts import sha256_file
 
 #: Answers after which the same request may do: too many requests; a service, or the proxy before it, that is away for a moment.
 _PASSING: Final = (429, 502, 503, 504)
@@ -84,6 +86,13 @@ class CountedFile:
             raise StorageError(f"The file cannot be read: {error.strerror or error}", "Check the disk") from error
         self._progress(min(1.0, self._file.tell() / max(1, self._size)), "")
         return piece
+
+
+def is_the_stem(path: Path, stem: Stem) -> bool:
+    """Whether a file is that of a stem of a Song Map."""
+    if stem.file_sha256 is None:
+        return samples_sha256(path) == stem.sha256
+    return sha256_file(path) == stem.file_sha256
 
 
 def samples_sha256(path: Path) -> str | None:

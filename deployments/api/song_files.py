@@ -1,8 +1,8 @@
 """The files of a song: where each lies, and making those that are made when somebody asks.
 
-A stem lies in the song's folder, else in the artifact store. The source is the file that was sent, where it is kept; else the decode in the
-artifact store; else the sum of the stems, which is the song again. Compressed forms, peaks and that sum are made once, by one process at a
-time, and kept in the artifact store until nobody has asked for them for as long as retention says.
+A stem lies in the song's folder, in the format that was chosen, and as floats in the artifact store. The source is the file that was sent,
+where it is kept; else the decode in the artifact store; else the sum of the stems, which is the song again. Other forms, peaks and that sum
+are made once, by one process at a time, and kept in the artifact store until nobody has asked for them for as long as retention says.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from tasks.packager.timeline import timeline_svg
 #: What the name of a whole song is where stems have theirs.
 MIX: Final = "mix"
 WAV: Final = "audio/wav"
-#: What an ending asks for, beside WAV as it is.
-FORM_OF: Final = {"flac": SoundFormat.flac24, "mp3": SoundFormat.mp3, "opus": SoundFormat.opus}
+#: What an ending asks for, where the song's own files have another.
+FORM_OF: Final = {"wav": SoundFormat.wav_float, "flac": SoundFormat.flac24, "mp3": SoundFormat.mp3, "opus": SoundFormat.opus}
 #: What is sent may be called anything; a browser is told of nothing but sound and pictures that move.
 _MEDIA_TYPES: Final = {
     ".wav": WAV,
@@ -57,18 +57,22 @@ _AT_ONCE: Final = threading.BoundedSemaphore(2)
 
 @dataclass(frozen=True, slots=True)
 class _Stem:
+    """form: of the file at `path`, or that it would have there."""
+
     path: str | None
     ref: AudioRef
+    form: SoundFormat
 
 
 @dataclass(frozen=True, slots=True)
 class SongFacts:
-    """What the files of a song need of its map. name: `Artist - Title`."""
+    """What the files of a song need of its map. name: `Artist - Title`. gain_db: of the stems' files."""
 
     name: str
     file_sha256: str
     audio: AudioRef
     stems: dict[str, _Stem] = field(default_factory=dict)
+    gain_db: float = 0.0
 
 
 class SongFiles:
@@ -87,21 +91,31 @@ class SongFiles:
             return ServedFile(sent, media_type_of(sent), f"{facts.name}{sent.suffix}")
         return ServedFile(self._whole(facts), WAV, f"{facts.name}.wav", dated=False)
 
-    def stem(self, name: str, ending: str = "wav") -> ServedFile:
-        """A stem, as it is or compressed."""
+    def stem(self, name: str, ending: str | None = None) -> ServedFile:
+        """A stem. ending: the form it is wanted in; None for the one that it has in the song's folder."""
         facts = self._facts()
-        path, in_folder = self._wav(facts, name)
-        called = f"{facts.name} ({name}).{ending}"
-        if ending == "wav":
-            return ServedFile(path, WAV, called, dated=in_folder)
-        form = FORM_OF[ending]
-        made = self._made(facts.stems[name].ref.sha256, ending, lambda target: audio_forms.encode(path, target, form))
+        stem = self._stem(facts, name)
+        form = stem.form if ending in (None, stem.form.ending) else FORM_OF[ending or ""]
+        called = f"{facts.name} ({name}).{form.ending}"
+        if form is stem.form and stem.path is not None and (path := self._inside(stem.path)) is not None:
+            return ServedFile(path, form.media_type, called, dated=True)
+        source, has = self._sound(facts, name)
+        if form is has:
+            return ServedFile(source, form.media_type, called, dated=False)
+        # The gain is that of the song's files; where these are floats, which need none, that with which none is cut off.
+        gain_db = facts.gain_db if stem.form is not SoundFormat.wav_float else self._gain_for(facts)
+        louder = f"{gain_db:.2f}db" if gain_db else ""
+        made = self._made(
+            stem.ref.sha256,
+            f"{form}{louder}.{form.ending}",
+            lambda target: audio_forms.encode(source, target, form, gain_db if has is SoundFormat.wav_float else 0.0),
+        )
         return ServedFile(made, form.media_type, called, dated=False)
 
     def peaks(self, name: str, resolution: int) -> ServedFile:
         """The peaks of a stem, or of the whole song: JSON."""
         facts = self._facts()
-        path = self._whole(facts) if name == MIX else self._wav(facts, name)[0]
+        path = self._whole(facts) if name == MIX else self._sound(facts, name)[0]
         sha256 = facts.audio.sha256 if name == MIX else facts.stems[name].ref.sha256
         made = self._made(sha256, f"peaks-{resolution}.json", lambda target: _write(target, audio_forms.peaks(path, resolution)))
         return ServedFile(made, "application/json", f"{facts.name} ({name}).json", dated=False)
@@ -128,17 +142,36 @@ class SongFiles:
             return next((path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")), None)
         return None
 
-    def _wav(self, facts: SongFacts, name: str) -> tuple[Path, bool]:
-        """A stem's file, and whether it is that of the song's folder."""
-        stem = facts.stems.get(name)
-        if stem is None:
+    def _stem(self, facts: SongFacts, name: str) -> _Stem:
+        if name not in facts.stems:
             raise ProblemError(SongFileMissing(f"The song has no stem {name!r}"))
-        if stem.path is not None and (path := self._inside(stem.path)) is not None:
-            return path, True
+        return facts.stems[name]
+
+    def _sound(self, facts: SongFacts, name: str) -> tuple[Path, SoundFormat]:
+        """A stem's best file: that of the song's folder where it is of floats, else the artifact, else that of the folder."""
+        stem = self._stem(facts, name)
+        path = self._inside(stem.path) if stem.path is not None else None
+        if path is not None and stem.form is SoundFormat.wav_float:
+            return path, stem.form
         try:
-            return self._store.path(stem.ref), False
+            return self._store.path(stem.ref), SoundFormat.wav_float
         except ArtifactMissing as error:
+            if path is not None:
+                return path, stem.form
             raise ProblemError(SongFileMissing(f"The stem {name!r} is not there any more")) from error
+
+    def _gain_for(self, facts: SongFacts) -> float:
+        """The gain of stems of which only the floats are there."""
+        found = []
+        for name in facts.stems:
+            with contextlib.suppress(ProblemError):
+                found.append(self._sound(facts, name)[0])
+        import soundfile
+
+        try:
+            return _gain_of(tuple(found), tuple(stem.ref.sha256 for stem in facts.stems.values()))
+        except soundfile.SoundFileError as error:
+            raise ProblemError(SongFileMissing("The file is damaged")) from error
 
     def _inside(self, relative: str) -> Path | None:
         """A file of the folder, by its path in the map; whatever leads out of the folder is none."""
@@ -157,10 +190,11 @@ class SongFiles:
         except ArtifactMissing:
             pass
         try:
-            parts = [self._wav(facts, name)[0] for name in ("vocals", "instrumental")]
+            parts = [self._sound(facts, name) for name in ("vocals", "instrumental")]
         except ProblemError as error:
             raise ProblemError(SongFileMissing("The song's sound is not there any more")) from error
-        return self._made(facts.audio.sha256, "mix.wav", lambda target: audio_forms.mix(parts, target))
+        gain_db = 0.0 if parts[0][1] is SoundFormat.wav_float else -facts.gain_db
+        return self._made(facts.audio.sha256, "mix.wav", lambda target: audio_forms.mix([path for path, _ in parts], target, gain_db))
 
     def _made(self, sha256: str, kind: str, make: Callable[[Path], None]) -> Path:
         """A file that is made of audio when it is first asked for."""
@@ -215,10 +249,22 @@ def _facts_of(path: Path, mtime_ns: int, inode: int) -> SongFacts:  # noqa: ARG0
         str(stem["name"]): _Stem(
             stem["path"] if isinstance(stem["path"], str) else None,
             AudioRef(sha256=stem["sha256"], sample_rate=stem["sample_rate"], channels=stem["channels"], frames=frames),
+            SoundFormat(stem.get("format", SoundFormat.wav_float)),
         )
         for stem in document["stems"]
     }
-    return SongFacts(name=_name(document), file_sha256=str(source["file_sha256"]), audio=audio, stems=stems)
+    return SongFacts(
+        name=_name(document),
+        file_sha256=str(source["file_sha256"]),
+        audio=audio,
+        stems=stems,
+        gain_db=float(document.get("stems_gain_db", 0.0)),
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _gain_of(paths: tuple[Path, ...], hashes: tuple[str, ...]) -> float:  # noqa: ARG001 (they tell one state of the files from another)
+    return audio_forms.common_gain_db(paths)
 
 
 def _name(document: Any) -> str:

@@ -37,7 +37,7 @@ StemFile = Annotated[
     str,
     PathParameter(
         pattern=r"^(vocals|drums|bass|other|instrumental)(\.(wav|flac|mp3|opus))?$",
-        description="A stem; an ending says in which form, WAV without one.",
+        description="A stem; an ending says in which form, without one as it is in the song's folder.",
         examples=["vocals.mp3"],
     ),
 ]
@@ -155,9 +155,9 @@ def read_stem(
     library: LibraryHere,
     settings: SettingsHere,
 ) -> Response:
-    """A stem. A compressed form is made when it is first asked for, which takes some seconds."""
+    """A stem. A form that the song's folder lacks is made when it is first asked for, which takes some seconds."""
     stem, _, ending = name.partition(".")
-    return file_answer(request, SongFiles(_folder(library, song_id), settings).stem(stem, ending or "wav"))
+    return file_answer(request, SongFiles(_folder(library, song_id), settings).stem(stem, ending or None))
 
 
 @router.head("/v1/songs/{song_id}/peaks/{name}", name="head_peaks", response_model=None, responses=_file_responses("application/json"))

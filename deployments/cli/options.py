@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from schemas.options import TEMPO_BOUNDS, AnalysisOptions, Quality
+from schemas.sound_format import SoundFormat
 from schemas.steps import Step
 from tasks.common.errors import OptionInvalid
 
@@ -17,6 +18,7 @@ QualityOption = Annotated[Quality, typer.Option(help="How much time to spend.")]
 LanguageOption = Annotated[str | None, typer.Option(help="Language of the lyrics, such as en. Detected if not given.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="A song fails if any step failed or fell back to a lesser engine.")]
 EngineOption = Annotated[list[str] | None, typer.Option(metavar="STEP=NAME", help="Engine for a step, such as separation=spleeter.")]
+StemsFormatOption = Annotated[SoundFormat, typer.Option(help="Format of the stems; mp3 and opus lose something.")]
 StemsOption = Annotated[bool, typer.Option(help="Write the stems and the karaoke mix.")]
 MinBpm = Annotated[float | None, typer.Option(help="Slowest tempo; a slower song is counted twice as fast. Default: 40.", **_Bpm)]
 MaxBpm = Annotated[float | None, typer.Option(help="Fastest tempo; a faster song is counted half as fast. Default: 240.", **_Bpm)]

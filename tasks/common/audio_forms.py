@@ -141,17 +141,17 @@ def blocks(source: Path, sample_rate: int, frames: int = _BLOCK_FRAMES) -> Itera
         yield from _of_one_size(chain(chunks, end), frames)
 
 
-def mix(sources: Sequence[Path], target: Path) -> None:
+def mix(sources: Sequence[Path], target: Path, gain_db: float = 0.0) -> None:
     """Write the sum of sound files of one rate, such as the voice and the rest of a song, as floats. Raises as `encode` does.
 
-    Of files of which one is longer, as lossy ones may be, the longest gives the length.
+    gain_db: how much louder the sum is written. Of files of which one is longer, as lossy ones may be, the longest gives the length.
     """
     with ExitStack() as stack:
         files = [stack.enter_context(soundfile.SoundFile(source)) for source in sources]
         first = files[0]
         with soundfile.SoundFile(target, "w", first.samplerate, first.channels, subtype="FLOAT", format="WAV") as output:
             for block in summed([_blocks(file) for file in files]):
-                output.write(block)
+                output.write(block * np.float32(10 ** (gain_db / 20)))
 
 
 def summed(parts: Sequence[Iterator[Samples]]) -> Iterator[Samples]:

@@ -13,6 +13,7 @@ from schemas import results as r
 from schemas import song_map as m
 from schemas.options import AnalysisOptions
 from schemas.song_folder import stem_path
+from schemas.sound_format import SoundFormat
 from tasks.common.harmony.on_beats import on_beats
 from tasks.packager.agreement import contradictions
 from tasks.packager.step_results import StepResults, require, result_of, statuses_of, whole_characters
@@ -74,7 +75,7 @@ def join_song_map(
         bars=bars_of(beats.beats, times),
         levels=_levels(structure, times),
         voice=_voice(lyrics, times),
-        stems=_stems(stems, with_stems),
+        stems=_stems(stems, options.stems_format if with_stems else None),
         stems_residual_db=round(stems.residual_db, 2) if stems else None,
         source=_source(source, name),
         steps=steps,
@@ -231,16 +232,18 @@ def _part_facts(part: r.Part | None) -> m.PartFacts | None:
     )
 
 
-def _stems(stems: r.StemSet | None, written: bool) -> tuple[m.Stem, ...]:
+def _stems(stems: r.StemSet | None, written: SoundFormat | None) -> tuple[m.Stem, ...]:
     if stems is None:
         return ()
+    file: Any = {} if written in (None, SoundFormat.wav_float) else {"format": written.value}
     return tuple(
         m.Stem.model_construct(
             name=name,
-            path=stem_path(name) if written else None,
+            path=stem_path(name, written) if written else None,
             sha256=ref.sha256,
             sample_rate=ref.sample_rate,
             channels=ref.channels,
+            **file,
         )
         for name, ref in stem_files(stems).items()
     )

@@ -38,7 +38,7 @@ def package(results: StepResults, file_name: str, out_dir: Path, options: Analys
         raise _refused(problems, write_report(document["id"], file_name, results, problems, out_dir))
     ctx.progress(0.1, "writing")
     song_map = SongMap.model_validate_json(joined.to_json())
-    return song_map.written_to(write_song(song_map, stems, out_dir, ctx))
+    return write_song(song_map, stems, options.stems_format, out_dir, ctx)
 
 
 def _refused(problems: list[Problem], report: Path) -> SongMapInvalid:

@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 
 from schemas.options import AnalysisOptions
-from schemas.song_folder import MAP_NAME, stem_path
+from schemas.song_folder import MAP_NAME
 from schemas.song_map import SongMap
 from schemas.steps import StepName
 from tasks.common.orchestration.step_task import step
@@ -73,8 +73,8 @@ def _show_in_ui(song_map: SongMap) -> None:
         create_markdown_artifact(summary_markdown(song_map, folder, uri, picture), key=f"song-{song_map.id}", description=song_map.title)
         create_image_artifact(picture, key=f"timeline-{song_map.id}", description=f"Timeline of {song_map.title}")
         create_link_artifact(uri(folder / MAP_NAME), link_text="Song Map", key=f"song-map-{song_map.id}", description=song_map.title)
-        if song_map.stems:
-            vocals = uri(folder / stem_path("vocals"))
+        if song_map.stems and song_map.stems[0].path:
+            vocals = uri(folder / song_map.stems[0].path)
             create_link_artifact(vocals, link_text="Vocals", key=f"stems-{song_map.id}", description=song_map.title)
     except Exception:
         logger.warning("could not create the artifacts", exc_info=True)

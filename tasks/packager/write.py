@@ -5,41 +5,43 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from schemas.results import AudioRef, StemSet, StepResult
-from schemas.song_folder import INVALID_FOLDER, MAP_NAME, PROBLEMS_NAME, REPORT_NAME, TIMELINE_NAME, result_name, stem_path
+from schemas.results import StemSet, StepResult
+from schemas.song_folder import INVALID_FOLDER, MAP_NAME, PROBLEMS_NAME, REPORT_NAME, TIMELINE_NAME, result_name
 from schemas.song_map import SongMap
+from schemas.sound_format import SoundFormat
 from tasks.common.errors import StorageError
 from tasks.common.step import StepContext
-from tasks.common.storage.atomic import atomic_write, copy_atomic
+from tasks.common.storage.atomic import atomic_write
 from tasks.packager.folder import claim_folder, release_claim
 from tasks.packager.join import stem_files
+from tasks.packager.stems import remove_other_forms, write_stems
 from tasks.packager.step_results import StepResults, describe
 from tasks.packager.timeline import timeline_svg
 from tasks.packager.validation import Problem
 
 
-def write_song(song_map: SongMap, stems: StemSet | None, out_dir: Path, ctx: StepContext) -> Path:
-    """Write a valid map, and the stems if there are any, into the song's folder below `out_dir`; return that folder.
+def write_song(song_map: SongMap, stems: StemSet | None, sound_format: SoundFormat, out_dir: Path, ctx: StepContext) -> SongMap:
+    """Write a valid map, and the stems if there are any, into the song's folder below `out_dir`; return the map as it was written.
 
-    The stems come first: where there is a map, what it refers to is there. Each file appears whole. Raises StorageError.
+    The stems come first: where there is a map, what it refers to is there. Each file appears whole. What the map says of the stems' files
+    is added to it; files of the same stems in other formats, from an earlier run, go last. Raises StorageError.
     """
     with _storage_errors(out_dir):
         folder = claim_folder(out_dir, song_map.source.file_name, song_map.id)
         if stems is not None:
-            _write_stems(stems, folder, ctx)
+            song_map = write_stems(song_map, stem_files(stems), sound_format, folder, ctx)
         atomic_write(folder / TIMELINE_NAME, timeline_svg(song_map).encode("utf-8"))
         atomic_write(folder / MAP_NAME, song_map.to_json().encode("utf-8"))
         release_claim(folder, song_map.id)
+        remove_other_forms(song_map, folder)
         # The report of an earlier run's invalid map would mislead.
         shutil.rmtree(folder / INVALID_FOLDER, ignore_errors=True)
     ctx.progress(1.0, "written")
-    return folder
+    return song_map.written_to(folder)
 
 
 def write_report(song_id: str, file_name: str, results: StepResults, problems: list[Problem], out_dir: Path) -> Path:
@@ -57,35 +59,6 @@ def write_report(song_id: str, file_name: str, results: StepResults, problems: l
         atomic_write(folder / REPORT_NAME, (json.dumps(report, indent=1) + "\n").encode("ascii"))
         release_claim(song_folder, song_id)
     return folder
-
-
-def _write_stems(stems: StemSet, folder: Path, ctx: StepContext) -> None:
-    """Write those that are not there yet, two at once."""
-    files = stem_files(stems)
-    written = _stems_of_map(folder / MAP_NAME)
-
-    def write(name: str, ref: AudioRef) -> None:
-        target = folder / stem_path(name)
-        source = ctx.store.path(ref)
-        if written.get(name) != ref.sha256 or not _is_older(target, folder / MAP_NAME) or target.stat().st_size != source.stat().st_size:
-            copy_atomic(source, target)
-
-    with ThreadPoolExecutor(2) as pool:
-        for place, _ in enumerate(pool.map(write, files.keys(), files.values())):
-            ctx.progress(0.1 + 0.8 * (place + 1) / len(files), f"{place + 1} of {len(files)} stems")
-
-
-def _stems_of_map(file: Path) -> dict[str, Any]:
-    """{name: hash} of the stems that an earlier map in the folder vouches for."""
-    try:
-        return {stem["name"]: stem["sha256"] for stem in json.loads(file.read_text(encoding="utf-8"))["stems"] if stem["path"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _is_older(stem: Path, song_map: Path) -> bool:
-    """Whether a stem is there and was not written after the map: then the map's hash is the stem's."""
-    return stem.is_file() and stem.stat().st_mtime_ns <= song_map.stat().st_mtime_ns
 
 
 @contextmanager

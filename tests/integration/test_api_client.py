@@ -18,6 +18,7 @@ from deployments.api.client import Client
 from deployments.cli.analyze_at_server import analyze_at_server
 from schemas.options import AnalysisOptions
 from schemas.song_folder import MAP_NAME, TIMELINE_NAME, stem_path
+from schemas.sound_format import USUAL_FORMAT
 from tasks.common.errors import AudioNotAudio, JobCancelled, JobUnknown
 
 #: Slow: the unit tests play the service, and the other tests of the API its answers.
@@ -73,7 +74,7 @@ def test_a_song_goes_there_and_comes_back_as_the_folder_that_the_service_wrote(
 
         there, here = data_dir / "songs" / "Böse Nacht", out / "Böse Nacht"
         files = {path.relative_to(there) for path in there.rglob("*") if path.is_file()}
-        assert {Path(MAP_NAME), Path(TIMELINE_NAME), Path(stem_path("vocals"))} < files
+        assert {Path(MAP_NAME), Path(TIMELINE_NAME), Path(stem_path("vocals", USUAL_FORMAT))} < files
         assert {path.relative_to(here) for path in here.rglob("*") if path.is_file()} == files
         assert all((here / file).read_bytes() == (there / file).read_bytes() for file in files)
 

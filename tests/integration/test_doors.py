@@ -323,7 +323,7 @@ async ({api, socket, page, files}) => {
     await attempt("song map", async () => await (await fetch(`${files}/song_map.json`)).text());
     await attempt("song map as a script", () => element("script", `${files}/song_map.json`, "onload"));
     await attempt("picture", () => element("img", `${files}/timeline.svg`, "onload"));
-    await attempt("sound", () => element("audio", `${files}/stems/vocals.wav`, "onloadedmetadata"));
+    await attempt("sound", () => element("audio", `${files}/stems/vocals.flac`, "onloadedmetadata"));
   }
   if (page) {
     const shown = Object.assign(document.createElement("iframe"), {src: page, name: "ui"});

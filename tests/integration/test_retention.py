@@ -140,8 +140,8 @@ def test_only_the_song_that_nobody_used_goes(short_song: Path, tmp_path: Path, f
 def test_the_last_copy_of_a_kept_maps_stem_stays(short_song: Path, tmp_path: Path, fast_forward: Callable[[float], None]) -> None:
     song_map = analyze_song(short_song, AT_HAND, tmp_path / "kept")
     assert song_map.folder is not None
-    (song_map.folder / "stems" / "drums.wav").unlink()
-    with (song_map.folder / "stems" / "bass.wav").open("r+b") as file:
+    (song_map.folder / "stems" / "drums.flac").unlink()
+    with (song_map.folder / "stems" / "bass.flac").open("r+b") as file:
         file.seek(-400, os.SEEK_END)
         file.write(b"\1" * 400)
     fast_forward(8)

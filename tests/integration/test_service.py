@@ -344,6 +344,6 @@ def test_the_deployments_resolve_on_a_server_with_a_worker(tmp_path: Path, prefe
         run_id = service.run("analyze-song/analyze-song", song=str(song))
         run("prefect", "worker", "start", "--pool", "performia", "--run-once")
         assert service.ended(run_id)["state_type"] == "COMPLETED"
-        assert soundfile.info(service.songs / "by a worker" / "stems" / "vocals.wav").frames
+        assert soundfile.info(service.songs / "by a worker" / "stems" / "vocals.flac").frames
     finally:
         service.kill_all()

@@ -47,7 +47,7 @@ def test_the_parameters_render_as_a_form() -> None:
     ]
     options = schema.definitions["AnalysisOptions"]["properties"]
     ranges = ["min_bpm", "max_bpm", "melody_min_midi", "melody_max_midi", "bass_min_midi", "bass_max_midi"]
-    assert list(options) == ["quality", "language", "strict", "engines", "stems", *ranges, "track", "accept_damaged"]
+    assert list(options) == ["quality", "language", "strict", "engines", "stems", *ranges, "track", "accept_damaged", "stems_format"]
     assert all(entry.get("description") for entry in options.values())
     # pydantic leaves a title out where it is the enum's own.
     assert all(entry.get("title") or entry.get("$ref") for entry in options.values())

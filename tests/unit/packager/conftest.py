@@ -12,6 +12,7 @@ import pytest
 
 from schemas import results as r
 from schemas.options import AnalysisOptions
+from schemas.sound_format import SoundFormat
 from schemas.steps import StepName
 from tasks.packager.join import join_song_map
 from tasks.packager.step_results import ResultOrError
@@ -197,7 +198,7 @@ def join(results: dict[StepName, ResultOrError]) -> Callable[..., Any]:
     """Join the results, some of them replaced: `join(asr=None)`."""
 
     def joined(file_name: str = "song.mp3", with_stems: bool = True, **replaced: Any) -> Any:
-        options = AnalysisOptions(language="en", engines={"beats_key": "librosa"})
+        options = AnalysisOptions(language="en", engines={"beats_key": "librosa"}, stems_format=SoundFormat.wav_float)
         return join_song_map(results | replaced, file_name, options, RUN, with_stems, performia="0.1.0", created="2025-01-31T12:00:00Z")
 
     return joined

@@ -13,15 +13,19 @@ import soundfile
 from schemas.options import AnalysisOptions
 from schemas.results import AudioRef, SongSource, StemSet
 from schemas.song_map import SongMap
+from schemas.sound_format import SoundFormat
 from schemas.steps import StepName
+from tasks.common import audio_forms
 from tasks.common.audio import WavWriter
 from tasks.common.errors import ArtifactMissing, AudioSilent, EngineFailed, RequiredStepFailed, SongMapInvalid, StorageError
 from tasks.common.step import StepContext
+from tasks.common.storage.artifacts import sha256_file
 from tasks.packager.package import package
 from tasks.packager.step_results import ResultOrError
 from tasks.packager.validation import validate_file
 
-FILES = ["bass.wav", "drums.wav", "instrumental.wav", "other.wav", "vocals.wav"]
+FILES = ["bass.flac", "drums.flac", "instrumental.flac", "other.flac", "vocals.flac"]
+FLOATS = AnalysisOptions(stems_format=SoundFormat.wav_float)
 StepResults = dict[StepName, ResultOrError]
 
 
@@ -63,7 +67,7 @@ def test_a_song_folder_holds_a_valid_map_and_the_stems_and_nothing_else(run: Any
     assert tree(tmp_path / "out") == sorted(["song/song_map.json", "song/timeline.svg", *(f"song/stems/{name}" for name in FILES)])
     assert validate_file(folder / "song_map.json") == []
     assert SongMap.from_json((folder / "song_map.json").read_bytes()).to_json() == song_map.to_json()
-    assert soundfile.read(folder / song_map.stems[1].path)[0][0, 0] == pytest.approx(0.1)
+    assert soundfile.read(folder / song_map.stems[1].path)[0][0, 0] == pytest.approx(0.1, abs=2 * 2**-15)
 
 
 def test_the_map_says_when_by_what_and_with_which_options(run: Any) -> None:
@@ -83,25 +87,66 @@ def test_a_range_stands_in_the_map_where_it_was_chosen(run: Any) -> None:
     assert SongMap.from_json((folder / "song_map.json").read_bytes()).provenance.options.tempo_range == (60.5, 240.0)
 
 
-def test_stems_that_are_there_already_are_not_written_again(run: Any) -> None:
-    folder = run().folder
+@pytest.mark.parametrize("form", SoundFormat)
+def test_stems_that_are_there_already_are_not_written_again(run: Any, form: SoundFormat) -> None:
+    options = AnalysisOptions(stems_format=form)
+    folder = run(options=options).folder
     before = {path.name: path.stat().st_ino for path in (folder / "stems").iterdir()}
-    run()
+    run(options=options)
     assert {path.name: path.stat().st_ino for path in (folder / "stems").iterdir()} == before
 
 
-def test_stems_that_changed_or_are_gone_are_written_again(run: Any, results: StepResults, ctx: StepContext) -> None:
-    folder = run().folder
-    good = (folder / "stems" / "vocals.wav").read_bytes()
-    (folder / "stems" / "vocals.wav").write_bytes(good[::-1])
-    (folder / "stems" / "drums.wav").unlink()
-    run()
-    assert (folder / "stems" / "vocals.wav").read_bytes() == good
-    assert (folder / "stems" / "drums.wav").is_file()
+@pytest.mark.parametrize("form", [SoundFormat.flac16, SoundFormat.wav_float])
+def test_stems_that_changed_or_are_gone_are_written_again(run: Any, results: StepResults, ctx: StepContext, form: SoundFormat) -> None:
+    options = AnalysisOptions(stems_format=form)
+    folder = run(options=options).folder
+    vocals, drums = (folder / "stems" / f"{name}.{form.ending}" for name in ("vocals", "drums"))
+    good = vocals.read_bytes()
+    vocals.write_bytes(good[::-1])
+    drums.unlink()
+    run(options=options)
+    assert vocals.read_bytes() == good
+    assert drums.is_file()
     other: Any = results["separation"]
-    song_map = run(separation=stored_stems(ctx, other, offset=0.05))
-    assert soundfile.read(folder / "stems" / "vocals.wav")[0][0, 0] == pytest.approx(0.05)
+    song_map = run(separation=stored_stems(ctx, other, offset=0.05), options=options)
+    assert soundfile.read(vocals)[0][0, 0] == pytest.approx(0.05, abs=2 * 2**-15)
     assert song_map.stems[0].sha256 != other.vocals.sha256
+
+
+@pytest.mark.parametrize("form", SoundFormat)
+def test_the_map_says_the_format_and_the_hash_of_each_stem(run: Any, form: SoundFormat) -> None:
+    song_map = run(options=AnalysisOptions(stems_format=form))
+    assert validate_file(song_map.folder / "song_map.json") == []
+    for stem in json.loads((song_map.folder / "song_map.json").read_text())["stems"]:
+        path = song_map.folder / stem["path"]
+        assert audio_forms.format_of(path) is form
+        if form is SoundFormat.wav_float:
+            assert not {"format", "file_sha256"} & stem.keys()
+        else:
+            assert (stem["format"], stem["file_sha256"]) == (form, sha256_file(path))
+
+
+def test_another_format_replaces_the_files_of_the_first(run: Any) -> None:
+    folder = run(options=FLOATS).folder
+    assert {path.suffix for path in (folder / "stems").iterdir()} == {".wav"}
+    (folder / "stems" / "my.wav").touch()
+    run()
+    assert {path.name for path in (folder / "stems").iterdir()} == {*FILES, "my.wav"}
+    run(options=AnalysisOptions(stems_format=SoundFormat.flac24))
+    assert audio_forms.format_of(folder / "stems" / "bass.flac") is SoundFormat.flac24
+
+
+def test_a_stem_beyond_full_scale_makes_all_of_them_quieter_by_what_the_map_says(run: Any, results: StepResults, ctx: StepContext) -> None:
+    loud = stored_stems(ctx, results["separation"], offset=0.75)  # 0.75 to 1.15
+    song_map = run(separation=loud)
+    assert song_map.stems_gain_db == pytest.approx(20 * np.log10(1 / 1.15), abs=0.01)
+    for place, stem in enumerate(song_map.stems):
+        heard = soundfile.read(song_map.folder / stem.path)[0] / 10 ** (song_map.stems_gain_db / 20)
+        assert heard == pytest.approx(0.75 + 0.1 * place, abs=3 * 2**-15)
+    inodes = {path: path.stat().st_ino for path in (song_map.folder / "stems").iterdir()}
+    assert run(separation=loud).stems_gain_db == song_map.stems_gain_db
+    assert {path: path.stat().st_ino for path in (song_map.folder / "stems").iterdir()} == inodes
+    assert "stems_gain_db" not in json.loads((run(separation=loud, options=FLOATS).folder / "song_map.json").read_text())
 
 
 def test_without_stems_only_the_map_is_written(run: Any) -> None:

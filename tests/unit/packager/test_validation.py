@@ -66,7 +66,10 @@ def test_what_is_no_document_is_said_to_be_none(garbage: Any) -> None:
 
 
 #: What the first maps of this version lack.
-YOUNGER = {("source", field) for field in ("track", "tracks", "start_sec", "gain_db", "offset", "channels")} | {("performance", "harmony")}
+YOUNGER = {("source", field) for field in ("track", "tracks", "start_sec", "gain_db", "offset", "channels")} | {
+    ("performance", "harmony"),
+    ("provenance", "options", "stems_format"),
+}
 
 
 def test_endless_nesting_is_one_problem(document: Document) -> None:

@@ -77,8 +77,10 @@ def test_the_schema_is_a_valid_schema_of_the_2020_draft() -> None:
 
 #: Younger than the first maps of this version: such a map is still valid.
 LATER = {
-    "Options": {"tempo_range", "melody_range", "bass_range", "track", "accept_damaged"},
+    "Options": {"tempo_range", "melody_range", "bass_range", "track", "accept_damaged", "stems_format"},
     "Performance": {"harmony"},
+    "SongMap": {"stems_gain_db"},
+    "Stem": {"format", "file_sha256"},
     "Source": {"analysed_sha256", "track", "tracks", "start_sec", "gain_db", "offset", "channels"},
 }
 

@@ -25,6 +25,7 @@ from schemas.api.jobs import Job, JobEvent
 from schemas.options import AnalysisOptions, Quality
 from schemas.song_folder import MAP_NAME, TIMELINE_NAME, stem_path
 from schemas.song_map import SongMap
+from schemas.sound_format import SoundFormat
 from tasks.common.errors import (
     ApiKeyMissing,
     ApiUnreachable,
@@ -282,6 +283,28 @@ def serve(library: dict[str, bytes], asked: list[str]) -> Handler:
         return httpx.Response(200, content=library[request.url.path])
 
     return answer
+
+
+def test_a_stem_of_another_format_is_taken_as_it_is_and_checked_by_its_file(library: dict[str, bytes], tmp_path: Path) -> None:
+    song = min(library, key=len)
+    document = json.loads(library[song])
+    stem = document["stems"][0]
+    file = io.BytesIO()
+    soundfile.write(file, np.full((4410, 2), 0.1), 44100, subtype="PCM_16", format="FLAC")
+    content = file.getvalue()
+    path = stem_path(stem["name"], SoundFormat.flac16)
+    stem |= {"path": path, "format": "flac16", "file_sha256": hashlib.sha256(content).hexdigest()}
+    library |= {song: json.dumps(document).encode(), f"{song}/stems/{stem['name']}": content}
+    asked: list[str] = []
+    for _ in range(2):
+        folder = asyncio.run(Service(serve(library, asked)).client().download(song_id(library), tmp_path)).folder
+        assert folder is not None
+        assert (folder / path).read_bytes() == content
+    assert asked.count(f"{song}/stems/{stem['name']}") == 1  # it is there the second time
+    (folder / path).write_bytes(content[:-1])
+    library[f"{song}/stems/{stem['name']}"] = content[:-2]
+    with pytest.raises(SongFileDamaged):
+        asyncio.run(Service(serve(library, asked)).client().download(song_id(library), tmp_path))
 
 
 def test_a_song_is_written_as_the_local_command_writes_it(library: dict[str, bytes], tmp_path: Path) -> None:

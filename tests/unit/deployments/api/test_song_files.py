@@ -142,10 +142,10 @@ def test_a_form_is_made_once_whoever_asks(client: TestClient, songs: Songs, monk
     made: list[str] = []
     encode = audio_forms.encode
 
-    def counted(source: Path, target: Path, form: SoundFormat) -> None:
+    def counted(source: Path, target: Path, form: SoundFormat, gain_db: float) -> None:
         made.append(form)
         time.sleep(0.2)
-        encode(source, target, form)
+        encode(source, target, form, gain_db)
 
     monkeypatch.setattr(audio_forms, "encode", counted)
     answers: list[bytes] = []
@@ -162,7 +162,7 @@ def test_a_form_is_made_once_whoever_asks(client: TestClient, songs: Songs, monk
 def test_a_form_that_could_not_be_made_leaves_nothing(client: TestClient, songs: Songs, monkeypatch: pytest.MonkeyPatch) -> None:
     song = songs.put("a")["id"]
 
-    def fail(source: Path, target: Path, form: SoundFormat) -> None:
+    def fail(source: Path, target: Path, form: SoundFormat, gain_db: float) -> None:
         target.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
@@ -231,6 +231,54 @@ def test_a_stem_that_the_folder_lacks_comes_from_the_store(client: TestClient, s
     stored.unlink()
     gone = client.get(f"/v1/songs/{document['id']}/stems/bass")
     assert (gone.status_code, gone.json()["code"]) == (404, "SONG_FILE_MISSING")
+
+
+def heard(answer: Any, folder: Path) -> np.ndarray[Any, Any]:
+    (folder / "heard").write_bytes(answer.content)
+    samples: np.ndarray[Any, Any] = soundfile.read(folder / "heard", dtype="float32")[0]
+    return samples
+
+
+def test_a_stem_of_another_format_is_sent_as_it_lies_in_the_folder(client: TestClient, songs: Songs, tmp_path: Path) -> None:
+    song = songs.put("a", form=SoundFormat.flac16)["id"]
+    file = get_settings().songs_dir / "a" / stem_path("vocals", SoundFormat.flac16)
+    for name in ("vocals", "vocals.flac"):
+        answer = client.get(f"/v1/songs/{song}/stems/{name}")
+        assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, "audio/flac", file.read_bytes())
+        assert "(vocals).flac" in answer.headers["content-disposition"]
+    assert client.get(f"/v1/songs/{song}/peaks/vocals").json()["length"] == 5
+    wav = client.get(f"/v1/songs/{song}/stems/vocals.wav")
+    assert wav.headers["content-type"] == "audio/wav"
+    np.testing.assert_allclose(heard(wav, tmp_path), songs.stems["vocals"], atol=2 * 2**-15)
+
+
+def test_what_the_folder_lacks_is_made_again_as_it_was_of_the_floats_in_the_store(client: TestClient, songs: Songs, tmp_path: Path) -> None:
+    document = songs.put("a", form=SoundFormat.flac16, gain_db=-6.0)
+    path = get_settings().songs_dir / "a" / stem_path("vocals", SoundFormat.flac16)
+    content = path.read_bytes()
+    path.unlink()
+    assert client.get(f"/v1/songs/{document['id']}/stems/vocals").status_code == 404
+    sha = document["stems"][0]["sha256"]
+    stored = Path(get_settings().artifacts_url) / "audio" / sha[:2] / f"{sha}.wav"
+    stored.parent.mkdir(parents=True)
+    soundfile.write(stored, songs.stems["vocals"], RATE, subtype="FLOAT")
+    assert client.get(f"/v1/songs/{document['id']}/stems/vocals").content == content
+    floats = client.get(f"/v1/songs/{document['id']}/stems/vocals.wav")
+    assert np.array_equal(heard(floats, tmp_path), songs.stems["vocals"])
+
+
+def test_the_song_is_as_loud_as_it_was_where_it_is_the_sum_of_quieter_stems(client: TestClient, songs: Songs, tmp_path: Path) -> None:
+    song = songs.put("a", form=SoundFormat.flac24, gain_db=-6.0)["id"]
+    mix = heard(client.get(f"/v1/songs/{song}/source"), tmp_path)
+    np.testing.assert_allclose(mix, songs.stems["vocals"] + songs.stems["instrumental"], atol=1e-6)
+
+
+def test_floats_beyond_full_scale_are_not_cut_off_in_another_form(client: TestClient, songs: Songs, tmp_path: Path) -> None:
+    song = songs.put("a", level=3.0)["id"]
+    found = [heard(client.get(f"/v1/songs/{song}/stems/{name}.flac"), tmp_path) for name in ("drums", "instrumental")]
+    gain = 20 * np.log10(np.abs(songs.stems["instrumental"]).max())
+    for samples, name in zip(found, ("drums", "instrumental"), strict=True):
+        np.testing.assert_allclose(samples * 10 ** (gain / 20), songs.stems[name], atol=4e-3)
 
 
 def test_the_timeline_is_drawn_where_it_is_missing(client: TestClient, songs: Songs) -> None:

@@ -54,6 +54,27 @@ def test_the_last_whole_copy_is_needed(harm: str, stem: tuple[str, Path], tmp_pa
     assert KeptMaps([tmp_path]).need(sha256)
 
 
+@pytest.mark.parametrize("harm", [None, "missing", "damaged"])
+def test_a_stem_in_another_format_is_a_copy_where_its_file_is_as_it_was_written(
+    harm: str | None, stem: tuple[str, Path], tmp_path: Path
+) -> None:
+    sha256, file = stem
+    flac = file.with_suffix(".flac")
+    soundfile.write(flac, soundfile.read(file)[0], 44100, subtype="PCM_16")
+    known = {
+        "sha256": sha256,
+        "path": "stems/vocals.flac",
+        "format": "flac16",
+        "file_sha256": hashlib.sha256(flac.read_bytes()).hexdigest(),
+    }
+    write_map(file.parents[1], {"stems": [known], "source": {"audio_sha256": "decoded"}})
+    if harm == "missing":
+        flac.unlink()
+    elif harm == "damaged":
+        flac.write_bytes(flac.read_bytes()[:-1])
+    assert KeptMaps([tmp_path]).need(sha256) == (harm is not None)
+
+
 def test_all_audio_of_a_map_is_needed_where_that_is_asked_for(stem: tuple[str, Path], tmp_path: Path) -> None:
     maps = KeptMaps([tmp_path], all_audio=True)
     assert maps.need(stem[0])

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 MAP_NAME: Final = "song_map.json"
+#: Where persons put something right: what they said, and the map as the analysis has it.
+CORRECTIONS_NAME: Final = "corrections.json"
+MACHINE_MAP_NAME: Final = "machine_map.json"
 TIMELINE_NAME: Final = "timeline.svg"
 STEMS_FOLDER: Final = "stems"
 #: In place of the map, where it would be invalid: what each step found, and what is wrong, for people and for programs.

@@ -44,6 +44,7 @@ HarteLabel = Annotated[str, Field(pattern=HARTE_LABEL, description="Harte syntax
 Display = Annotated[str, Field(description="What a musician reads, such as Am7/C; N.C. for no chord.")]
 SongStem = Literal["vocals", "drums", "bass", "other", "instrumental"]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+By = Annotated[Literal["person"] | None, Field(description="person: a person said so; left out: the analysis did.")]
 
 
 class TempoCandidate(Frozen):
@@ -60,6 +61,7 @@ class Tempo(Frozen):
     curve: tuple[tuple[Time, Bpm], ...] = Field(description="[time, bpm] pairs in order; a tempo holds until the next.")
     confidence: Conf
     candidates: tuple[TempoCandidate, ...] = Field(description="The tempi a listener may tap, the likeliest first.")
+    by: By = None
 
 
 class MeterChange(Frozen):
@@ -70,6 +72,7 @@ class MeterChange(Frozen):
     numerator: Positive = Field(description="Beats in a bar.")
     denominator: Positive = Field(description="Which note value a beat is: 4 for a quarter note.")
     conf: Conf
+    by: By = None
 
 
 class Meter(Frozen):
@@ -79,6 +82,7 @@ class Meter(Frozen):
     denominator: Positive = Field(description="Which note value a beat is: 4 for a quarter note.")
     conf: Conf
     changes: tuple[MeterChange, ...] = Field(description="Every meter in order; one where it never changes.")
+    by: By = None
 
 
 class Bar(Frozen):
@@ -98,6 +102,7 @@ class Key(Frozen):
     tonic: str = Field(pattern=r"^[A-G][b#]?$", description="Name of the tonic, such as Bb.")
     mode: Mode = Field(description="major or minor.")
     conf: Conf
+    by: By = None
 
 
 class ChordAlternative(Frozen):
@@ -124,6 +129,7 @@ class Chord(Frozen):
     alternatives: Annotated[tuple[ChordAlternative, ...], Field(max_length=3)] = Field(
         description="Up to three other chords it could be, the likeliest first."
     )
+    by: By = None
 
 
 class Section(Frozen):
@@ -135,6 +141,7 @@ class Section(Frozen):
     index: Positive = Field(description="Which of its label, in order: 2 for the second verse.")
     group: str = Field(pattern=_GROUP, description="Sections of one level with the same letter repeat each other.")
     conf: Conf
+    by: By = None
 
 
 class Repeat(Frozen):
@@ -168,6 +175,7 @@ class Word(Frozen):
     text: str = Field(description="The word with its punctuation.")
     conf: Conf
     syllables: tuple[Syllable, ...] = Field(description="Its syllables in order; empty where they are not known.")
+    by: By = None
 
 
 class LyricLine(Frozen):
@@ -178,6 +186,7 @@ class LyricLine(Frozen):
     text: str = Field(description="The line as it is shown.")
     conf: Conf
     words: tuple[Word, ...] = Field(description="Its words in order, each within the line.")
+    by: By = None
 
 
 class Voice(Frozen):
@@ -200,6 +209,7 @@ class Note(Frozen):
         description="How far the sounding pitch lies from `midi` (hundredths of a semitone)."
     )
     bends: tuple[tuple[Time, Finite], ...] = Field(description="[time, midi] pairs where the pitch departs from the note; midi is a float.")
+    by: By = None
 
 
 class PartFacts(Frozen):
@@ -355,6 +365,25 @@ class Options(Frozen):
     accept_damaged: bool = Field(default=False, description="Whether a damaged file was to be analysed; left out: it was not.")
 
 
+class CorrectionOutcome(Frozen):
+    """What became of one thing that a person put right."""
+
+    id: str = Field(pattern=r"^[0-9a-f]{12}$", description="Id of the operation in the song's corrections.")
+    kind: str = Field(description="What was put right, such as word_text.")
+    outcome: Literal["applied", "moved", "conflict", "obsolete"] = Field(
+        description="applied; moved: applied where the analysis had something else or was elsewhere; conflict: not applied, and kept; "
+        "obsolete: the analysis says so itself, or a later correction says it anew."
+    )
+    text: str = Field(description="The same for a person.")
+
+
+class Corrected(Frozen):
+    """What persons put right in this map; the analysis's own map lies beside it."""
+
+    operations: Index = Field(description="How many operations count.")
+    outcomes: tuple[CorrectionOutcome, ...] = Field(description="What became of each, in order.")
+
+
 class Provenance(Frozen):
     """Where the map comes from."""
 
@@ -393,6 +422,10 @@ class SongMap(Frozen):
     stems_residual_db: Finite | None = Field(description="Level of mix minus the sum of the four stems, relative to the mix (dB).")
     source: Source = Field(description="The file the map was made from.")
     steps: Steps = Field(description="How each step went.")
+    by_person: tuple[Literal["title", "artist", "beats", "downbeats", "lyrics"], ...] = Field(
+        default=(), description="What a person said as a whole; title and artist stand where the file's own did."
+    )
+    corrections: Corrected | None = Field(default=None, description="What persons put right; left out: nothing.")
 
     _folder: Path | None = PrivateAttr(default=None)
 

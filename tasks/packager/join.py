@@ -6,13 +6,13 @@ heard before the beats are settled, are set on the beats and spelled in the key.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 from schemas import results as r
 from schemas import song_map as m
 from schemas.options import AnalysisOptions
 from schemas.song_folder import stem_path
+from tasks.common.bars import bar_spans
 from tasks.common.harmony.on_beats import on_beats
 from tasks.packager.agreement import contradictions
 from tasks.packager.step_results import StepResults, require, result_of, statuses_of, whole_characters
@@ -88,19 +88,11 @@ def title_from(file_name: str) -> str:
 
 
 def bars_of(beats: tuple[r.Beat, ...], times: Times) -> tuple[m.Bar, ...]:
-    """The bars, from downbeat to downbeat. The last one ends a median beat after its last beat, or with the song if that is earlier."""
+    """The bars: see `bar_spans`."""
     at = [times.event(beat.time) for beat in beats]
-    firsts = [index for index, beat in enumerate(beats) if beat.position == 1]
-    if not firsts:
-        return ()
-    gaps = sorted(after - before for before, after in pairwise(at))
-    median = gaps[len(gaps) // 2] if gaps else times.duration
-    ends = [at[first] for first in firsts[1:]] + [times.event(min(times.duration, at[-1] + median))]
-    counts = [after - before for before, after in pairwise([*firsts, len(beats)])]
     return tuple(
-        m.Bar.model_construct(start=at[first], end=end, first_beat=first, beats=count)
-        for first, end, count in zip(firsts, ends, counts, strict=True)
-        if end > at[first]  # a downbeat at the very end of the song starts no bar
+        m.Bar.model_construct(start=bar.start, end=times.event(bar.end), first_beat=bar.first_beat, beats=bar.beats)
+        for bar in bar_spans(at, [beat.position for beat in beats], times.duration)
     )
 
 

@@ -11,7 +11,7 @@ Required are ingest, beats and package; any other step may fail, and the map is 
 """
 
 # No postponed annotations here: Prefect resolves the parameters' types from a copy of the function that does not know this module's names.
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -19,6 +19,8 @@ from typing import Any, Final, Protocol
 from flows.run.endings import flow_run_name, refuse_if_strict, run_state
 from flows.run.hooks import LIFE, confine, say_last
 from flows.run.patience import patient_flow
+from flows.run.persons_words import PersonsWords
+from schemas.corrections import GridCorrections
 from schemas.options import AnalysisOptions, Reading
 from schemas.plan import AnalysisPlan
 from schemas.song_map import SongMap
@@ -66,6 +68,7 @@ def analyze_song(
     options: AnalysisOptions = AnalysisOptions(),  # noqa: B008 (frozen)
     output_dir: Path | None = None,
     expected_sha256: str | None = None,
+    corrections: dict[str, Any] | None = None,
 ) -> SongMap:
     """Audio file in, validated Song Map and stems out.
 
@@ -74,6 +77,7 @@ def analyze_song(
         options: How the song is analysed.
         output_dir: Where the song's folder is made. Empty: the data directory.
         expected_sha256: If given, a file with another SHA-256 is refused.
+        corrections: What persons put right, as `corrections.json` has it, beside what is kept for the song.
 
     Raises a PerformiaError where a required step fails, or any step with `options.strict`.
     """
@@ -83,9 +87,10 @@ def analyze_song(
     sweep_scratch()
     plan = make_plan(options)
     refuse_if_strict(plan, options)
+    persons = PersonsWords(song, output_dir, corrections)
 
-    found = start_steps(STEP_TASKS, plan, song, identity, options.reading)
-    song_map = package_song.join(found, song=song, output_dir=output_dir, options=options)
+    found = start_steps(STEP_TASKS, plan, song, identity, options.reading, persons.of_grid)
+    song_map = package_song.join(found, song=song, output_dir=output_dir, options=options, log=persons.log)
     say_last()
     ended: SongMap = run_state(song_map, options)
     return ended
@@ -97,10 +102,12 @@ def start_steps(
     song: Path,
     identity: str,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
+    grid_corrections: Callable[[Any], GridCorrections | None] = lambda _: None,
 ) -> dict[StepName, Any]:
     """Start every step with what it reads: the graph above. Returns what each `submit` returned, by step.
 
-    plan: the engines of each step. identity: the SHA-256 of the song's file. reading: how that is read.
+    plan: the engines of each step. identity: the SHA-256 of the song's file. reading: how that is read. grid_corrections: what persons put
+    right of the beats and keys, from what ingest's `submit` returned: it may wait for the song's id.
     """
     ingest = steps["ingest"].submit(song, identity, reading.track, reading.accept_damaged)
     separation = steps["separation"].submit(plan.separation, ingest)
@@ -109,7 +116,8 @@ def start_steps(
     asr = steps["asr"].submit(plan.asr, ingest, optional(separation))
     melody = steps["melody"].submit(plan.melody, ingest, separation)
     bass = steps["bass"].submit(plan.bass, ingest, separation)
-    structure = steps["structure"].submit(plan.structure, ingest, beats_key, optional(separation), optional(chords), optional(asr))
+    grid = grid_corrections(ingest)
+    structure = steps["structure"].submit(plan.structure, ingest, beats_key, optional(separation), optional(chords), optional(asr), grid)
     return {
         "ingest": ingest,
         "separation": separation,

@@ -281,6 +281,20 @@ class SongMapInvalid(PerformiaError):
         self.args = (what, problems, todo)
 
 
+class CorrectionsInvalid(PerformiaError):
+    """A file of corrections is not understood; nothing of it is applied, and it stays as it is."""
+
+    code = "CORRECTIONS_INVALID"
+    todo = "Give a corrections.json, labels of Audacity or an LRC file; `performia correct SONG export` writes each"
+
+
+class CorrectionUnplaceable(PerformiaError):
+    """What was to be put right is not in the Song Map, or not clearly."""
+
+    code = "CORRECTION_UNPLACEABLE"
+    todo = "See what the map has: `performia correct SONG export --to audacity --of words -`"
+
+
 class RequiredStepFailed(PerformiaError):
     """A step that no Song Map can do without (ingest, beats) failed."""
 
@@ -450,6 +464,20 @@ class SongUnknown(PerformiaError):
 
     code = "SONG_UNKNOWN"
     todo = "`GET /v1/songs` lists the songs"
+
+
+class SongChanged(PerformiaError):
+    """Somebody else changed the song since the request's sender read it."""
+
+    code = "SONG_CHANGED"
+    todo = "Read the song again, and send what is still to be put right with its new ETag"
+
+
+class IfMatchMissing(PerformiaError):
+    """A change of a song must say which state of it is changed."""
+
+    code = "IF_MATCH_MISSING"
+    todo = "Send the song's ETag as `If-Match`"
 
 
 class SongFileMissing(PerformiaError):

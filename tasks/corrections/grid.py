@@ -329,7 +329,7 @@ def _meters_of(beats: Sequence[Beat], denominator: int, duration: float) -> tupl
     lengths = [after - before for before, after in pairwise(ones)]
     lengths.append(max(len(beats) - ones[-1], lengths[-1] if lengths else beats[-1].position))
     starts = [(0.0, lengths[0])]
-    starts += [(beats[one].time, now) for one, before, now in zip(ones[1:], lengths, lengths[1:], strict=True) if now != before]
+    starts += [(beats[one].time, now) for one, before, now in zip(ones[1:], lengths[:-1], lengths[1:], strict=True) if now != before]
     ends = [*(start for start, _ in starts[1:]), duration]
     return tuple(
         MeterSpan(start=start, end=end, numerator=numerator, denominator=denominator, confidence=1.0)

@@ -7,12 +7,23 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from schemas.corrections import Corrections
 from schemas.results import AudioRef, StemSet, StepResult
-from schemas.song_folder import INVALID_FOLDER, MAP_NAME, PROBLEMS_NAME, REPORT_NAME, TIMELINE_NAME, result_name, stem_path
+from schemas.song_folder import (
+    CORRECTIONS_NAME,
+    INVALID_FOLDER,
+    MACHINE_MAP_NAME,
+    MAP_NAME,
+    PROBLEMS_NAME,
+    REPORT_NAME,
+    TIMELINE_NAME,
+    result_name,
+    stem_path,
+)
 from schemas.song_map import SongMap
 from tasks.common.errors import StorageError
 from tasks.common.step import StepContext
@@ -24,7 +35,15 @@ from tasks.packager.timeline import timeline_svg
 from tasks.packager.validation import Problem
 
 
-def write_song(song_map: SongMap, stems: StemSet | None, out_dir: Path, ctx: StepContext) -> Path:
+@dataclass(frozen=True)
+class Beside:
+    """What lies beside a corrected map: the machine's own, and what persons put right."""
+
+    machine: SongMap
+    log: Corrections
+
+
+def write_song(song_map: SongMap, stems: StemSet | None, out_dir: Path, ctx: StepContext, beside: Beside | None = None) -> Path:
     """Write a valid map, and the stems if there are any, into the song's folder below `out_dir`; return that folder.
 
     The stems come first: where there is a map, what it refers to is there. Each file appears whole. Raises StorageError.
@@ -33,13 +52,24 @@ def write_song(song_map: SongMap, stems: StemSet | None, out_dir: Path, ctx: Ste
         folder = claim_folder(out_dir, song_map.source.file_name, song_map.id)
         if stems is not None:
             _write_stems(stems, folder, ctx)
-        atomic_write(folder / TIMELINE_NAME, timeline_svg(song_map).encode("utf-8"))
-        atomic_write(folder / MAP_NAME, song_map.to_json().encode("utf-8"))
+        write_map(folder, song_map, beside)
         release_claim(folder, song_map.id)
         # The report of an earlier run's invalid map would mislead.
         shutil.rmtree(folder / INVALID_FOLDER, ignore_errors=True)
     ctx.progress(1.0, "written")
     return folder
+
+
+def write_map(folder: Path, song_map: SongMap, beside: Beside | None = None) -> None:
+    """Write a valid map into its folder, the map last: whoever sees it finds what lies beside it. Raises OSError."""
+    if beside is not None:
+        atomic_write(folder / CORRECTIONS_NAME, beside.log.to_json().encode("utf-8"))
+        atomic_write(folder / MACHINE_MAP_NAME, beside.machine.to_json().encode("utf-8"))
+    atomic_write(folder / TIMELINE_NAME, timeline_svg(song_map).encode("utf-8"))
+    atomic_write(folder / MAP_NAME, song_map.to_json().encode("utf-8"))
+    if beside is None:
+        # Of an earlier map, which nobody corrects any more.
+        (folder / MACHINE_MAP_NAME).unlink(missing_ok=True)
 
 
 def write_report(song_id: str, file_name: str, results: StepResults, problems: list[Problem], out_dir: Path) -> Path:

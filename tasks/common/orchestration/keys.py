@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from schemas.plan import StepPlan
 from schemas.results import StepResult, digest_of
 from tasks.common.errors import PerformiaError
@@ -43,6 +45,8 @@ def _identity(value: Any) -> Any:
         return value.cache_identity()
     if isinstance(value, StepResult):
         return value.content_hash()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     if value is None or isinstance(value, BaseException):
         return None
     return value

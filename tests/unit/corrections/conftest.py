@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,3 @@ def correct(log_of: Callable[..., c.Corrections]) -> Callable[..., Correcting]:
         return apply(song_map, log_of(on or song_map, *changes).operations)
 
     return corrected
-
-
-def fates(correcting: Correcting) -> Sequence[str]:
-    return [outcome.outcome for outcome in correcting.outcomes]

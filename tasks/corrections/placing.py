@@ -108,15 +108,17 @@ def find_word(lines: Sequence[m.LyricLine], at: c.WordAt, now: str | None = None
     """The word that a correction means. now: what it makes of it, which may be heard already. Raises Conflict."""
     words = [(line, place, word) for line, whole in enumerate(lines) for place, word in enumerate(whole.words)]
     texts = [plain(word.text) for _, _, word in words]
-    own = {plain(at.text)} | ({plain(now)} if now else set())
+    own, made = plain(at.text), plain(now) if now else None
     best: tuple[float, int, bool] | None = None
     for index, (_, _, word) in enumerate(words):
         far = abs(word.start - at.time)
         if far > _WORD_SEC:
             continue
         beside = _same_beside(texts, index, at)
-        same = texts[index] in own
-        if not same and (far > _OTHER_WORD_SEC or beside < _SAME_NEIGHBOURS):
+        same = texts[index] in (own, made)
+        near = far <= _OTHER_WORD_SEC, beside >= _SAME_NEIGHBOURS
+        # What the word was made of may be sung elsewhere too: it is this one where it stands here, or between the same words.
+        if texts[index] != own and not (any(near) if same else all(near)):
             continue
         score = 2.0 * same + beside - _PER_SEC * far
         if best is None or score > best[0]:

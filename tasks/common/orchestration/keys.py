@@ -7,7 +7,7 @@ options.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -17,6 +17,9 @@ from tasks.common.errors import PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage.result_records import RecordRefused, Records
 
+#: Inputs that steps got when there were results already. Where one is absent, the key is what it was before.
+_LATER: Final = frozenset({"corrections"})
+
 
 def step_key(step: str, version: int, inputs: dict[str, Any]) -> str:
     """The cache key of one execution of a step: readable name, version, and a digest of everything that decides the result.
@@ -25,7 +28,7 @@ def step_key(step: str, version: int, inputs: dict[str, Any]) -> str:
     a failed or absent input (an exception, or None) as absent; a path not at all, for where a file lies is not what it is; anything else by
     its JSON.
     """
-    identities = {name: _identity(value) for name, value in sorted(inputs.items()) if not isinstance(value, Path)}
+    identities = {name: _identity(value) for name, value in sorted(inputs.items()) if _counts(name, value)}
     material = {"step": step, "version": version, "inputs": identities}
     return f"{step}-v{version}-{digest_of(material)[:40]}"
 
@@ -38,6 +41,10 @@ def is_kept(step: str, version: int, **inputs: Any) -> bool:
     except (OSError, PerformiaError, RecordRefused):
         return False
     return True
+
+
+def _counts(name: str, value: Any) -> bool:
+    return not isinstance(value, Path) and not (name in _LATER and value is None)
 
 
 def _identity(value: Any) -> Any:

@@ -53,6 +53,13 @@ def test_a_tempo_doubled_puts_a_beat_between_any_two(song_map: SongMap, correct:
     assert made.tempo.bpm_global == 240.0
 
 
+def test_the_same_word_elsewhere_is_not_the_one_that_was_made_right(song_map: SongMap, correct: Correct) -> None:
+    gone = c.WordAt(time=9.8, text="unheard", before=("quite", "other"), after=("words", "here"))
+    made = correct(song_map, c.WordText(word=gone, text="walking"))
+    assert song_map.lyrics[0].words[0].text == "walking"  # 1.8 s before
+    assert fates(made) == ["conflict"]
+
+
 def test_halved_and_doubled_again_is_what_it_was(song_map: SongMap, correct: Correct) -> None:
     made = correct(song_map, c.TempoHalved(bpm=120.0), c.TempoDoubled(bpm=60.0)).song_map
     assert made.beats == song_map.beats

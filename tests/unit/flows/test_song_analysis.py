@@ -37,7 +37,7 @@ def test_the_readme_of_the_flows_shows_this_graph(demo_song: Path) -> None:
 
 def test_the_parameters_render_as_a_form() -> None:
     schema = analyze_song.parameters
-    assert list(schema.properties) == ["song", "options", "output_dir", "expected_sha256"]
+    assert list(schema.properties) == ["song", "options", "output_dir", "expected_sha256", "corrections"]
     assert schema.required == ["song"]
     assert [entry.get("description") for entry in schema.properties.values()] == [
         "Path of the audio file.",

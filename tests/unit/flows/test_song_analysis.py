@@ -44,6 +44,7 @@ def test_the_parameters_render_as_a_form() -> None:
         "How the song is analysed.",
         "Where the song's folder is made. Empty: the data directory.",
         "If given, a file with another SHA-256 is refused.",
+        "What persons put right, as `corrections.json` has it, beside what is kept for the song.",
     ]
     options = schema.definitions["AnalysisOptions"]["properties"]
     ranges = ["min_bpm", "max_bpm", "melody_min_midi", "melody_max_midi", "bass_min_midi", "bass_max_midi"]

@@ -59,6 +59,7 @@ _FORM: Final = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
+                    "additionalProperties": False,
                     "properties": {
                         "file": {"type": "string", "format": "binary", "description": "The song: any audio, or a video with sound."},
                         "options": {
@@ -76,6 +77,20 @@ _FORM: Final = {
             }
         },
     }
+}
+#: Of each event of a stream.
+_EVENT: Final = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "id": {"type": "string", "description": "The number of the event, where it has one."},
+        "event": {"type": "string", "description": "The type of the event."},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/JobEvent"},
+        },
+    },
 }
 _AUDIO_ERRORS: Final = (
     named.AudioNotAudio,
@@ -181,7 +196,7 @@ async def read_job(job_id: JobId, key: Reader, desk: DeskHere, response: Respons
     responses={
         HTTPStatus.OK: {
             "description": "Server-sent events: `event` is the type, `id` the number, `data` a JobEvent as JSON.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
         },
         HTTPStatus.NO_CONTENT: {"description": "The client has seen the end already: it is to connect no more."},
         **responses(named.JobUnknown),

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, BeforeValidator
 
-from deployments.api.access import LibraryHere, Reader, SettingsHere, Writer
+from deployments.api.access import Admin, LibraryHere, Reader, SettingsHere
 from deployments.api.file_answers import POLICY, ServedFile, conditional, file_answer
 from deployments.api.library.entries import SongEntry
 from deployments.api.library.library import Library
@@ -137,8 +137,8 @@ def read_song(
     status_code=HTTPStatus.NO_CONTENT,
     responses=responses(named.SongUnknown, named.LibraryFilling, named.StorageError),
 )
-def delete_song(song_id: SongId, key: Writer, library: LibraryHere, settings: SettingsHere) -> Response:  # noqa: ARG001 (asked for, not read)
-    """Remove a song: its folder, and what nobody else refers to."""
+def delete_song(song_id: SongId, key: Admin, library: LibraryHere, settings: SettingsHere) -> Response:  # noqa: ARG001 (asked for, not read)
+    """Remove a song: its folder, and what nobody else refers to. Takes the scope `admin`, for a song is everybody's."""
     _folder(library, song_id)
     remove_song(library, settings, song_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -21,6 +21,7 @@ from deployments.api.limits import Limits
 from deployments.api.revival import Reviver
 from deployments.api.runs import Runs
 from deployments.api.uploads import sweep
+from schemas.api.jobs import JobEvent
 from schemas.api.problem import FieldProblem, Problem
 from tasks.common.settings import Settings, get_settings
 
@@ -94,7 +95,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        for model in (Problem, FieldProblem):
+        for model in (Problem, FieldProblem, JobEvent):
             made = model.model_json_schema(ref_template="#/components/schemas/{model}")
             made.pop("$defs", None)
             schemas[model.__name__] = made

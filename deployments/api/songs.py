@@ -9,17 +9,17 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
-from pydantic import BeforeValidator
+from pydantic import BaseModel, BeforeValidator
 
-from deployments.api.access import LibraryHere, Reader, SettingsHere, Writer
+from deployments.api.access import Admin, LibraryHere, Reader, SettingsHere
 from deployments.api.file_answers import POLICY, ServedFile, conditional, file_answer
 from deployments.api.library.entries import SongEntry
 from deployments.api.library.library import Library
-from deployments.api.library.query import MOST_ON_PAGE, song_query
+from deployments.api.library.query import KEY_PATTERN, MOST_ON_PAGE, ORDERS, song_query
 from deployments.api.problems import ProblemError, responses
 from deployments.api.song_files import SongFiles, first_view_of
 from deployments.api.song_removal import remove_song
-from schemas.api.songs import SONG_ID_PATTERN, Song, SongLinks, SongList
+from schemas.api.songs import SONG_ID_PATTERN, FirstView, Peaks, Song, SongLinks, SongList
 from schemas.song_folder import MAP_NAME
 from schemas.song_map import SongMap
 from tasks.common import errors as named
@@ -45,17 +45,22 @@ PeaksOf = Annotated[str, PathParameter(pattern=r"^(mix|vocals|drums|bass|other|i
 Resolution = Annotated[Literal[1, 2, 5, 10, 20, 50, 100], BeforeValidator(_number), Query(description="Pairs of peaks a second.")]
 Bpm = Annotated[float | None, Query(ge=0, le=10_000, allow_inf_nan=False)]
 
+#: What the document says of these two; `song_query` reads them.
+_KEY: Final[dict[str, Any]] = {"pattern": f"^({KEY_PATTERN})?$"}
+_SORT: Final[dict[str, Any]] = {"pattern": f"^(-?({'|'.join(ORDERS)}))?$"}
+
 _UNCHANGED: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "The client has it already: `If-None-Match`, `If-Modified-Since`."}
 }
 _ETAG: Final = {"ETag": {"description": "Of this state.", "schema": {"type": "string"}}}
 
 
-def _file_responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
-    content: dict[str, Any] = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
-    parts = {**content, "multipart/byteranges": {"schema": {"type": "string", "format": "binary"}}}
+def _file_responses(*media_types: str, model: type[BaseModel] | None = None) -> dict[int | str, dict[str, Any]]:
+    """model: of the whole file, where that is JSON."""
+    parts = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in (*media_types, "multipart/byteranges")}
+    whole = {"model": model} if model else {"content": {media_type: parts[media_type] for media_type in media_types}}
     return {
-        200: {"description": "The whole file.", "content": content, "headers": _ETAG},
+        200: {"description": "The whole file.", "headers": _ETAG, **whole},
         206: {"description": "The parts that `Range` asks for.", "content": parts, "headers": _ETAG},
         **_UNCHANGED,
         **responses(named.SongUnknown, named.SongFileMissing, named.RangeUnsatisfiable, named.LibraryFilling, named.StorageError),
@@ -71,13 +76,16 @@ def list_songs(
     key_: Reader,  # noqa: ARG001 (asked for, not read)
     library: LibraryHere,
     q: Annotated[str, Query(max_length=200, description="Beginnings of words of the title, the artist, the album and the lyrics.")] = "",
-    key: Annotated[str | None, Query(max_length=20, description="A key that the song is in: `C`, `F#m`, `Bb major`.")] = None,
+    key: Annotated[
+        str | None, Query(max_length=20, description="A key that the song is in: `C`, `F#m`, `Bb major`.", json_schema_extra=_KEY)
+    ] = None,
     bpm_min: Bpm = None,
     bpm_max: Bpm = None,
     sort: Annotated[
         str | None,
         Query(
             max_length=20,
+            json_schema_extra=_SORT,
             description="`relevance`, `title`, `artist`, `bpm`, `duration` or `created`; `-` before it turns it around. "
             "Left out: by relevance where there is a `q`, else the newest first.",
         ),
@@ -96,7 +104,11 @@ def list_songs(
     "/v1/songs/{song_id}",
     response_model=None,
     responses={
-        200: {"description": "The Song Map; with `view=first` as the first front end reads it.", "model": SongMap, "headers": _ETAG},
+        200: {
+            "description": "The Song Map; with `view=first` as the first front end reads it.",
+            "model": SongMap | FirstView,
+            "headers": _ETAG,
+        },
         **_UNCHANGED,
         **responses(named.SongUnknown, named.LibraryFilling, named.StorageError, named.SongMapInvalid),
     },
@@ -125,8 +137,8 @@ def read_song(
     status_code=HTTPStatus.NO_CONTENT,
     responses=responses(named.SongUnknown, named.LibraryFilling, named.StorageError),
 )
-def delete_song(song_id: SongId, key: Writer, library: LibraryHere, settings: SettingsHere) -> Response:  # noqa: ARG001 (asked for, not read)
-    """Remove a song: its folder, and what nobody else refers to."""
+def delete_song(song_id: SongId, key: Admin, library: LibraryHere, settings: SettingsHere) -> Response:  # noqa: ARG001 (asked for, not read)
+    """Remove a song: its folder, and what nobody else refers to. Takes the scope `admin`, for a song is everybody's."""
     _folder(library, song_id)
     remove_song(library, settings, song_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -160,8 +172,13 @@ def read_stem(
     return file_answer(request, SongFiles(_folder(library, song_id), settings).stem(stem, ending or "wav"))
 
 
-@router.head("/v1/songs/{song_id}/peaks/{name}", name="head_peaks", response_model=None, responses=_file_responses("application/json"))
-@router.get("/v1/songs/{song_id}/peaks/{name}", response_model=None, responses=_file_responses("application/json"))
+@router.head(
+    "/v1/songs/{song_id}/peaks/{name}",
+    name="head_peaks",
+    response_model=None,
+    responses=_file_responses("application/json", model=Peaks),
+)
+@router.get("/v1/songs/{song_id}/peaks/{name}", response_model=None, responses=_file_responses("application/json", model=Peaks))
 def read_peaks(
     song_id: SongId,
     name: PeaksOf,

@@ -12,6 +12,7 @@ import pytest
 from api_songs import Songs
 from starlette.testclient import TestClient
 
+from schemas.api.songs import FirstView
 from schemas.song_folder import MAP_NAME
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import ArtifactStore
@@ -108,6 +109,7 @@ def test_a_song_as_the_first_front_end_reads_it(client: TestClient, songs: Songs
     document = songs.put("a")
     path = f"/v1/songs/{document['id']}"
     answer = client.get(path, params={"view": "first"})
+    assert FirstView.model_validate_json(answer.content).id == document["id"]
     assert [chord["label"] for chord in answer.json()["chords"]] == ["Am7/C", "C#"]
     assert answer.headers["etag"] != client.get(path).headers["etag"]
     assert client.get(path, params={"view": "first"}, headers={"if-none-match": answer.headers["etag"]}).status_code == 304

@@ -10,6 +10,8 @@ CORRECTIONS_NAME: Final = "corrections.json"
 MACHINE_MAP_NAME: Final = "machine_map.json"
 TIMELINE_NAME: Final = "timeline.svg"
 STEMS_FOLDER: Final = "stems"
+#: What exports were when they were written, beside them: so that nobody's own changes are written over.
+EXPORTS_NAME: Final = ".exports.json"
 #: In place of the map, where it would be invalid: what each step found, and what is wrong, for people and for programs.
 INVALID_FOLDER: Final = "invalid"
 PROBLEMS_NAME: Final = "problems.txt"

@@ -30,7 +30,7 @@ from deployments.cli.options import (
 from deployments.terminal import print_json, shown
 from schemas.options import Quality
 from schemas.steps import WITH_ENGINES
-from tasks.common.errors import EngineUnknown, OptionInvalid, PerformiaError
+from tasks.common.errors import EngineUnknown, ExportFormatUnknown, OptionInvalid, PerformiaError
 from tasks.evaluation.split import SPLITS
 
 app = typer.Typer(
@@ -136,6 +136,37 @@ def analyze_folder(
 
     request = BatchRequest(folder, options, output.absolute(), at_once, memory, tuple(pattern or ()), recursive)
     raise typer.Exit(analyze_folder_command(request, as_json=as_json, debug=debug))
+
+
+@app.command()
+def export(
+    songs: Annotated[list[Path] | None, typer.Argument(metavar="SONG...", help="Songs' folders, or files with a Song Map.")] = None,
+    to: Annotated[list[str] | None, typer.Option("--to", metavar="FORMAT,...", help="The formats, or all; --list shows them.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder that gets the files. Default: that of the Song Map.")
+    ] = None,
+    transpose: Annotated[int | None, typer.Option(metavar="N", help="Chords, keys and notes N semitones higher, or lower.")] = None,
+    capo: Annotated[
+        int | None, typer.Option(metavar="FRET", help="Chord sheets show the shapes with a capo there; the sound is the same.")
+    ] = None,
+    lead: Annotated[float | None, typer.Option(metavar="SEC", help="How long before it is sung a line is shown. Default: 0.3.")] = None,
+    quantised: Annotated[bool, typer.Option("--quantised", help="Notes on the grid of the beats, where a format has both.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that were changed by hand, or are others.")] = False,
+    list_formats: Annotated[bool, typer.Option("--list", help="Show the formats, and what opens them.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Write songs as files for other programs: lyrics, subtitles, chord sheets and more."""
+    from deployments.cli import export as command
+    from tasks.export.options import export_options
+
+    if list_formats:
+        command.list_formats(as_json)
+        return
+    if not songs:
+        raise OptionInvalid("No song was given", "Give a song's folder, or the song_map.json in it")
+    options = export_options(transpose=transpose, capo=capo, lead_sec=lead, quantised=quantised)
+    request = command.requested(to or (), options, output, force)
+    raise typer.Exit(command.export_songs(songs, request, as_json))
 
 
 @app.command()
@@ -319,7 +350,7 @@ def main() -> None:
         app()
     except PerformiaError as error:
         typer.echo(shown(error), err=True)
-        sys.exit(2 if isinstance(error, OptionInvalid | EngineUnknown) else 1)
+        sys.exit(2 if isinstance(error, OptionInvalid | EngineUnknown | ExportFormatUnknown) else 1)
     finally:
         gc.freeze()  # no collection at the end: the system takes all memory at once; exit handlers still run
 

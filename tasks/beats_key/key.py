@@ -16,12 +16,9 @@ import numpy.typing as npt
 
 from schemas.results import KeySpan
 from tasks.beats_key.tonality import Tonality
+from tasks.common.harmony import spelling
 
 Floats = npt.NDArray[np.float64]
-
-#: The spelling with the fewer accidentals in the key signature, as most written music has it.
-MAJOR_TONICS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-MINOR_TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 
 WINDOW_SEC = 20.0
 HOP_SEC = 5.0
@@ -170,7 +167,8 @@ def confusable(key: int) -> tuple[int, ...]:
 
 
 def key_name(key: int) -> tuple[str, Literal["major", "minor"]]:
-    return (MINOR_TONICS[key - 12], "minor") if key >= 12 else (MAJOR_TONICS[key], "major")
+    mode: Literal["major", "minor"] = "minor" if key >= 12 else "major"
+    return spelling.tonic_name(key % 12, mode), mode
 
 
 def _overlap(posteriors: KeyPosteriors) -> float:

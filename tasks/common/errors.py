@@ -295,6 +295,34 @@ class CorrectionUnplaceable(PerformiaError):
     todo = "See what the map has: `performia correct SONG export --to audacity --of words -`"
 
 
+class SongMapNotFound(PerformiaError):
+    """There is no Song Map at the path."""
+
+    code = "SONG_MAP_NOT_FOUND"
+    todo = "Give a song's folder, or the song_map.json in it; `performia analyze` makes one"
+
+
+class ExportFormatUnknown(PerformiaError):
+    """No export has this name."""
+
+    code = "EXPORT_FORMAT_UNKNOWN"
+    todo = "tasks/export/README.md lists the formats"
+
+
+class ExportNeedsSound(PerformiaError):
+    """The export is made of the song's sound, and its stems are not at hand."""
+
+    code = "EXPORT_NEEDS_SOUND"
+    todo = "Analyse the song again with stems, and give its folder"
+
+
+class ExportInTheWay(PerformiaError):
+    """A file that the export would replace is not as an export of this song left it."""
+
+    code = "EXPORT_IN_THE_WAY"
+    todo = "Move it, choose another folder with -o, or replace it with --force"
+
+
 class RequiredStepFailed(PerformiaError):
     """A step that no Song Map can do without (ingest, beats) failed."""
 

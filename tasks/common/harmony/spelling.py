@@ -10,6 +10,11 @@ from typing import Final
 
 _LETTERS: Final = "FCGDAEB"  # places -1 … 5
 _DEGREES: Final = {1: 0, 2: 2, 3: 4, 4: -1, 5: 1, 6: 3, 7: 5}  # of the major scale, in fifths above its tonic
+#: Of a key's two names the one with fewer accidentals in its signature; of F# and Gb, Eb and D# minor, that which is written more often.
+_TONICS: Final = {
+    "major": ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
+    "minor": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
+}
 #: Without a key: Ab Eb Bb F C G D A E B F# C#, the commonest names.
 _NO_KEY: Final = -4
 
@@ -32,6 +37,11 @@ def name_at(place: int) -> str:
 def pitch_class(name: str) -> int:
     """Semitones above C, 0 … 11."""
     return place_of(name) * 7 % 12
+
+
+def tonic_name(pitch: int, mode: str) -> str:
+    """Name of the tonic of a major or minor key, by its semitones above C."""
+    return _TONICS[mode][pitch % 12]
 
 
 def degree_above(root: str, degree: str) -> str:

@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from pydantic.fields import FieldInfo
 
-from deployments.docs_tables import DOCUMENT, TABLES, errors_table, settings_table, with_tables
+from deployments.docs_tables import DOCUMENTS, errors_table, formats_table, settings_table, with_tables
 from tasks.common.errors import PerformiaError, all_errors
 from tasks.common.settings import Settings
+from tasks.export.formats import FORMATS
 
 
-def test_the_document_says_what_the_code_says() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    assert text == with_tables(text), "run: make docs"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.parent.name)
+def test_the_document_says_what_the_code_says(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    assert text == with_tables(text, DOCUMENTS[document]), "run: make docs"
 
 
 def test_what_was_changed_by_hand_is_made_anew_and_the_text_around_it_stays() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
+    document, tables = next(iter(DOCUMENTS.items()))
+    text = document.read_text(encoding="utf-8")
     changed = text.replace("`AUDIO_EMPTY`", "`AUDIO_VOID`").replace("`PERFORMIA_OFFLINE` | `0`", "`PERFORMIA_OFFLINE` | `1`")
     assert changed != text
-    assert with_tables(changed) == text
-    assert with_tables(f"Before.\n{text}After.\n") == f"Before.\n{text}After.\n"
+    assert with_tables(changed, tables) == text
+    assert with_tables(f"Before.\n{text}After.\n", tables) == f"Before.\n{text}After.\n"
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_a_missing_marker_is_an_error(name: str) -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
+@pytest.mark.parametrize(("document", "name"), [(document, name) for document, tables in DOCUMENTS.items() for name in tables])
+def test_a_missing_marker_is_an_error(document: Path, name: str) -> None:
+    text = document.read_text(encoding="utf-8")
     for marker in (f"<!-- {name}: made by `make docs` -->", f"<!-- end of {name} -->"):
         with pytest.raises(ValueError, match=name):
-            with_tables(text.replace(marker, ""))
+            with_tables(text.replace(marker, ""), DOCUMENTS[document])
+
+
+def test_the_table_lists_every_format_and_what_it_cannot_say() -> None:
+    rows = [[cell.strip() for cell in row.split(" | ")] for row in formats_table().splitlines()[2:]]
+    assert [row[0].strip("| `") for row in rows] == list(FORMATS)
+    assert all(all(cell.strip("| ") for cell in row) for row in rows)
 
 
 def test_the_table_lists_every_error() -> None:

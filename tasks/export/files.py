@@ -1,0 +1,84 @@
+"""Exports written into a folder. What a person changed by hand is never written over without being told so.
+
+Beside the files, a hidden list says what each was when it was written, and of which song. A file that still is what the list says is
+replaced; any other that differs is in the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.song_folder import EXPORTS_NAME
+from tasks.common.errors import ExportInTheWay, PerformiaError, StorageError
+from tasks.common.storage.atomic import atomic_write
+from tasks.export.formats import Format
+from tasks.export.options import ExportOptions
+from tasks.export.song import Song
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of one format. file: where it is. error: why it could not be written, instead of the file."""
+
+    format: str
+    file: Path | None
+    error: PerformiaError | None = None
+
+
+def write_exports(
+    song: Song, formats: Sequence[Format], options: ExportOptions, folder: Path, name: str, replace: bool = False
+) -> Iterator[Written]:
+    """Write the formats one after the other; one that cannot be written does not stop the next.
+
+    name: of the files, before their suffixes. replace: write over whatever has such a name.
+    """
+    for entry in formats:
+        target = folder / f"{name}{entry.suffix}"
+        try:
+            _write(target, song.map.id, entry.content(song, options), replace)
+        except PerformiaError as error:
+            yield Written(entry.name, None, error)
+        else:
+            yield Written(entry.name, target)
+
+
+def _write(target: Path, song_id: str, content: bytes, replace: bool) -> None:
+    records = target.with_name(EXPORTS_NAME)
+    record = {"song": song_id, "sha256": _sha256(content)}
+    with _told(target):
+        known = _records(records)
+        there = _sha256(target.read_bytes()) if target.exists() else None
+        ours = {"song": song_id, "sha256": there} == known.get(target.name)
+        if there not in (None, record["sha256"]) and not ours and not replace:
+            raise ExportInTheWay(f"{target} is there already, and is not what an export of this song left")
+        if there != record["sha256"]:
+            atomic_write(target, content)
+        if known.get(target.name) != record:
+            atomic_write(records, json.dumps({**known, target.name: record}, indent=1, sort_keys=True).encode())
+
+
+def _records(file: Path) -> dict[str, object]:
+    """{file name: {song, sha256}}; none where the list is not there, or is none."""
+    try:
+        found = json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """What the file system says, as an error that can be told."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{target} cannot be written: {error.strerror or error}", "Choose another folder with -o") from error

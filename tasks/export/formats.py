@@ -1,0 +1,113 @@
+"""Every export: its name, its file, what opens it, and the function that writes it. The table of the README is made of it.
+
+A writer is a pure function of a song and the options. It gets the song transposed already, and returns the file's bytes. What it needs
+beyond the standard library and numpy is imported inside it, so that a list of the formats costs nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.common.errors import ExportFormatUnknown
+from tasks.export import ass, chordpro, lrc, srt, vtt
+from tasks.export.options import ExportOptions
+from tasks.export.song import Song
+
+Writer = Callable[[Song, ExportOptions], bytes]
+Files = Callable[[Song, ExportOptions], Iterator[tuple[str, bytes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """An export.
+
+    name: as in `--to` and in the address of the HTTP API; letters, digits and hyphens.
+    suffix: what follows the song's name in the file's name, such as `.lrc`, or `.chords.lab`.
+    title, opens_in, cannot_say: for people: what it is, the programs that open it, and what a Song Map has that it has no place for.
+    write: the writer. needs_sound: whether it reads the song's stems; without them it raises ExportNeedsSound.
+    files: where the export is several files, what they are called below the song's name (`vocals.flac`), and their content, one at a time;
+        `write` is then `zip_of(files)`.
+    """
+
+    name: str
+    suffix: str
+    media_type: str
+    title: str
+    opens_in: str
+    write: Writer
+    needs_sound: bool = False
+    files: Files | None = None
+    cannot_say: str = ""
+
+    def content(self, song: Song, options: ExportOptions) -> bytes:
+        """The file, transposed where asked. Raises ExportNeedsSound."""
+        return self.write(song.transposed(options.transpose), options)
+
+
+def zip_of(files: Files) -> Writer:
+    """A writer of one zip with several files. It is the same for the same files: no time of writing is in it."""
+
+    def write(song: Song, options: ExportOptions) -> bytes:
+        return zipped(files(song, options))
+
+    return write
+
+
+def zipped(files: Iterator[tuple[str, bytes]]) -> bytes:
+    """A zip of names and contents. What is compressed already is stored."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in files:
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            packed = name.lower().endswith((".flac", ".mp3", ".opus", ".zip", ".pdf", ".png"))
+            info.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
+            archive.writestr(info, content)
+    return target.getvalue()
+
+
+_ALL: Final = (
+    Format(
+        "lrc", ".lrc", "text/plain", "LRC: lyrics, a time a line", "music players, LRCLIB, Jellyfin, Kodi", lrc.write,
+        cannot_say="chords, sections; times finer than 10 ms; brackets that look like a time",
+    ),
+    Format(
+        "lrc-words", ".words.lrc", "text/plain", "enhanced LRC (A2): lyrics, a time a word", "players that show words, karaoke programs",
+        lrc.write_words, cannot_say="as LRC; syllables",
+    ),
+    Format(
+        "srt", ".srt", "application/x-subrip", "SRT: lyrics as subtitles", "video players and editors, YouTube", srt.write,
+        cannot_say="times of words; chords; text that looks like a tag",
+    ),
+    Format(
+        "vtt", ".vtt", "text/vtt", "WebVTT: subtitles, a time a word or syllable", "browsers (`<track>`), video players", vtt.write,
+        cannot_say="where a word ends; chords",
+    ),
+    Format(
+        "ass", ".ass", "text/x-ssa", "ASS karaoke: words filled while they are sung (`\\kf`)", "VLC, mpv, Aegisub, FFmpeg", ass.write,
+        cannot_say="times finer than 10 ms; chords; braces and backslashes in words",
+    ),
+    Format(
+        "ass-steps", ".steps.ass", "text/x-ssa", "ASS karaoke: words that light up (`\\k`)", "VLC, mpv, Aegisub, FFmpeg", ass.write_steps,
+        cannot_say="as the other",
+    ),
+    Format(
+        "chordpro", ".cho", "text/plain", "ChordPro: lyrics with chords, sections", "OnSong, SongBook, ChordPro, chordsketch",
+        chordpro.write, cannot_say="times; a tempo that changes; braces, brackets and backslashes in words",
+    ),
+)  # fmt: skip
+
+#: By name, in the order in which they are listed.
+FORMATS: Final[dict[str, Format]] = {format.name: format for format in _ALL}
+
+
+def format_named(name: str) -> Format:
+    """Raises ExportFormatUnknown."""
+    try:
+        return FORMATS[name]
+    except KeyError:
+        raise ExportFormatUnknown(f"No export is called {name!r}", f"Choose of: {', '.join(FORMATS)}") from None

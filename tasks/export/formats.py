@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.common.errors import ExportFormatUnknown
-from tasks.export import ass, chordpro, lrc, srt, vtt
+from tasks.export import ass, chordpro, lrc, midi, srt, vtt
 from tasks.export.options import ExportOptions
 from tasks.export.song import Song
 
@@ -98,6 +98,10 @@ _ALL: Final = (
     Format(
         "chordpro", ".cho", "text/plain", "ChordPro: lyrics with chords, sections", "OnSong, SongBook, ChordPro, chordsketch",
         chordpro.write, cannot_say="times; a tempo that changes; braces, brackets and backslashes in words",
+    ),
+    Format(
+        "midi", ".mid", "audio/midi", "MIDI, type 1: tempo map, sections, lyrics; melody, chords and bass as tracks",
+        "Ableton Live, Logic, Reaper, Cubase, MuseScore", midi.write, cannot_say="pitches between the semitones; how a chord is spelled",
     ),
 )  # fmt: skip
 

@@ -1,11 +1,13 @@
 """Joining the results of the steps into one Song Map. Pure: nothing is read or written here.
 
 Nothing is left out or moved but by rounding: times to the microsecond (see `times`), confidences to four digits; and the chords, which are
-heard before the beats are settled, are set on the beats and spelled in the key. What a failed step would have brought stays empty.
+heard before the beats are settled, are set on the beats and spelled in the key; and words are divided into syllables at the notes of the
+melody. What a failed step would have brought stays empty.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from schemas import results as r
@@ -14,6 +16,7 @@ from schemas.options import AnalysisOptions
 from schemas.song_folder import stem_path
 from tasks.common.bars import bar_spans
 from tasks.common.harmony.on_beats import on_beats
+from tasks.common.syllables.timing import timed_syllables
 from tasks.packager.agreement import contradictions
 from tasks.packager.step_results import StepResults, require, result_of, statuses_of, whole_characters
 from tasks.packager.times import Times
@@ -57,7 +60,7 @@ def join_song_map(
         ),
         chords=tuple(_chord(chord, times) for chord in on_grid),
         sections=tuple(_section(section, times) for section in structure.sections) if structure else (),
-        lyrics=tuple(_line(line, times) for line in lyrics.lines) if lyrics else (),
+        lyrics=_lyrics(lyrics, [note.start for note in melody.notes] if melody else [], times),
         performance=m.Performance.model_construct(
             melody=_notes(melody.notes if melody else (), times),
             bass=_notes(bass.notes if bass else (), times),
@@ -166,7 +169,12 @@ def _levels(structure: r.Structure | None, times: Times) -> m.Levels:
     )
 
 
-def _line(line: r.LyricLine, times: Times) -> m.LyricLine:
+def _lyrics(lyrics: r.Lyrics | None, onsets: Sequence[float], times: Times) -> tuple[m.LyricLine, ...]:
+    """The lines. onsets: of the notes of the melody (s), in order."""
+    return tuple(_line(line, lyrics.language, onsets, times) for line in lyrics.lines) if lyrics else ()
+
+
+def _line(line: r.LyricLine, language: str | None, onsets: Sequence[float], times: Times) -> m.LyricLine:
     return m.LyricLine.model_construct(
         start=times.event(line.start),
         end=times.event(line.end),
@@ -179,12 +187,20 @@ def _line(line: r.LyricLine, times: Times) -> m.LyricLine:
                 text=word.text,
                 conf=_conf(word.confidence),
                 syllables=tuple(
-                    m.Syllable.model_construct(start=times.event(s.start), end=times.event(s.end), text=s.text) for s in word.syllables
+                    m.Syllable.model_construct(start=times.event(start), end=times.event(end), text=text)
+                    for start, end, text in _syllables(word, language, onsets)
                 ),
             )
             for word in line.words
         ),
     )
+
+
+def _syllables(word: r.Word, language: str | None, onsets: Sequence[float]) -> Iterable[tuple[float, float, str]]:
+    """(start, end, text) of a word's syllables: those it came with, else as its language divides it and the melody goes."""
+    if word.syllables:
+        return [(syllable.start, syllable.end, syllable.text) for syllable in word.syllables]
+    return timed_syllables(word.text, word.start, word.end, language, onsets)
 
 
 def _voice(lyrics: r.Lyrics | None, times: Times) -> m.Voice:

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-from deployments.api import audio_forms
 from deployments.api.file_answers import ServedFile
 from deployments.api.problems import ProblemError
 from schemas.first_view import first_view
 from schemas.results import AudioRef
 from schemas.song_folder import MAP_NAME, TIMELINE_NAME
 from schemas.song_map import SongMap
+from schemas.sound_format import SoundFormat
+from tasks.common import audio_forms
 from tasks.common.errors import ArtifactMissing, SongFileMissing, SongMapInvalid
 from tasks.common.locks import hold
 from tasks.common.settings import Settings
@@ -32,6 +33,8 @@ from tasks.packager.timeline import timeline_svg
 #: What the name of a whole song is where stems have theirs.
 MIX: Final = "mix"
 WAV: Final = "audio/wav"
+#: What an ending asks for, beside WAV as it is.
+FORM_OF: Final = {"flac": SoundFormat.flac24, "mp3": SoundFormat.mp3, "opus": SoundFormat.opus}
 #: What is sent may be called anything; a browser is told of nothing but sound and pictures that move.
 _MEDIA_TYPES: Final = {
     ".wav": WAV,
@@ -91,8 +94,9 @@ class SongFiles:
         called = f"{facts.name} ({name}).{ending}"
         if ending == "wav":
             return ServedFile(path, WAV, called, dated=in_folder)
-        made = self._made(facts.stems[name].ref.sha256, ending, lambda target: audio_forms.encode(path, target, ending))
-        return ServedFile(made, audio_forms.FORMS[ending].media_type, called, dated=False)
+        form = FORM_OF[ending]
+        made = self._made(facts.stems[name].ref.sha256, ending, lambda target: audio_forms.encode(path, target, form))
+        return ServedFile(made, form.media_type, called, dated=False)
 
     def peaks(self, name: str, resolution: int) -> ServedFile:
         """The peaks of a stem, or of the whole song: JSON."""

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from deployments.cli.console import print_error
 from deployments.terminal import error_console, print_json, shown
-from tasks.common.errors import ExportNeedsSound, OptionInvalid, PerformiaError
+from tasks.common.errors import ExportNeedsSound, ExportNothingToWrite, OptionInvalid, PerformiaError
 from tasks.export.files import Written, write_exports
 from tasks.export.formats import FORMATS, Format, format_named
 from tasks.export.options import ExportOptions
@@ -82,8 +82,8 @@ def _export(song: Song, request: ExportRequest) -> list[Written]:
     folder = request.output or song.folder
     assert folder is not None  # read_song gives one
     written = write_exports(song, request.formats, request.options, folder, safe_name(song.name), request.replace)
-    # Asked for everything, a song without stems is one of which less can be made.
-    return [one for one in written if not (request.everything and isinstance(one.error, ExportNeedsSound))]
+    # Asked for everything, a song without stems or beats is one of which less can be made.
+    return [one for one in written if not (request.everything and isinstance(one.error, ExportNeedsSound | ExportNothingToWrite))]
 
 
 def _row(song: Path, written: Written) -> dict[str, str | None]:

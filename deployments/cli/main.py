@@ -29,6 +29,7 @@ from deployments.cli.options import (
 )
 from deployments.terminal import print_json, shown
 from schemas.options import Quality
+from schemas.sound_format import USUAL_FORMAT, SoundFormat
 from schemas.steps import WITH_ENGINES
 from tasks.common.errors import EngineUnknown, ExportFormatUnknown, OptionInvalid, PerformiaError
 from tasks.evaluation.split import SPLITS
@@ -151,6 +152,16 @@ def export(
     ] = None,
     lead: Annotated[float | None, typer.Option(metavar="SEC", help="How long before it is sung a line is shown. Default: 0.3.")] = None,
     quantised: Annotated[bool, typer.Option("--quantised", help="Notes on the grid of the beats, where a format has both.")] = False,
+    sound_format: Annotated[
+        str | None,
+        typer.Option(
+            "--sound-format", "--stems-format", metavar="FORMAT", help=f"Of sound: {', '.join(SoundFormat)}. Default: {USUAL_FORMAT}."
+        ),
+    ] = None,
+    count_in: Annotated[int | None, typer.Option(metavar="BARS", help="Bars of count-in before a click track. Default: 1.")] = None,
+    tones: Annotated[
+        float | None, typer.Option(metavar="DB", help="How loud a sonification's tones are against the song. Default: 0.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that were changed by hand, or are others.")] = False,
     list_formats: Annotated[bool, typer.Option("--list", help="Show the formats, and what opens them.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
@@ -164,7 +175,15 @@ def export(
         return
     if not songs:
         raise OptionInvalid("No song was given", "Give a song's folder, or the song_map.json in it")
-    options = export_options(transpose=transpose, capo=capo, lead_sec=lead, quantised=quantised)
+    options = export_options(
+        transpose=transpose,
+        capo=capo,
+        lead_sec=lead,
+        quantised=quantised,
+        sound_format=sound_format,
+        count_in_bars=count_in,
+        tones_db=tones,
+    )
     request = command.requested(to or (), options, output, force)
     raise typer.Exit(command.export_songs(songs, request, as_json))
 

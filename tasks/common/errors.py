@@ -316,6 +316,13 @@ class ExportNeedsSound(PerformiaError):
     todo = "Analyse the song again with stems, and give its folder"
 
 
+class ExportNothingToWrite(PerformiaError):
+    """The Song Map has nothing of what the export is made of, such as beats for a click track."""
+
+    code = "EXPORT_NOTHING_TO_WRITE"
+    todo = "Choose another format; `steps` of the Song Map says how each part was found"
+
+
 class ExportInTheWay(PerformiaError):
     """A file that the export would replace is not as an export of this song left it."""
 

@@ -33,18 +33,23 @@ class Written:
 def write_exports(
     song: Song, formats: Sequence[Format], options: ExportOptions, folder: Path, name: str, replace: bool = False
 ) -> Iterator[Written]:
-    """Write the formats one after the other; one that cannot be written does not stop the next.
+    """Write the formats one after the other; one that cannot be written does not stop the next. One of several files gives several.
 
     name: of the files, before their suffixes. replace: write over whatever has such a name.
     """
     for entry in formats:
-        target = folder / f"{name}{entry.suffix}"
+        target = folder / f"{name}{entry.suffix_for(options)}"
         try:
-            _write(target, song.map.id, entry.content(song, options), replace)
+            if entry.files is None:
+                _write(target, song.map.id, entry.content(song, options), replace)
+                yield Written(entry.name, target)
+                continue
+            for below, content in entry.files(song.transposed(options.transpose), options):
+                file = target.with_suffix("") / below
+                _write(file, song.map.id, content, replace)
+                yield Written(entry.name, file)
         except PerformiaError as error:
             yield Written(entry.name, None, error)
-        else:
-            yield Written(entry.name, target)
 
 
 def _write(target: Path, song_id: str, content: bytes, replace: bool) -> None:

@@ -1,7 +1,7 @@
 """Every export: its name, its file, what opens it, and the function that writes it. The table of the README is made of it.
 
 A writer is a pure function of a song and the options. It gets the song transposed already, and returns the file's bytes. What it needs
-beyond the standard library and numpy is imported inside it, so that a list of the formats costs nothing.
+beyond the standard library, numpy and soundfile is imported inside it, so that a list of the formats costs nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.common.errors import ExportFormatUnknown
-from tasks.export import ass, chordpro, lrc, midi, srt, vtt
+from tasks.export import ass, chordpro, click, lrc, midi, srt, stems, tones, vtt
 from tasks.export.options import ExportOptions
 from tasks.export.song import Song
 
@@ -29,8 +29,9 @@ class Format:
     suffix: what follows the song's name in the file's name, such as `.lrc`, or `.chords.lab`.
     title, opens_in, cannot_say: for people: what it is, the programs that open it, and what a Song Map has that it has no place for.
     write: the writer. needs_sound: whether it reads the song's stems; without them it raises ExportNeedsSound.
+    sound: whether it is a sound file, in the format that the options say; the suffix and the media type are then those of the usual one.
     files: where the export is several files, what they are called below the song's name (`vocals.flac`), and their content, one at a time;
-        `write` is then `zip_of(files)`.
+        `write` is then `zip_of(files)`. The command writes them into a folder: the suffix without its `.zip`.
     """
 
     name: str
@@ -42,10 +43,19 @@ class Format:
     needs_sound: bool = False
     files: Files | None = None
     cannot_say: str = ""
+    sound: bool = False
 
     def content(self, song: Song, options: ExportOptions) -> bytes:
-        """The file, transposed where asked. Raises ExportNeedsSound."""
-        return self.write(song.transposed(options.transpose), options)
+        """The file, transposed where asked; sound is not. Raises ExportNeedsSound, ExportNothingToWrite."""
+        return self.write(song if self.sound else song.transposed(options.transpose), options)
+
+    def suffix_for(self, options: ExportOptions) -> str:
+        """The suffix with these options."""
+        return f"{self.suffix.rpartition('.')[0]}.{options.sound_format.ending}" if self.sound else self.suffix
+
+    def media_type_for(self, options: ExportOptions) -> str:
+        """The media type with these options."""
+        return options.sound_format.media_type if self.sound else self.media_type
 
 
 def zip_of(files: Files) -> Writer:
@@ -102,6 +112,22 @@ _ALL: Final = (
     Format(
         "midi", ".mid", "audio/midi", "MIDI, type 1: tempo map, sections, lyrics; melody, chords and bass as tracks",
         "Ableton Live, Logic, Reaper, Cubase, MuseScore", midi.write, cannot_say="pitches between the semitones; how a chord is spelled",
+    ),
+    Format(
+        "click", ".click.flac", "audio/flac", "click track: every beat, the first of a bar higher, after a count-in", "DAWs, players",
+        click.write, cannot_say="anything but the beats", sound=True,
+    ),
+    Format(
+        "click-mix", ".click-mix.flac", "audio/flac", "the click on the left, the song on the right", "DAWs, players, drummers' headphones",
+        click.write_with_mix, needs_sound=True, cannot_say="the song in stereo", sound=True,
+    ),
+    Format(
+        "sonification", ".sonification.flac", "audio/flac", "the song, with its chords, bass and melody played over it", "players",
+        tones.write, needs_sound=True, cannot_say="words, beats, sections", sound=True,
+    ),
+    Format(
+        "stems", ".stems.zip", "application/zip", "the stems and the karaoke mix: a folder; from the HTTP API, a zip", "DAWs, players",
+        zip_of(stems.files), needs_sound=True, files=stems.files, cannot_say="-",
     ),
 )  # fmt: skip
 

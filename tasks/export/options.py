@@ -7,12 +7,15 @@ from typing import Annotated, Any, Final
 from pydantic import Field, ValidationError
 
 from schemas.results import Frozen
+from schemas.sound_format import USUAL_FORMAT, SoundFormat
 from tasks.common.errors import OptionInvalid
 
 #: An octave up or down; a capo higher than the eleventh fret has no strings left.
 TRANSPOSE_BOUNDS: Final = (-12, 12)
 CAPO_BOUNDS: Final = (0, 11)
 LEAD_BOUNDS: Final = (0.0, 10.0)
+COUNT_IN_BOUNDS: Final = (0, 8)
+TONES_BOUNDS: Final = (-40.0, 40.0)
 
 
 class ExportOptions(Frozen):
@@ -28,6 +31,17 @@ class ExportOptions(Frozen):
         default=0.3, description="How long before it is sung a line is shown (s)."
     )
     quantised: bool = Field(default=False, description="Whether notes are set on the grid of the beats, or written as they were heard.")
+
+    sound_format: SoundFormat = Field(
+        default=USUAL_FORMAT,
+        description="In which format stems, click tracks and sonifications are written: FLAC or WAV by bits, or lossy.",
+    )
+    count_in_bars: Annotated[int, Field(ge=COUNT_IN_BOUNDS[0], le=COUNT_IN_BOUNDS[1])] = Field(
+        default=1, description="Bars of count-in before a click track's first beat."
+    )
+    tones_db: Annotated[float, Field(ge=TONES_BOUNDS[0], le=TONES_BOUNDS[1], allow_inf_nan=False)] = Field(
+        default=0.0, description="How loud the tones of a sonification are against the song (dB, by their power)."
+    )
 
 
 def export_options(**chosen: Any) -> ExportOptions:

@@ -27,7 +27,7 @@ class Song:
         return self if semitones == 0 else replace(self, map=transposed(self.map, semitones))
 
     def stem(self, name: SongStem) -> Path:
-        """The WAV file of a stem. `vocals` and `instrumental` add up to the mix. Raises ExportNeedsSound."""
+        """The file of a stem, in any format. `vocals` and `instrumental` add up to the mix. Raises ExportNeedsSound."""
         found = next((stem for stem in self.map.stems if stem.name == name), None)
         if found is None or found.path is None or self.folder is None:
             raise ExportNeedsSound(f"The song has no stem {name!r}")
@@ -35,6 +35,10 @@ class Song:
         if PurePath(found.path).is_absolute() or ".." in PurePath(found.path).parts or not path.is_file():
             raise ExportNeedsSound(f"The stem {name!r} is not there any more")
         return path
+
+    def sound(self) -> list[Path]:
+        """The files that add up to the song: the mix itself, or the voice and the rest. Raises ExportNeedsSound."""
+        return [self.mix] if self.mix is not None else [self.stem("vocals"), self.stem("instrumental")]
 
     @property
     def artist(self) -> str | None:

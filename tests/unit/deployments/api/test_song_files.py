@@ -20,9 +20,10 @@ import soundfile
 from api_songs import RATE, Songs
 from starlette.testclient import TestClient
 
-from deployments.api import audio_forms
 from schemas.api.songs import Peaks
 from schemas.song_folder import MAP_NAME, TIMELINE_NAME, stem_path
+from schemas.sound_format import SoundFormat
+from tasks.common import audio_forms
 from tasks.common.settings import get_settings
 
 
@@ -142,10 +143,10 @@ def test_a_form_is_made_once_whoever_asks(client: TestClient, songs: Songs, monk
     made: list[str] = []
     encode = audio_forms.encode
 
-    def counted(source: Path, target: Path, ending: str) -> None:
-        made.append(ending)
+    def counted(source: Path, target: Path, form: SoundFormat) -> None:
+        made.append(form)
         time.sleep(0.2)
-        encode(source, target, ending)
+        encode(source, target, form)
 
     monkeypatch.setattr(audio_forms, "encode", counted)
     answers: list[bytes] = []
@@ -154,7 +155,7 @@ def test_a_form_is_made_once_whoever_asks(client: TestClient, songs: Songs, monk
         thread.start()
     for thread in threads:
         thread.join()
-    assert made == ["flac"]
+    assert made == [SoundFormat.flac24]
     assert len(set(answers)) == 1
     assert list(get_settings().locks_dir.glob("derived-*")) == []
 
@@ -162,7 +163,7 @@ def test_a_form_is_made_once_whoever_asks(client: TestClient, songs: Songs, monk
 def test_a_form_that_could_not_be_made_leaves_nothing(client: TestClient, songs: Songs, monkeypatch: pytest.MonkeyPatch) -> None:
     song = songs.put("a")["id"]
 
-    def fail(source: Path, target: Path, ending: str) -> None:
+    def fail(source: Path, target: Path, form: SoundFormat) -> None:
         target.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 

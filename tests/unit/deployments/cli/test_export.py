@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 from odd_songs import song_of
 from typer.testing import CliRunner
 
@@ -50,6 +51,34 @@ def test_the_options_reach_the_files(song: Path, tmp_path: Path) -> None:
     assert "{capo: 3}" in sheet
     assert "{key: G}" in sheet  # C, two semitones lower, fingered three lower
     assert "00:00:04,305 -->" in (out / "The Testers - Plain Song.srt").read_text(encoding="utf-8")
+
+
+def test_sound_is_written_in_the_format_that_was_asked_for(song: Path, tmp_path: Path) -> None:
+    choice = ["--to", "click", "-o", str(tmp_path), "--count-in", "2"]
+    for form, ending in ((), "flac"), (("--sound-format", "wav24"), "wav"):
+        result = RUNNER.invoke(cli.app, ["export", str(song), *choice, *form])
+        assert result.stdout.splitlines() == [str(tmp_path / f"The Testers - Plain Song.click.{ending}")]
+    info = soundfile.info(tmp_path / "The Testers - Plain Song.click.wav")
+    assert info.subtype == "PCM_24"
+    beat = (song_of("plain").bars[0].end - song_of("plain").bars[0].start) / 4
+    song_sec = song_of("plain").duration_sec
+    assert info.duration == pytest.approx(song_sec + 8 * beat - song_of("plain").beats[0], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--to", "click-mix"], 1, "is not there"),
+        (["--to", "stems"], 1, "is not there"),
+        (["--to", "click", "--sound-format", "aac"], 2, "sound_format"),
+        (["--to", "click", "--count-in", "9"], 2, "count_in_bars"),
+    ],
+)
+def test_sound_that_cannot_be_written_is_told(
+    song: Path, arguments: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, song, *arguments) == code
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_everything_is_what_can_be_made_of_the_song(song: Path) -> None:

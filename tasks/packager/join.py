@@ -30,6 +30,7 @@ def join_song_map(
     """
     source, beats = require(results)
     lyrics = result_of(results.get("asr"), r.Lyrics)
+    aligned = result_of(results.get("align"), r.AlignedLyrics)
     chords = result_of(results.get("chords"), r.Chords)
     structure = result_of(results.get("structure"), r.Structure)
     stems = result_of(results.get("separation"), r.StemSet)
@@ -57,7 +58,7 @@ def join_song_map(
         ),
         chords=tuple(_chord(chord, times) for chord in on_grid),
         sections=tuple(_section(section, times) for section in structure.sections) if structure else (),
-        lyrics=tuple(_line(line, times) for line in lyrics.lines) if lyrics else (),
+        lyrics=tuple(_line(line, times) for line in _lines(lyrics, aligned)),
         performance=m.Performance.model_construct(
             melody=_notes(melody.notes if melody else (), times),
             bass=_notes(bass.notes if bass else (), times),
@@ -73,7 +74,7 @@ def join_song_map(
         beat_conf=tuple(_conf(beat.confidence) for beat in beats.beats),
         bars=bars_of(beats.beats, times),
         levels=_levels(structure, times),
-        voice=_voice(lyrics, times),
+        voice=_voice(lyrics, aligned, times),
         stems=_stems(stems, with_stems),
         stems_residual_db=round(stems.residual_db, 2) if stems else None,
         source=_source(source, name),
@@ -187,14 +188,33 @@ def _line(line: r.LyricLine, times: Times) -> m.LyricLine:
     )
 
 
-def _voice(lyrics: r.Lyrics | None, times: Times) -> m.Voice:
+def _lines(lyrics: r.Lyrics | None, aligned: r.AlignedLyrics | None) -> tuple[r.LyricLine, ...]:
+    """The given lines where they are of this song, else those that were heard."""
+    if aligned is not None and aligned.given.fits:
+        return aligned.lines
+    return lyrics.lines if lyrics is not None else ()
+
+
+def _voice(lyrics: r.Lyrics | None, aligned: r.AlignedLyrics | None, times: Times) -> m.Voice:
     if lyrics is None:
         return m.Voice.model_construct(language=None, language_conf=None, activity=(), transcribed_from=None)
+    given: dict[str, Any] = {"given": _given(aligned.given, times)} if aligned is not None else {}
     return m.Voice.model_construct(
+        **given,
         language=lyrics.language,
         language_conf=_conf(lyrics.language_confidence) if lyrics.language_confidence is not None else None,
         activity=tuple((times.event(span.start), times.event(span.end)) for span in lyrics.voice_activity),
         transcribed_from=lyrics.input,
+    )
+
+
+def _given(given: r.GivenLyrics, times: Times) -> m.GivenLyrics:
+    return m.GivenLyrics.model_construct(
+        fits=given.fits,
+        words=given.words,
+        agreement=_conf(given.agreement),
+        unplaced=tuple(m.UnplacedWord.model_construct(line=word.line, text=word.text) for word in given.unplaced),
+        headers=tuple(m.GivenHeader.model_construct(start=times.event(start), text=text) for start, text in given.headers),
     )
 
 

@@ -1,13 +1,14 @@
 """The song analysis: from an audio file to a validated Song Map and the separated stems.
 
-    ingest ─┬─► separation ──┬─► asr        (mix, vocals)  ─┐
+    ingest ─┬─► separation ──┬─► asr ─► align (mix, vocals) ─┐
             │                ├─► melody     (vocals)        │
             │                └─► bass       (bass)          ├─► structure ─► package (validate) ─► Song Map
             ├─► chords (mix) ─┬────────────────────────────►│
             └─────────────────┴─► beats_key (mix, chords)  ─┘
 
 A step starts as soon as its own inputs are there; nothing else orders the run. `optional` marks an input that a step can do without.
-Required are ingest, beats and package; any other step may fail, and the map is then partial and says why.
+Required are ingest, beats and package; any other step may fail, and the map is then partial and says why. `align` runs where lyrics were
+given.
 """
 
 # No postponed annotations here: Prefect resolves the parameters' types from a copy of the function that does not know this module's names.
@@ -25,7 +26,7 @@ from schemas.options import AnalysisOptions, Reading
 from schemas.plan import AnalysisPlan
 from schemas.song_map import SongMap
 from schemas.steps import StepName
-from tasks.asr import transcribe_lyrics
+from tasks.asr import align_lyrics, transcribe_lyrics
 from tasks.beats_key import track_beats_and_key
 from tasks.chords import recognize_chords
 from tasks.common.orchestration.step_task import StepTask, optional
@@ -48,6 +49,7 @@ STEP_TASKS: Final[Mapping[StepName, StepTask]] = MappingProxyType(
         "chords": recognize_chords,
         "beats_key": track_beats_and_key,
         "asr": transcribe_lyrics,
+        "align": align_lyrics,
         "melody": track_melody,
         "bass": track_bass,
         "structure": detect_structure,
@@ -89,7 +91,7 @@ def analyze_song(
     refuse_if_strict(plan, options)
     persons = PersonsWords(song, output_dir, corrections)
 
-    found = start_steps(STEP_TASKS, plan, song, identity, options.reading, persons.of_grid)
+    found = start_steps(STEP_TASKS, plan, song, identity, options.reading, persons.of_grid, options.given_lyrics)
     song_map = package_song.join(found, song=song, output_dir=output_dir, options=options, log=persons.log)
     say_last()
     ended: SongMap = run_state(song_map, options)
@@ -103,17 +105,22 @@ def start_steps(
     identity: str,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
     grid_corrections: Callable[[Any], GridCorrections | None] = lambda _: None,
+    lyrics: str | None = None,
 ) -> dict[StepName, Any]:
     """Start every step with what it reads: the graph above. Returns what each `submit` returned, by step.
 
     plan: the engines of each step. identity: the SHA-256 of the song's file. reading: how that is read. grid_corrections: what persons put
-    right of the beats and keys, from what ingest's `submit` returned: it may wait for the song's id.
+    right of the beats and keys, from what ingest's `submit` returned: it may wait for the song's id. lyrics: the words that somebody gave;
+    without them, no step places them.
     """
     ingest = steps["ingest"].submit(song, identity, reading.track, reading.accept_damaged)
     separation = steps["separation"].submit(plan.separation, ingest)
     chords = steps["chords"].submit(plan.chords, ingest)
     beats_key = steps["beats_key"].submit(plan.beats_key, ingest, optional(chords))
     asr = steps["asr"].submit(plan.asr, ingest, optional(separation))
+    given: dict[StepName, Any] = {}
+    if lyrics is not None:
+        given["align"] = steps["align"].submit(plan.asr, lyrics, ingest, asr, optional(separation))
     melody = steps["melody"].submit(plan.melody, ingest, separation)
     bass = steps["bass"].submit(plan.bass, ingest, separation)
     grid = grid_corrections(ingest)
@@ -124,6 +131,7 @@ def start_steps(
         "chords": chords,
         "beats_key": beats_key,
         "asr": asr,
+        **given,
         "melody": melody,
         "bass": bass,
         "structure": structure,

@@ -222,6 +222,30 @@ class Lyrics(StepResult):
     input: Literal["mix", "vocals"] = Field(description="What was transcribed: the mix, or the vocal stem over the turned-down mix.")
 
 
+class UnplacedWord(Frozen):
+    """A given word that is nowhere in the lines. line: which of the given text's lines with words it is in, from 1."""
+
+    line: int = Field(ge=1)
+    text: str
+
+
+class GivenLyrics(Frozen):
+    """What became of the lyrics that somebody gave."""
+
+    fits: bool = Field(description="False: they are of another song; the lines are then as heard.")
+    words: int = Field(ge=0, description="How many words were given.")
+    agreement: Confidence = Field(description="Share of what was heard, by letters, that is in the given text.")
+    unplaced: tuple[UnplacedWord, ...] = ()
+    headers: tuple[tuple[Seconds, str], ...] = Field(default=(), description="Headers of sections, each with the start of its first word.")
+
+
+class AlignedLyrics(StepResult):
+    """Given words, placed where they are sung."""
+
+    lines: tuple[LyricLine, ...] = Field(description="Empty where the given lyrics are of another song, or nobody sings.")
+    given: GivenLyrics
+
+
 # --- beats_key -------------------------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ cannot say (order, coverage, references) is checked by `tasks.packager.validatio
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -189,6 +190,30 @@ class LyricLine(Frozen):
     by: By = None
 
 
+class UnplacedWord(Frozen):
+    """A given word that was not placed: it is not sung, or nobody can say where."""
+
+    line: Positive = Field(description="Which of the given text's lines with words it is in, from 1.")
+    text: str = Field(description="The word with its punctuation.")
+
+
+class GivenHeader(Frozen):
+    """A header of the given lyrics, such as Chorus."""
+
+    start: Start
+    text: str = Field(description="The header as it was given.")
+
+
+class GivenLyrics(Frozen):
+    """What became of the lyrics that somebody gave."""
+
+    fits: bool = Field(description="False: they are of another song, and `lyrics` are as heard.")
+    words: Index = Field(description="How many words were given.")
+    agreement: Conf = Field(description="Share of what was heard that is in the given text.")
+    unplaced: tuple[UnplacedWord, ...] = Field(description="Given words that are nowhere in `lyrics`.")
+    headers: tuple[GivenHeader, ...] = Field(description="Headers of the given text, where their first words are sung.")
+
+
 class Voice(Frozen):
     """What is known of the singing beside its words."""
 
@@ -196,6 +221,7 @@ class Voice(Frozen):
     language_conf: Conf | None = Field(description="Confidence of the language in [0, 1].")
     activity: tuple[tuple[Time, Time], ...] = Field(description="[start, end] of the passages with a voice (s).")
     transcribed_from: Literal["mix", "vocals"] | None = Field(description="What the lyrics were heard from.")
+    given: GivenLyrics | None = Field(default=None, description="What became of given lyrics; left out where none were given.")
 
 
 class Note(Frozen):
@@ -338,10 +364,15 @@ class Steps(Frozen):
     separation: StepStatus = Field(description="Separating the stems.")
     beats_key: StepStatus = Field(description="Beats, tempo, meter and key.")
     asr: StepStatus = Field(description="Lyrics.")
+    align: StepStatus | None = Field(default=None, description="Placing given lyrics; left out where none were given.")
     chords: StepStatus = Field(description="Chords.")
     melody: StepStatus = Field(description="The sung melody.")
     bass: StepStatus = Field(description="The bass line.")
     structure: StepStatus = Field(description="Sections.")
+
+    def __iter__(self) -> Iterator[tuple[str, StepStatus]]:  # type: ignore[override]
+        """The steps that this run had, each with how it went."""
+        return ((name, status) for name in type(self).model_fields if (status := getattr(self, name)) is not None)
 
 
 class Options(Frozen):

@@ -77,6 +77,7 @@ _FORM: Final = {
                             "description": "JSON, as `/v1/options` describes it.",
                             "allOf": [{"$ref": "#/components/schemas/AnalysisOptions"}],
                         },
+                        "lyrics": {"type": "string", "description": "The song's words, as text or LRC, to be placed where they are sung."},
                         "callback_url": {
                             "type": "string",
                             "format": "uri",
@@ -382,12 +383,17 @@ def _look(form: Form, options: AnalysisOptions, settings: Settings) -> FirstLook
 
 def _options(form: Form) -> AnalysisOptions:
     """Raises ProblemError of RequestInvalid, OptionInvalid."""
-    for name in form.fields.keys() - {"options", "callback_url"}:
+    for name in form.fields.keys() - {"options", "lyrics", "callback_url"}:
         raise ProblemError(named.RequestInvalid(f"The form has a field {name[:60]!r}, which is not taken", "Send `file` and `options`"))
     try:
         options = AnalysisOptions.model_validate_json(form.fields.get("options") or "{}")
     except ValidationError as error:
         raise invalid(error.errors(), "options") from error
+    if (lyrics := form.fields.get("lyrics")) is not None:
+        try:
+            options = AnalysisOptions.model_validate(options.model_dump() | {"lyrics": lyrics})
+        except ValidationError as error:
+            raise invalid(error.errors(), "lyrics") from error
     refuse_empty_ranges(options)
     return options
 

@@ -24,6 +24,7 @@ from tasks.common.storage.artifacts import sweep_scratch
 from tasks.ingest.checks import refuse_early
 from tasks.ingest.file_names import as_text, with_text_name
 from tasks.ingest.head_start import HeadStart, look_at
+from tasks.ingest.lyrics_files import with_lyrics_beside
 
 
 def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_json: bool, debug: bool) -> int:
@@ -94,7 +95,7 @@ class _Command:
         readable = with_text_name(song, get_settings())
         known = replace(wanted, path=readable) if isinstance(wanted, HeadStart) else look_at(readable)
         with SongProgress(self.console, song.name), known.handed_on():
-            song_map = analyze_song(readable, self._options, self._output.resolve())
+            song_map = analyze_song(readable, with_lyrics_beside(song, self._options), self._output.resolve())
         folder = song_map.folder
         assert folder is not None
         print_summary(self.console, song_map, os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder))

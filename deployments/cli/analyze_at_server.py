@@ -17,6 +17,7 @@ from schemas.song_folder import MAP_NAME
 from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.progress import StepEvent, publish, reporter
 from tasks.ingest.file_names import as_text
+from tasks.ingest.lyrics_files import with_lyrics_beside
 
 UPLOAD = "upload"
 DOWNLOAD = "download"
@@ -79,7 +80,7 @@ class _Command:
         started = time.monotonic()
         with SongProgress(self.console, song.name):
             publish(StepEvent("", UPLOAD, "started"))
-            sent = self._client.send(song, self._options, reporter("", UPLOAD))
+            sent = self._client.send(song, with_lyrics_beside(song, self._options), reporter("", UPLOAD))
             publish(StepEvent("", UPLOAD, "finished", 1.0, "" if sent.new else "the service has this song already"))
             self._begun = sent.job.id if sent.new else None
             song_id = self._followed(sent.job.id)

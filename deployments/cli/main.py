@@ -18,6 +18,7 @@ from deployments.cli.options import (
     DamagedOption,
     EngineOption,
     LanguageOption,
+    LyricsOption,
     MaxBpm,
     MelodyRange,
     MinBpm,
@@ -33,6 +34,7 @@ from schemas.sound_format import USUAL_FORMAT, SoundFormat
 from schemas.steps import WITH_ENGINES
 from tasks.common.errors import EngineUnknown, ExportFormatUnknown, OptionInvalid, PerformiaError
 from tasks.evaluation.split import SPLITS
+from tasks.ingest.lyrics_files import read_lyrics
 
 app = typer.Typer(
     help="Performia listens to a song and writes down everything a musician needs to perform it.",
@@ -51,6 +53,7 @@ def analyze(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets one folder a song.")] = Path("performia-out"),
     quality: QualityOption = Quality.balanced,
     language: LanguageOption = None,
+    lyrics: LyricsOption = None,
     strict: StrictOption = False,
     engine: EngineOption = None,
     stems: StemsOption = True,
@@ -69,9 +72,12 @@ def analyze(
 ) -> None:
     """Analyse songs: write a Song Map and the stems of each."""
     _set_up_logging(debug)
+    if lyrics is not None and len(songs) != 1:
+        raise OptionInvalid("--lyrics names one file, for one song", "Give the songs one by one, or put a .txt or .lrc file beside each")
     options = analysis_options(
         quality=quality,
         language=language,
+        lyrics=read_lyrics(lyrics) if lyrics is not None else None,
         strict=strict,
         engine=engine,
         stems=stems,

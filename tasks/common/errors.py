@@ -251,6 +251,13 @@ class LanguageUnsupported(PerformiaError):
     todo = "Fetch a multilingual model (`performia models fetch`), or leave --language out"
 
 
+class LyricsUnreadable(PerformiaError):
+    """The file with the lyrics that were given is missing, empty, too long, or no text."""
+
+    code = "LYRICS_UNREADABLE"
+    todo = "Give a text or LRC file with the words of the song"
+
+
 # --- results ---------------------------------------------------------------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ def join_song_map(
     """
     source, beats = require(results)
     lyrics = result_of(results.get("asr"), r.Lyrics)
+    aligned = result_of(results.get("align"), r.AlignedLyrics)
     chords = result_of(results.get("chords"), r.Chords)
     structure = result_of(results.get("structure"), r.Structure)
     stems = result_of(results.get("separation"), r.StemSet)
@@ -41,6 +42,7 @@ def join_song_map(
     steps = statuses_of(results, flow_run, {"beats_key": contradictions(beats.beats, on_grid, beats.key_spans)})
     lacking = any(step.status in ("failed", "skipped") for _, step in steps)
     times = Times(source.duration_sec, (beat.time for beat in beats.beats))
+    onsets = [note.start for note in melody.notes] if melody else []
     name = whole_characters(file_name)
     return m.SongMap.model_construct(
         schema_version=m.SCHEMA_VERSION,
@@ -60,7 +62,7 @@ def join_song_map(
         ),
         chords=tuple(_chord(chord, times) for chord in on_grid),
         sections=tuple(_section(section, times) for section in structure.sections) if structure else (),
-        lyrics=_lyrics(lyrics, [note.start for note in melody.notes] if melody else [], times),
+        lyrics=tuple(_line(line, lyrics.language if lyrics else None, onsets, times) for line in _lines(lyrics, aligned)),
         performance=m.Performance.model_construct(
             melody=_notes(melody.notes if melody else (), times),
             bass=_notes(bass.notes if bass else (), times),
@@ -76,7 +78,7 @@ def join_song_map(
         beat_conf=tuple(_conf(beat.confidence) for beat in beats.beats),
         bars=bars_of(beats.beats, times),
         levels=_levels(structure, times),
-        voice=_voice(lyrics, times),
+        voice=_voice(lyrics, aligned, times),
         stems=_stems(stems, with_stems),
         stems_residual_db=round(stems.residual_db, 2) if stems else None,
         source=_source(source, name),
@@ -169,11 +171,6 @@ def _levels(structure: r.Structure | None, times: Times) -> m.Levels:
     )
 
 
-def _lyrics(lyrics: r.Lyrics | None, onsets: Sequence[float], times: Times) -> tuple[m.LyricLine, ...]:
-    """The lines. onsets: of the notes of the melody (s), in order."""
-    return tuple(_line(line, lyrics.language, onsets, times) for line in lyrics.lines) if lyrics else ()
-
-
 def _line(line: r.LyricLine, language: str | None, onsets: Sequence[float], times: Times) -> m.LyricLine:
     return m.LyricLine.model_construct(
         start=times.event(line.start),
@@ -203,14 +200,33 @@ def _syllables(word: r.Word, language: str | None, onsets: Sequence[float]) -> I
     return timed_syllables(word.text, word.start, word.end, language, onsets)
 
 
-def _voice(lyrics: r.Lyrics | None, times: Times) -> m.Voice:
+def _lines(lyrics: r.Lyrics | None, aligned: r.AlignedLyrics | None) -> tuple[r.LyricLine, ...]:
+    """The given lines where they are of this song, else those that were heard."""
+    if aligned is not None and aligned.given.fits:
+        return aligned.lines
+    return lyrics.lines if lyrics is not None else ()
+
+
+def _voice(lyrics: r.Lyrics | None, aligned: r.AlignedLyrics | None, times: Times) -> m.Voice:
     if lyrics is None:
         return m.Voice.model_construct(language=None, language_conf=None, activity=(), transcribed_from=None)
+    given: dict[str, Any] = {"given": _given(aligned.given, times)} if aligned is not None else {}
     return m.Voice.model_construct(
+        **given,
         language=lyrics.language,
         language_conf=_conf(lyrics.language_confidence) if lyrics.language_confidence is not None else None,
         activity=tuple((times.event(span.start), times.event(span.end)) for span in lyrics.voice_activity),
         transcribed_from=lyrics.input,
+    )
+
+
+def _given(given: r.GivenLyrics, times: Times) -> m.GivenLyrics:
+    return m.GivenLyrics.model_construct(
+        fits=given.fits,
+        words=given.words,
+        agreement=_conf(given.agreement),
+        unplaced=tuple(m.UnplacedWord.model_construct(line=word.line, text=word.text) for word in given.unplaced),
+        headers=tuple(m.GivenHeader.model_construct(start=times.event(start), text=text) for start, text in given.headers),
     )
 
 

@@ -45,6 +45,7 @@ def package_song(
     melody: ResultOrError,
     bass: ResultOrError,
     structure: ResultOrError,
+    align: ResultOrError = None,
 ) -> SongMap:
     """Join what the steps found, and what persons put right of it, into a validated Song Map and write it with the stems."""
     found: dict[StepName, ResultOrError] = {
@@ -57,6 +58,8 @@ def package_song(
         "bass": bass,
         "structure": structure,
     }
+    if options.given_lyrics is not None:
+        found["align"] = align
     song_map = engine.package(found, song.name, output_dir or get_settings().songs_dir, options, ctx, log)
     _show_in_ui(song_map)
     return song_map

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from schemas.corrections import Corrections
+from schemas.corrections import MOST_OPERATIONS, Corrections
 from schemas.results import Chords
 from schemas.song_folder import HEARD_CHORDS_NAME, MACHINE_MAP_NAME, MAP_NAME
 from schemas.song_map import CorrectionOutcome, SongMap
@@ -66,6 +66,10 @@ def correct_song(settings: Settings, folder: Path, change: Callable[[CorrectedSo
     with alone_with(settings, song_id):
         song = read_corrected(settings, folder)
         log = change(song)
+        if len(log.operations) > MOST_OPERATIONS:
+            raise CorrectionsInvalid(
+                f"More than {MOST_OPERATIONS} things would be put right", "Import one file instead of many small changes"
+            )
         made = corrected(song.machine, log, song.heard).song_map
         song_map = SongMap.model_validate_json(made.to_json())
         try:

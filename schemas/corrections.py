@@ -27,6 +27,8 @@ PartName = Literal["melody", "bass", "harmony"]
 #: As long as a novel's chapter: beyond it, it is no song's lyrics.
 _LONGEST_LYRICS: Final = 100_000
 _MOST_BEATS: Final = 20_000
+#: A log only grows; one that is longer was written by a program that went wrong.
+MOST_OPERATIONS: Final = 20_000
 
 
 # --- where it belongs ------------------------------------------------------------------------------------------------------------------
@@ -338,7 +340,7 @@ class Corrections(Frozen):
 
     schema_version: Literal["1.0"] = CORRECTIONS_VERSION
     song: SongId = Field(description="The song it is kept for.")
-    operations: tuple[Operation, ...] = Field(default=(), max_length=20_000)
+    operations: tuple[Operation, ...] = Field(default=(), max_length=MOST_OPERATIONS)
 
     def to_json(self) -> str:
         """The document as it is written to disk."""

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
-from deployments.api import first_front_end, jobs, problems, service, songs
+from deployments.api import corrections, first_front_end, jobs, problems, service, songs
 from deployments.api.callbacks import Caller
 from deployments.api.desk import Desk
 from deployments.api.entrance import Entrance
@@ -26,7 +26,7 @@ from schemas.api.problem import FieldProblem, Problem
 from tasks.common.settings import Settings, get_settings
 
 #: In the order in which the documentation shows them.
-ROUTERS = (jobs.router, songs.router, service.router)
+ROUTERS = (jobs.router, songs.router, corrections.router, service.router)
 
 API_VERSION = "1"
 DESCRIPTION = """Send a song, get a Song Map: lyrics, beats, chords, key, melody, bass, sections and stems.

@@ -57,6 +57,7 @@ STATUSES: Final[Mapping[type[PerformiaError], HTTPStatus]] = {
     named.SongFileMissing: HTTPStatus.NOT_FOUND,
     named.SongChanged: HTTPStatus.PRECONDITION_FAILED,
     named.IfMatchMissing: HTTPStatus.PRECONDITION_REQUIRED,
+    named.SongMapNotFound: HTTPStatus.NOT_FOUND,
     named.CorrectionsInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     named.CorrectionUnplaceable: HTTPStatus.UNPROCESSABLE_ENTITY,
     named.LibraryFilling: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -121,7 +121,7 @@ def read_song(
     view: Annotated[Literal["first"] | None, Query(description="As another reader wants it.")] = None,
 ) -> Response:
     """A song's map."""
-    folder = _folder(library, song_id)
+    folder = song_folder(library, song_id)
     if view == "first":
         content = first_view_of(folder)
     else:
@@ -129,7 +129,7 @@ def read_song(
             content = (folder / MAP_NAME).read_bytes()
         except OSError as error:
             raise ProblemError(named.SongUnknown("There is no song of this id")) from error
-    return _content(request, content, "application/json")
+    return content_answer(request, content, "application/json")
 
 
 @router.delete(
@@ -139,7 +139,7 @@ def read_song(
 )
 def delete_song(song_id: SongId, key: Admin, library: LibraryHere, settings: SettingsHere) -> Response:  # noqa: ARG001 (asked for, not read)
     """Remove a song: its folder, and what nobody else refers to. Takes the scope `admin`, for a song is everybody's."""
-    _folder(library, song_id)
+    song_folder(library, song_id)
     remove_song(library, settings, song_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
@@ -154,7 +154,7 @@ def read_source(
     settings: SettingsHere,
 ) -> Response:
     """The song itself: the file that was sent where it is kept, else its decode."""
-    return file_answer(request, SongFiles(_folder(library, song_id), settings).source())
+    return file_answer(request, SongFiles(song_folder(library, song_id), settings).source())
 
 
 @router.head("/v1/songs/{song_id}/stems/{name}", name="head_stem", response_model=None, responses=_file_responses(*_AUDIO[:4]))
@@ -169,7 +169,7 @@ def read_stem(
 ) -> Response:
     """A stem. A compressed form is made when it is first asked for, which takes some seconds."""
     stem, _, ending = name.partition(".")
-    return file_answer(request, SongFiles(_folder(library, song_id), settings).stem(stem, ending or "wav"))
+    return file_answer(request, SongFiles(song_folder(library, song_id), settings).stem(stem, ending or "wav"))
 
 
 @router.head(
@@ -189,7 +189,7 @@ def read_peaks(
     resolution: Resolution = 10,
 ) -> Response:
     """What a waveform is drawn of: audiowaveform's JSON, `data` holds min and max of each piece in turn, -128 to 127."""
-    return file_answer(request, SongFiles(_folder(library, song_id), settings).peaks(name, resolution))
+    return file_answer(request, SongFiles(song_folder(library, song_id), settings).peaks(name, resolution))
 
 
 @router.head("/v1/songs/{song_id}/timeline.svg", name="head_timeline", response_model=None, responses=_file_responses("image/svg+xml"))
@@ -202,11 +202,11 @@ def read_timeline(
     settings: SettingsHere,
 ) -> Response:
     """A picture of the song along its time: sections, chords, beats, melody, bass, lyrics."""
-    found = SongFiles(_folder(library, song_id), settings).timeline()
-    return file_answer(request, found) if isinstance(found, ServedFile) else _content(request, found, "image/svg+xml")
+    found = SongFiles(song_folder(library, song_id), settings).timeline()
+    return file_answer(request, found) if isinstance(found, ServedFile) else content_answer(request, found, "image/svg+xml")
 
 
-def _folder(library: Library, song_id: str) -> Path:
+def song_folder(library: Library, song_id: str) -> Path:
     """The folder of a song. Raises ProblemError of SongUnknown, LibraryFilling."""
     folder = library.folder_of(song_id)
     if folder is not None:
@@ -216,9 +216,14 @@ def _folder(library: Library, song_id: str) -> Path:
     raise ProblemError(named.SongUnknown("There is no song of this id"))
 
 
-def _content(request: Request, content: bytes, media_type: str) -> Response:
+def tag_of(content: bytes) -> str:
+    """A strong tag of what is answered."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def content_answer(request: Request, content: bytes, media_type: str) -> Response:
     """An answer that was made for this request, with a strong tag of its bytes."""
-    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    etag = tag_of(content)
     unchanged = conditional(request, etag)
     headers = {"etag": etag, "cache-control": "no-cache", "content-security-policy": POLICY}
     return unchanged or Response(content, media_type=media_type, headers=headers)

@@ -63,6 +63,9 @@ def analyze(
     bass_range: BassRange = None,
     track: TrackOption = None,
     accept_damaged: DamagedOption = False,
+    corrections: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What was put right in the song, beside what is kept with it: a corrections.json.")
+    ] = None,
     server: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Let the service there do the work, such as http://nas:8000; its key in PERFORMIA_API_KEY."),
@@ -88,6 +91,8 @@ def analyze(
         track=track,
         accept_damaged=accept_damaged,
     )
+    if server is not None and corrections is not None:
+        raise OptionInvalid("--corrections does not travel to a server", "Send them there: PATCH /v1/songs/{id}")
     if server is not None:
         from deployments.api.client import Client
         from deployments.cli.analyze_at_server import analyze_at_server
@@ -96,7 +101,7 @@ def analyze(
             raise typer.Exit(analyze_at_server(client, songs, output, options, as_json=as_json, debug=debug))
     from deployments.cli.analyze import analyze_songs
 
-    raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug))
+    raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug, corrections=corrections))
 
 
 @app.command("analyze-folder")
@@ -309,6 +314,26 @@ def validate(
             for problem in problems:
                 typer.echo(f"  {shown(problem.json_path)}: {shown(problem.message)}")
     raise typer.Exit(1 if any(found.values()) else 0)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def correct(context: typer.Context) -> None:
+    """Put right what was heard wrong: `performia correct --help` says how."""
+    from deployments.cli.correct import run
+
+    run(context.args, context.command_path)
+
+
+@app.command()
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A song's folder, or a Song Map.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another, such as the machine_map.json beside a corrected one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON.")] = False,
+) -> None:
+    """Show in what two Song Maps differ. Exit code 1 if they do."""
+    from deployments.cli.diff import diff_maps
+
+    raise typer.Exit(diff_maps(first, second, as_json))
 
 
 @app.command()

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from schemas.song_folder import CORRECTIONS_NAME, INVALID_FOLDER, MACHINE_MAP_NAME, MAP_NAME, STEMS_FOLDER, TIMELINE_NAME
+from schemas.song_folder import CORRECTIONS_NAME, HEARD_CHORDS_NAME, INVALID_FOLDER, MACHINE_MAP_NAME, MAP_NAME, STEMS_FOLDER, TIMELINE_NAME
 from tasks.common.errors import StorageError
 from tasks.common.storage.artifacts import ArtifactStore
 
@@ -23,7 +23,7 @@ def delete_song_folder(folder: Path) -> None:
             below = folder / name
             if below.is_dir() and not below.is_symlink():
                 shutil.rmtree(below)
-        for name in (TIMELINE_NAME, MACHINE_MAP_NAME, CORRECTIONS_NAME, MAP_NAME):
+        for name in (TIMELINE_NAME, HEARD_CHORDS_NAME, MACHINE_MAP_NAME, CORRECTIONS_NAME, MAP_NAME):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"Could not delete the song's files: {error.strerror or error}", "Check the folder's permissions") from error

@@ -288,25 +288,25 @@ class SongMapInvalid(PerformiaError):
         self.args = (what, problems, todo)
 
 
+class SongMapNotFound(PerformiaError):
+    """There is no Song Map at the path."""
+
+    code = "SONG_MAP_NOT_FOUND"
+    todo = "Give a song's folder, or the song_map.json in it; `performia analyze` makes one"
+
+
 class CorrectionsInvalid(PerformiaError):
     """A file of corrections is not understood; nothing of it is applied, and it stays as it is."""
 
     code = "CORRECTIONS_INVALID"
-    todo = "Give a corrections.json, labels of Audacity or an LRC file; `performia correct SONG export` writes each"
+    todo = "Give a corrections.json, labels of Audacity or an LRC file; `performia correct SONG export FILE` writes one"
 
 
 class CorrectionUnplaceable(PerformiaError):
     """What was to be put right is not in the Song Map, or not clearly."""
 
     code = "CORRECTION_UNPLACEABLE"
-    todo = "See what the map has: `performia correct SONG export --to audacity --of words -`"
-
-
-class SongMapNotFound(PerformiaError):
-    """There is no Song Map at the path."""
-
-    code = "SONG_MAP_NOT_FOUND"
-    todo = "Give a song's folder, or the song_map.json in it; `performia analyze` makes one"
+    todo = "See what the map has: `performia correct SONG export - --of words`"
 
 
 class ExportFormatUnknown(PerformiaError):

@@ -30,7 +30,7 @@ def chord_replaced(draft: Draft, change: c.ChordReplaced) -> Outcome:
         return outcome
     if others and outcome.fate == "obsolete":
         outcome = applied(outcome.text)
-    return Outcome(outcome.fate, f"{outcome.text}, and in {len(others)} more places")
+    return Outcome(outcome.fate, f"{outcome.text}, and in {len(others)} more place{'' if len(others) == 1 else 's'}")
 
 
 def chord_split(draft: Draft, change: c.ChordSplit) -> Outcome:

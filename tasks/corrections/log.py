@@ -52,6 +52,17 @@ def with_changes(log: c.Corrections, song_map: m.SongMap, changes: Sequence[tupl
     return log.model_copy(update={"operations": (*log.operations, *made)})
 
 
+def replaced_by(change: c.Change) -> str | None:
+    """What a change replaces, as far as it says so itself."""
+    for name in ("word", "chord", "section", "note"):
+        place = getattr(change, name, None)
+        if place is not None:
+            return str(getattr(place, "text", None) or getattr(place, "label", None) or getattr(place, "midi", None))
+    if isinstance(change, c.TempoHalved | c.TempoDoubled):
+        return f"{change.bpm:.4g} bpm"
+    return None
+
+
 def sample_of_beats(beats: Sequence[float], most: int = _BEATS_KEPT) -> tuple[float, ...]:
     """Some beats of a song, from its start to its end."""
     step = max(1, -(-len(beats) // most))

@@ -27,18 +27,27 @@ def log_of_song(settings: Settings, source: SongSource, file_name: str, out_dir:
 def corrected(machine: SongMap, log: Corrections, heard: Chords | None = None) -> Correcting:
     """A valid map with the corrections that it takes. machine: a valid one. heard: see `apply`.
 
-    An operation with which the map would be invalid is a conflict, and says so; it is found by applying them one after the other.
+    An operation with which the map would be invalid is a conflict, and says so. A machine's map that is invalid itself, as one of another
+    version of Performia may be, is corrected as it is.
     """
     whole = apply(machine, log.operations, heard)
-    if not document_problems(whole.song_map):
+    if not document_problems(whole.song_map) or document_problems(machine):
         return whole
     refused: dict[str, str] = {}
     counting = effective(log.operations)
-    for number, operation in enumerate(counting, start=1):
-        tried = apply(machine, counting[:number], heard, refused)
-        if problems := document_problems(tried.song_map):
-            refused[operation.id] = f"the map would be invalid: {problems[0]}"
-    return apply(machine, log.operations, heard, refused)
+
+    def tried(number: int) -> Correcting:
+        """With the first of the operations that count."""
+        return apply(machine, counting[:number], heard, refused)
+
+    while document_problems(whole.song_map):
+        good, bad = 0, len(counting)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            good, bad = (good, middle) if document_problems(tried(middle).song_map) else (middle, bad)
+        refused[counting[bad - 1].id] = f"the map would be invalid: {document_problems(tried(bad).song_map)[0]}"
+        whole = apply(machine, log.operations, heard, refused)
+    return whole
 
 
 def document_problems(song_map: SongMap) -> list[str]:

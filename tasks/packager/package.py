@@ -52,9 +52,10 @@ def package(
         log = one_log(machine.id, log, read_log(ctx.settings, machine.id, folder_of(out_dir, file_name, machine.id)))
         if not log.operations:
             return machine.written_to(write_song(machine, stems, out_dir, ctx))
-        made = corrected(machine, log, result_of(results.get("chords"), Chords)).song_map
+        heard = result_of(results.get("chords"), Chords)
+        made = corrected(machine, log, heard).song_map
         song_map = SongMap.model_validate_json(made.to_json())
-        folder = write_song(song_map, stems, out_dir, ctx, Beside(machine, log))
+        folder = write_song(song_map, stems, out_dir, ctx, Beside(machine, log, heard))
         write_log(ctx.settings, log)
     return song_map.written_to(folder)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from schemas.corrections import Corrections
-from schemas.results import AudioRef, StemSet, StepResult
+from schemas.results import AudioRef, Chords, StemSet, StepResult
 from schemas.song_folder import (
     CORRECTIONS_NAME,
+    HEARD_CHORDS_NAME,
     INVALID_FOLDER,
     MACHINE_MAP_NAME,
     MAP_NAME,
@@ -28,6 +29,7 @@ from schemas.song_map import SongMap
 from tasks.common.errors import StorageError
 from tasks.common.step import StepContext
 from tasks.common.storage.atomic import atomic_write, copy_atomic
+from tasks.corrections.log import grid_corrections
 from tasks.packager.folder import claim_folder, release_claim
 from tasks.packager.join import stem_files
 from tasks.packager.step_results import StepResults, describe
@@ -37,10 +39,11 @@ from tasks.packager.validation import Problem
 
 @dataclass(frozen=True)
 class Beside:
-    """What lies beside a corrected map: the machine's own, and what persons put right."""
+    """What lies beside a corrected map: the machine's own, what persons put right, and the chords that other beats need (see `apply`)."""
 
     machine: SongMap
     log: Corrections
+    heard: Chords | None = None
 
 
 def write_song(song_map: SongMap, stems: StemSet | None, out_dir: Path, ctx: StepContext, beside: Beside | None = None) -> Path:
@@ -65,11 +68,14 @@ def write_map(folder: Path, song_map: SongMap, beside: Beside | None = None) -> 
     if beside is not None:
         atomic_write(folder / CORRECTIONS_NAME, beside.log.to_json().encode("utf-8"))
         atomic_write(folder / MACHINE_MAP_NAME, beside.machine.to_json().encode("utf-8"))
+    if beside is not None and beside.heard is not None and grid_corrections(beside.machine.id, beside.log.operations):
+        atomic_write(folder / HEARD_CHORDS_NAME, beside.heard.model_dump_json().encode("utf-8"))
     atomic_write(folder / TIMELINE_NAME, timeline_svg(song_map).encode("utf-8"))
     atomic_write(folder / MAP_NAME, song_map.to_json().encode("utf-8"))
     if beside is None:
         # Of an earlier map, which nobody corrects any more.
-        (folder / MACHINE_MAP_NAME).unlink(missing_ok=True)
+        for name in (MACHINE_MAP_NAME, HEARD_CHORDS_NAME):
+            (folder / name).unlink(missing_ok=True)
 
 
 def write_report(song_id: str, file_name: str, results: StepResults, problems: list[Problem], out_dir: Path) -> Path:

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from light_engines import AT_HAND
 
+from deployments.cli.analyze import analyze_songs
 from flows import analyze_song
 from schemas import corrections as c
 from schemas.results import BeatsKey
@@ -164,3 +165,18 @@ def test_what_is_no_log_stops_the_run_before_anything_heavy(
     with pytest.raises(errors.CorrectionsInvalid):
         analyze_song(short_song, AT_HAND, out, corrections=log)
     assert light_engines["calls"] == {}
+
+
+def test_a_command_takes_a_file_of_corrections_for_one_song(
+    short_song: Path, light_engines: Engines, out: Path, tmp_path: Path, api_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in api_environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tasks.separation.separate.load_ahead", lambda _: None)
+    machine = analyze_song(short_song, AT_HAND, out)
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(log_of(machine, c.TitleSet(title="Road"))))
+    assert analyze_songs([short_song], out, AT_HAND, as_json=False, debug=False, corrections=file) == 0
+    assert written(out / "short song")["title"] == "Road"
+    with pytest.raises(errors.OptionInvalid, match="one song"):
+        analyze_songs([short_song, short_song], out, AT_HAND, as_json=False, debug=False, corrections=file)

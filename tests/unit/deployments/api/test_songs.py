@@ -158,7 +158,8 @@ def test_the_api_describes_its_songs(client: TestClient) -> None:
     files = ["get", "head"]
     assert paths == {
         "/v1/songs": ["get"],
-        "/v1/songs/{song_id}": ["delete", "get"],
+        "/v1/songs/{song_id}": ["delete", "get", "patch"],
+        "/v1/songs/{song_id}/corrections": ["get"],
         "/v1/songs/{song_id}/source": files,
         "/v1/songs/{song_id}/stems/{name}": files,
         "/v1/songs/{song_id}/peaks/{name}": files,

@@ -12,7 +12,7 @@ from fastapi import Path as PathParameter
 from pydantic import BaseModel, BeforeValidator
 
 from deployments.api.access import Admin, LibraryHere, Reader, SettingsHere
-from deployments.api.file_answers import POLICY, ServedFile, conditional, file_answer
+from deployments.api.file_answers import POLICY, ServedFile, conditional, content_disposition, file_answer
 from deployments.api.library.entries import SongEntry
 from deployments.api.library.library import Library
 from deployments.api.library.query import KEY_PATTERN, MOST_ON_PAGE, ORDERS, song_query
@@ -22,7 +22,10 @@ from deployments.api.song_removal import remove_song
 from schemas.api.songs import SONG_ID_PATTERN, FirstView, Peaks, Song, SongLinks, SongList
 from schemas.song_folder import MAP_NAME
 from schemas.song_map import SongMap
+from schemas.sound_format import SoundFormat
 from tasks.common import errors as named
+from tasks.export.formats import FORMATS, format_named
+from tasks.export.options import ExportOptions
 
 router = APIRouter(tags=["songs"])
 
@@ -39,6 +42,16 @@ StemFile = Annotated[
         pattern=r"^(vocals|drums|bass|other|instrumental)(\.(wav|flac|mp3|opus))?$",
         description="A stem; an ending says in which form, WAV without one.",
         examples=["vocals.mp3"],
+    ),
+]
+ExportName = Annotated[
+    str,
+    PathParameter(
+        min_length=1,
+        max_length=40,
+        description=f"One of: {', '.join(f'`{name}`' for name in FORMATS)}.",
+        examples=["chordpro"],
+        json_schema_extra={"enum": list(FORMATS)},
     ),
 ]
 PeaksOf = Annotated[str, PathParameter(pattern=r"^(mix|vocals|drums|bass|other|instrumental)$", description="A stem, or `mix`.")]
@@ -67,6 +80,8 @@ def _file_responses(*media_types: str, model: type[BaseModel] | None = None) -> 
     }
 
 
+EXPORT_TYPES: Final = sorted({entry.media_type for entry in FORMATS.values()} | {form.media_type for form in SoundFormat})
+_BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
 _AUDIO: Final = ("audio/wav", "audio/flac", "audio/mpeg", "audio/ogg", "audio/mp4", "audio/aiff", "application/octet-stream")
 _VIDEO: Final = ("video/mp4", "video/webm", "video/x-matroska")
 
@@ -190,6 +205,46 @@ def read_peaks(
 ) -> Response:
     """What a waveform is drawn of: audiowaveform's JSON, `data` holds min and max of each piece in turn, -128 to 127."""
     return file_answer(request, SongFiles(song_folder(library, song_id), settings).peaks(name, resolution))
+
+
+@router.get(
+    "/v1/songs/{song_id}/exports/{format}",
+    response_model=None,
+    responses={
+        200: {"description": "The file.", "content": dict.fromkeys(EXPORT_TYPES, _BINARY), "headers": _ETAG},
+        206: {"description": "The parts of a sound that `Range` asks for.", "content": {"multipart/byteranges": _BINARY}},
+        **_UNCHANGED,
+        **responses(
+            named.SongUnknown,
+            named.SongFileMissing,
+            named.ExportFormatUnknown,
+            named.ExportNeedsSound,
+            named.ExportNothingToWrite,
+            named.SongMapInvalid,
+            named.RangeUnsatisfiable,
+            named.LibraryFilling,
+            named.StorageError,
+        ),
+    },
+)
+def read_export(
+    song_id: SongId,
+    format: ExportName,
+    request: Request,
+    key: Reader,  # noqa: ARG001 (asked for, not read)
+    library: LibraryHere,
+    settings: SettingsHere,
+    options: Annotated[ExportOptions, Query()],
+) -> Response:
+    """The song as a file for another program: lyrics, subtitles, chord sheets, MIDI and more. A sound takes some seconds at first."""
+    entry = format_named(format)
+    files = SongFiles(song_folder(library, song_id), settings)
+    found = files.export(entry, options)
+    if isinstance(found, ServedFile):
+        return file_answer(request, found)
+    answer = content_answer(request, found, entry.media_type_for(options))
+    answer.headers["content-disposition"] = content_disposition(files.export_name(entry, options))
+    return answer
 
 
 @router.head("/v1/songs/{song_id}/timeline.svg", name="head_timeline", response_model=None, responses=_file_responses("image/svg+xml"))

@@ -80,6 +80,16 @@ def export_songs(songs: Sequence[Path], request: ExportRequest, as_json: bool) -
     return 1 if any(row["code"] for row in rows) else 0
 
 
+def exports_beside(console: Console, song: Song, request: ExportRequest) -> tuple[dict[str, str | None], ...]:
+    """Write the exports of a song that was just analysed; say what could not be written. Returns what `--json` prints."""
+    rows: list[dict[str, str | None]] = []
+    for written in _export(song, request):
+        if written.error is not None:
+            print_error(console, written.error)
+        rows.append(_row(song.folder or Path(), written))
+    return tuple(rows)
+
+
 def _export(song: Song, request: ExportRequest) -> list[Written]:
     folder = request.output or song.folder
     assert folder is not None  # read_song gives one

@@ -70,6 +70,9 @@ def analyze(
         str | None,
         typer.Option(metavar="URL", help="Let the service there do the work, such as http://nas:8000; its key in PERFORMIA_API_KEY."),
     ] = None,
+    export_to: Annotated[
+        list[str] | None, typer.Option("--export", metavar="FORMAT,...", help="Files beside each Song Map; `performia export --list`.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and logs.")] = False,
 ) -> None:
@@ -93,15 +96,21 @@ def analyze(
     )
     if server is not None and corrections is not None:
         raise OptionInvalid("--corrections does not travel to a server", "Send them there: PATCH /v1/songs/{id}")
+    request = None
+    if export_to:
+        from deployments.cli.export import requested
+        from tasks.export.options import ExportOptions
+
+        request = requested(export_to, ExportOptions(), None, False)
     if server is not None:
         from deployments.api.client import Client
         from deployments.cli.analyze_at_server import analyze_at_server
 
         with Client(server) as client:
-            raise typer.Exit(analyze_at_server(client, songs, output, options, as_json=as_json, debug=debug))
+            raise typer.Exit(analyze_at_server(client, songs, output, options, as_json=as_json, debug=debug, export=request))
     from deployments.cli.analyze import analyze_songs
 
-    raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug, corrections=corrections))
+    raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug, corrections=corrections, export=request))
 
 
 @app.command("analyze-folder")

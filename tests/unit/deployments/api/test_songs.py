@@ -164,6 +164,7 @@ def test_the_api_describes_its_songs(client: TestClient) -> None:
         "/v1/songs/{song_id}/stems/{name}": files,
         "/v1/songs/{song_id}/peaks/{name}": files,
         "/v1/songs/{song_id}/timeline.svg": files,
+        "/v1/songs/{song_id}/exports/{format}": ["get"],
     }
     ids = [call["operationId"] for calls in document["paths"].values() for call in calls.values()]
     assert len(ids) == len(set(ids))

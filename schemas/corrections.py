@@ -9,9 +9,9 @@ An operation is taken back by another one (`undo`), so that two logs of a song t
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from schemas.results import Frozen, Mode, SectionLabel
 from schemas.song_map import HARTE_LABEL, Bpm, Midi, Positive, Time
@@ -77,24 +77,34 @@ class PlaceSpan(Frozen):
     end: Time
 
 
+def _with_kind(schema: dict[str, Any]) -> None:
+    schema["required"] = ["kind", *(name for name in schema.get("required", ()) if name != "kind")]
+
+
+class OfKind(Frozen):
+    """What is put right. Its `kind` is written always, for it says how the rest is read."""
+
+    model_config = ConfigDict(json_schema_extra=_with_kind)
+
+
 # --- beats and key: read by the steps behind them --------------------------------------------------------------------------------------
 
 
-class TempoHalved(Frozen):
+class TempoHalved(OfKind):
     """Half as many beats: those that were counted between are none."""
 
     kind: Literal["tempo_halved"] = "tempo_halved"
     bpm: Bpm = Field(description="What the tempo was (bpm).")
 
 
-class TempoDoubled(Frozen):
+class TempoDoubled(OfKind):
     """Twice as many beats: one more between any two."""
 
     kind: Literal["tempo_doubled"] = "tempo_doubled"
     bpm: Bpm = Field(description="What the tempo was (bpm).")
 
 
-class DownbeatMoved(Frozen):
+class DownbeatMoved(OfKind):
     """The one of each bar is so many beats later, or earlier where it is negative; the bars keep their lengths."""
 
     kind: Literal["downbeat_moved"] = "downbeat_moved"
@@ -103,7 +113,7 @@ class DownbeatMoved(Frozen):
     since: Time | None = Field(default=None, description="Only from there on (s); null: in the whole song.")
 
 
-class BeatsShifted(Frozen):
+class BeatsShifted(OfKind):
     """All beats are later, or earlier where it is negative."""
 
     kind: Literal["beats_shifted"] = "beats_shifted"
@@ -113,7 +123,7 @@ class BeatsShifted(Frozen):
     )
 
 
-class BeatsTapped(Frozen):
+class BeatsTapped(OfKind):
     """Beats that were tapped along: they are right as far as they go. Where a heard beat is near a tap, it is as exact as the tap meant."""
 
     kind: Literal["beats_tapped"] = "beats_tapped"
@@ -121,7 +131,7 @@ class BeatsTapped(Frozen):
     downbeat: Time | None = Field(default=None, description="Which of them is a one (s); null: the bars are carried along.")
 
 
-class BeatsReplaced(Frozen):
+class BeatsReplaced(OfKind):
     """The whole grid, from another program or by hand."""
 
     kind: Literal["beats_replaced"] = "beats_replaced"
@@ -130,7 +140,7 @@ class BeatsReplaced(Frozen):
     )
 
 
-class MeterSet(Frozen):
+class MeterSet(OfKind):
     """The meter, of the song or of the passage that a time lies in."""
 
     kind: Literal["meter"] = "meter"
@@ -139,7 +149,7 @@ class MeterSet(Frozen):
     at: Time | None = Field(default=None, description="In the passage of one meter around there (s); null: in the whole song.")
 
 
-class KeySet(Frozen):
+class KeySet(OfKind):
     """The key, of the song or from one time to another. Chords are spelled in it."""
 
     kind: Literal["key"] = "key"
@@ -152,7 +162,7 @@ class KeySet(Frozen):
 # --- chords ----------------------------------------------------------------------------------------------------------------------------
 
 
-class ChordReplaced(Frozen):
+class ChordReplaced(OfKind):
     """Another chord; with `everywhere`, also wherever it stands between the same two chords."""
 
     kind: Literal["chord_replaced"] = "chord_replaced"
@@ -162,7 +172,7 @@ class ChordReplaced(Frozen):
     places: tuple[PlaceSpan, ...] = Field(default=(), max_length=2000, description="Where else that was when it was said.")
 
 
-class ChordSplit(Frozen):
+class ChordSplit(OfKind):
     """Two chords in the place of one."""
 
     kind: Literal["chord_split"] = "chord_split"
@@ -171,7 +181,7 @@ class ChordSplit(Frozen):
     labels: tuple[Label, Label]
 
 
-class ChordsMerged(Frozen):
+class ChordsMerged(OfKind):
     """One chord in the place of neighbours."""
 
     kind: Literal["chords_merged"] = "chords_merged"
@@ -183,7 +193,7 @@ class ChordsMerged(Frozen):
 # --- sections --------------------------------------------------------------------------------------------------------------------------
 
 
-class SectionRelabelled(Frozen):
+class SectionRelabelled(OfKind):
     """A section is another part of the form."""
 
     kind: Literal["section_relabelled"] = "section_relabelled"
@@ -191,7 +201,7 @@ class SectionRelabelled(Frozen):
     label: SectionLabel
 
 
-class SectionMoved(Frozen):
+class SectionMoved(OfKind):
     """A section begins elsewhere; the one before it ends there."""
 
     kind: Literal["section_moved"] = "section_moved"
@@ -199,7 +209,7 @@ class SectionMoved(Frozen):
     start: Time = Field(description="Where it begins (s).")
 
 
-class SectionSplit(Frozen):
+class SectionSplit(OfKind):
     """Two sections in the place of one."""
 
     kind: Literal["section_split"] = "section_split"
@@ -208,7 +218,7 @@ class SectionSplit(Frozen):
     labels: tuple[SectionLabel, SectionLabel]
 
 
-class SectionsMerged(Frozen):
+class SectionsMerged(OfKind):
     """A section and the one after it are one."""
 
     kind: Literal["sections_merged"] = "sections_merged"
@@ -220,7 +230,7 @@ class SectionsMerged(Frozen):
 # --- lyrics ----------------------------------------------------------------------------------------------------------------------------
 
 
-class WordText(Frozen):
+class WordText(OfKind):
     """Another word; several, separated by spaces; or none, where it is empty."""
 
     kind: Literal["word_text"] = "word_text"
@@ -228,7 +238,7 @@ class WordText(Frozen):
     text: Text
 
 
-class WordTime(Frozen):
+class WordTime(OfKind):
     """A word is sung at another time."""
 
     kind: Literal["word_time"] = "word_time"
@@ -237,21 +247,21 @@ class WordTime(Frozen):
     end: Time
 
 
-class LineSplit(Frozen):
+class LineSplit(OfKind):
     """A line ends before a word, which begins the next."""
 
     kind: Literal["line_split"] = "line_split"
     word: WordAt
 
 
-class LinesJoined(Frozen):
+class LinesJoined(OfKind):
     """A word that began a line goes on with the line before."""
 
     kind: Literal["lines_joined"] = "lines_joined"
     word: WordAt
 
 
-class LyricsShifted(Frozen):
+class LyricsShifted(OfKind):
     """All lyrics are later, or earlier where it is negative."""
 
     kind: Literal["lyrics_shifted"] = "lyrics_shifted"
@@ -259,7 +269,7 @@ class LyricsShifted(Frozen):
     heard: tuple[WordAt, ...] = Field(default=(), max_length=24, description="Some of the words before, by which it is seen what is right.")
 
 
-class LyricsGiven(Frozen):
+class LyricsGiven(OfKind):
     """What is sung, as the person has it. The lyrics step aligns it."""
 
     kind: Literal["lyrics_given"] = "lyrics_given"
@@ -269,7 +279,7 @@ class LyricsGiven(Frozen):
 # --- notes and names -------------------------------------------------------------------------------------------------------------------
 
 
-class NotePitch(Frozen):
+class NotePitch(OfKind):
     """A note has another pitch."""
 
     kind: Literal["note_pitch"] = "note_pitch"
@@ -277,7 +287,7 @@ class NotePitch(Frozen):
     midi: Midi
 
 
-class NoteTime(Frozen):
+class NoteTime(OfKind):
     """A note starts or ends elsewhere."""
 
     kind: Literal["note_time"] = "note_time"
@@ -286,21 +296,21 @@ class NoteTime(Frozen):
     end: Time
 
 
-class TitleSet(Frozen):
+class TitleSet(OfKind):
     """What the song is called."""
 
     kind: Literal["title"] = "title"
     title: Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class ArtistSet(Frozen):
+class ArtistSet(OfKind):
     """Who performs it."""
 
     kind: Literal["artist"] = "artist"
     artist: Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class Undo(Frozen):
+class Undo(OfKind):
     """An operation does not count; one that took something back no longer does."""
 
     kind: Literal["undo"] = "undo"

@@ -21,7 +21,7 @@ from fastapi import APIRouter, Query, Request, Response, WebSocket, WebSocketDis
 from fastapi.responses import JSONResponse
 
 from deployments.api import jobs
-from deployments.api.access import Admin, DeskHere, LibraryHere, LimitsHere, Reader, SettingsHere, Writer
+from deployments.api.access import Admin, DeskHere, LibraryHere, LimitsHere, Reader, SettingsHere, Writer, WritersHere
 from deployments.api.desk import Desk
 from deployments.api.file_answers import ServedFile, file_answer
 from deployments.api.job_view import Snapshot, job_id, job_of
@@ -67,9 +67,15 @@ async def read_health(key: Reader, desk: DeskHere) -> dict[str, Any]:  # noqa: A
 
 @router.post("/api/analyze")
 async def analyze(
-    request: Request, key: Writer, settings: SettingsHere, desk: DeskHere, limits: LimitsHere, library: LibraryHere
+    request: Request,
+    key: Writer,
+    settings: SettingsHere,
+    desk: DeskHere,
+    limits: LimitsHere,
+    library: LibraryHere,
+    writers: WritersHere,
 ) -> Response:
-    answer = await jobs.create_job(request, key, settings, desk, limits, library)
+    answer = await jobs.create_job(request, key, settings, desk, limits, library, writers)
     job = json.loads(bytes(answer.body))
     said = {"job_id": job["id"], "status": "pending", "message": f"{job['name']} is being analysed"}
     return JSONResponse(said, answer.status_code)

@@ -9,6 +9,8 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -20,16 +22,17 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from prefect.client.schemas.objects import FlowRun, StateType
 from pydantic import BeforeValidator, ValidationError
 
-from deployments.api.access import DeskHere, LibraryHere, LimitsHere, Reader, SettingsHere, Writer
+from deployments.api.access import DeskHere, LibraryHere, LimitsHere, Reader, SettingsHere, Writer, WritersHere
 from deployments.api.callbacks import refuse_callback
 from deployments.api.desk import Desk
 from deployments.api.job_view import Snapshot, ended_number, job_id, job_of
 from deployments.api.keys import Key, who_asks
 from deployments.api.library.library import Library
 from deployments.api.problems import ProblemError, invalid, responses
+from deployments.api.resumable import ID_PATTERN, Writers, as_form, find, taken
 from deployments.api.runs import WAITING, Runs, Wanted, has_ended, who_tag
 from deployments.api.song_removal import remove_song
-from deployments.api.uploads import Form, KeyedRequest, arriving, forget_upload, kept, named_as
+from deployments.api.uploads import UPLOAD_FIELD, Form, KeyedRequest, arriving, forget_upload, kept, named_as
 from flows.folder_watch.start_runs import options_digest
 from schemas.api.jobs import FINAL, JOB_ID_PATTERN, Job, JobEvent, JobList, JobState
 from schemas.options import AnalysisOptions
@@ -69,10 +72,15 @@ _FORM: Final = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["file"],
+                    "oneOf": [{"required": ["file"]}, {"required": ["upload"]}],
                     "additionalProperties": False,
                     "properties": {
                         "file": {"type": "string", "format": "binary", "description": "The song: any audio, or a video with sound."},
+                        "upload": {
+                            "type": "string",
+                            "pattern": ID_PATTERN,
+                            "description": "In place of `file`: the id of a finished upload of `/v1/uploads`.",
+                        },
                         "options": {
                             "description": "JSON, as `/v1/options` describes it.",
                             "allOf": [{"$ref": "#/components/schemas/AnalysisOptions"}],
@@ -129,6 +137,9 @@ _AUDIO_ERRORS: Final = (
             *_AUDIO_ERRORS,
             named.UploadTooLarge,
             named.UploadBrokenOff,
+            named.UploadUnknown,
+            named.UploadConflict,
+            named.UploadBusy,
             named.StorageError,
             named.IdempotencyKeyBusy,
             named.IdempotencyKeyReused,
@@ -144,6 +155,7 @@ async def create_job(
     desk: DeskHere,
     limits: LimitsHere,
     library: LibraryHere,
+    writers: WritersHere,
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=255, description="Within a day, the same key with the same form is the same job.")
     ] = None,
@@ -153,7 +165,8 @@ async def create_job(
         await _refuse_full_queue(desk.runs, key, settings)
         async with (
             KeyedRequest.of(settings, key.name, idempotency_key) as keyed,
-            arriving(request, settings, partial(refuse_beginning, settings=settings)) as form,
+            arriving(request, settings, partial(refuse_beginning, settings=settings)) as sent,
+            _with_upload(sent, key, settings, writers) as form,
         ):
             options = _options(form)
             callback = form.fields.get("callback_url")
@@ -339,6 +352,28 @@ class Cursor:
         return base64.urlsafe_b64encode(json.dumps([self.before.isoformat(), *self.seen]).encode()).decode("ascii")
 
 
+@asynccontextmanager
+async def _with_upload(form: Form, key: Key, settings: Settings, writers: Writers) -> AsyncIterator[Form]:
+    """The form, with the finished upload that it names as its file; a job has that at the end of the block, unless an error was raised.
+
+    Raises ProblemError of UploadUnknown, UploadConflict, UploadBusy.
+    """
+    upload_id = form.fields.pop(UPLOAD_FIELD, None)
+    if upload_id is None:
+        yield form
+        return
+    async with writers.alone(await asyncio.to_thread(find, settings, upload_id, key)):
+        upload = await asyncio.to_thread(find, settings, upload_id, key)
+        whole = await asyncio.to_thread(as_form, upload, settings)
+        done = False
+        try:
+            yield replace(whole, fields=form.fields)
+            done = True
+        finally:
+            if done or not upload.part.exists():  # moved to where runs read it
+                await asyncio.to_thread(taken, upload, whole.sha256)
+
+
 async def _job_of(form: Form, options: AnalysisOptions, key: Key, settings: Settings, desk: Desk, library: Library) -> tuple[FlowRun, bool]:
     """The run of what has arrived, and whether it is to begin. Raises ProblemError."""
     look = await asyncio.to_thread(_look, form, options, settings)
@@ -384,7 +419,9 @@ def _look(form: Form, options: AnalysisOptions, settings: Settings) -> FirstLook
 def _options(form: Form) -> AnalysisOptions:
     """Raises ProblemError of RequestInvalid, OptionInvalid."""
     for name in form.fields.keys() - {"options", "lyrics", "callback_url"}:
-        raise ProblemError(named.RequestInvalid(f"The form has a field {name[:60]!r}, which is not taken", "Send `file` and `options`"))
+        raise ProblemError(
+            named.RequestInvalid(f"The form has a field {name[:60]!r}, which is not taken", "Send `file` or `upload`, and `options`")
+        )
     try:
         options = AnalysisOptions.model_validate_json(form.fields.get("options") or "{}")
     except ValidationError as error:

@@ -566,6 +566,42 @@ class UploadBrokenOff(PerformiaError):
     transient = True
 
 
+class UploadUnknown(PerformiaError):
+    """There is no resumable upload of this id of the key's, or it has gone: a day after its last byte."""
+
+    code = "UPLOAD_UNKNOWN"
+    todo = "Begin a new one with `POST /v1/uploads`"
+
+
+class UploadConflict(PerformiaError):
+    """A resumable upload stands elsewhere than the request takes it to."""
+
+    code = "UPLOAD_CONFLICT"
+    todo = "`HEAD` of the upload says how much of it has arrived: go on there"
+
+
+class UploadBusy(PerformiaError):
+    """Another request writes to the resumable upload, or takes it."""
+
+    code = "UPLOAD_BUSY"
+    todo = "Ask again in a moment"
+    transient = True
+
+
+class TusVersionUnsupported(PerformiaError):
+    """A request for a resumable upload speaks another version of tus than 1.0.0, or does not say which."""
+
+    code = "TUS_VERSION_UNSUPPORTED"
+    todo = "Send `Tus-Resumable: 1.0.0`"
+
+
+class UploadTypeUnsupported(PerformiaError):
+    """A piece of a resumable upload has a media type that tus does not give it."""
+
+    code = "UPLOAD_TYPE_UNSUPPORTED"
+    todo = "Send `Content-Type: application/offset+octet-stream`"
+
+
 class IdempotencyKeyReused(PerformiaError):
     """The Idempotency-Key stands for another request of the last day."""
 

@@ -237,6 +237,9 @@ class GivenLyrics(Frozen):
     agreement: Confidence = Field(description="Share of what was heard, by letters, that is in the given text.")
     unplaced: tuple[UnplacedWord, ...] = ()
     headers: tuple[tuple[Seconds, str], ...] = Field(default=(), description="Headers of sections, each with the start of its first word.")
+    times_used: bool | None = Field(
+        default=None, description="Whether the times in the text are of this recording; None where it has none."
+    )
 
 
 class AlignedLyrics(StepResult):

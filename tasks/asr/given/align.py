@@ -50,6 +50,7 @@ def align_given(
         agreement=agrees,
         unplaced=tuple(_unplaced(given, placement)),
         headers=_headers(given, placement),
+        times_used=placement.shift is not None if given.timed else None,
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from schemas.results import TimeSpan, Word
 from tasks.asr.accompaniment import Sound
+from tasks.asr.given.anchors import anchored
 from tasks.asr.given.matching import Pair, match
 from tasks.asr.given.text import GivenText, plain_word
 from tasks.asr.recognizer import WINDOW_SEC, Aligner, RecognizedWord
@@ -76,12 +77,14 @@ class Placement:
     """words: in the order in which they are sung. left_out: indices of the given words that are nowhere in them.
 
     unwritten: indices of the heard words that are not in the text. share: of the heard words that are, weighted by their letters.
+    shift: seconds by which the song is later than the times that the text brings; None where it brings none, or they are not this song's.
     """
 
     words: tuple[Placed, ...]
     left_out: tuple[int, ...]
     unwritten: tuple[int, ...]
     share: float
+    shift: float | None = None
 
 
 def place(
@@ -186,13 +189,16 @@ class _Placer:
         progress: Callable[[float], None],
     ):
         self._text, self._given, self._lines = text, text.words, line_of_words(text)
-        self._heard, self._sound, self._aligner, self._language = heard, sound, aligner, language
+        self._sound, self._aligner, self._language = sound, aligner, language
         self._duration, self._progress = duration_sec, progress
         self._pairs = pairs
         self._levels: Frames = frame_levels(sound.vocals if sound.vocals is not None else sound.mix)
         self._voiced = _cumulative_voice(voice, duration_sec)
         self._windows: dict[int, Any] = {}
-        self._held = holding(pairs, [plain_word(word.text) for word in self._given], heard)
+        held = holding(pairs, [plain_word(word.text) for word in self._given], heard)
+        anchors = anchored(text, heard, held, self._levels, duration_sec)
+        self._heard, self._held, self._shift = anchors.words, anchors.pairs, anchors.shift
+        self._all_heard = heard
         self._letter_sec = _letter_seconds(self._held, self._heard, self._given)
 
     def placement(self) -> Placement:
@@ -211,13 +217,14 @@ class _Placer:
         words = _disjoint([found[number] for number in sorted(found)], self._duration)
         used = {word.given for word in words}
         paired = {pair.heard: pair for pair in self._pairs}
-        letters = [len(plain_word(word.text)) for word in self._heard]
+        letters = [len(plain_word(word.text)) for word in self._all_heard]
         known = sum(letters[pair.heard] * max(0.0, pair.likeness - 0.3) / 0.7 for pair in self._pairs)
         return Placement(
             words,
             tuple(index for index in range(len(self._given)) if index not in used),
-            tuple(index for index in range(len(self._heard)) if index not in paired),
+            tuple(index for index in range(len(self._all_heard)) if index not in paired),
             min(1.0, known / max(1, sum(letters))),
+            self._shift,
         )
 
     # --- gaps -----------------------------------------------------------------------------------------------------------------------------

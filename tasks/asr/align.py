@@ -34,11 +34,14 @@ def align_lyrics(text: str, source: SongSource, heard: Lyrics, stems: StemSet | 
     used = _as_transcribed(plan, heard.report)
     (lines, given), report = run_chain(used, ctx, ENGINES, text, words, heard, _Song(source, stems), ctx)
     update: dict[str, object] = {}
+    if given.fits and given.times_used is False:
+        ctx.warn("The times in the given lyrics are not of this recording, and were not used")
+        update = {"warnings": tuple(ctx.warnings)}
     if not given.fits:
         share = f"{given.agreement:.0%} of what is sung is in them"
         refused = f"The given lyrics are not of this song ({share}): the words are those that were heard"
         update = {"status": "degraded", "degraded_because": (*report.degraded_because, refused)}
-    elif given.unplaced:
+    if given.fits and given.unplaced:
         ctx.warn(f"{len(given.unplaced)} of {given.words} given words were not found in the song; voice.given.unplaced lists them")
         update = {"warnings": tuple(ctx.warnings)}
     return AlignedLyrics(report=report.model_copy(update=update), lines=lines, given=given)

@@ -18,6 +18,7 @@ from tasks.common.bars import bar_spans
 from tasks.common.harmony.on_beats import on_beats
 from tasks.common.syllables.timing import timed_syllables
 from tasks.packager.agreement import contradictions
+from tasks.packager.headers import named_by_headers
 from tasks.packager.step_results import StepResults, require, result_of, statuses_of, whole_characters
 from tasks.packager.times import Times
 
@@ -61,7 +62,7 @@ def join_song_map(
             for k in beats.key_spans
         ),
         chords=tuple(_chord(chord, times) for chord in on_grid),
-        sections=tuple(_section(section, times) for section in structure.sections) if structure else (),
+        sections=tuple(_section(section, times) for section in named_by_headers(structure.sections, aligned)) if structure else (),
         lyrics=tuple(_line(line, lyrics.language if lyrics else None, onsets, times) for line in _lines(lyrics, aligned)),
         performance=m.Performance.model_construct(
             melody=_notes(melody.notes if melody else (), times),
@@ -226,7 +227,7 @@ def _given(given: r.GivenLyrics, times: Times) -> m.GivenLyrics:
         words=given.words,
         agreement=_conf(given.agreement),
         unplaced=tuple(m.UnplacedWord.model_construct(line=word.line, text=word.text) for word in given.unplaced),
-        headers=tuple(m.GivenHeader.model_construct(start=times.event(start), text=text) for start, text in given.headers),
+        headers=tuple(m.GivenHeader.model_construct(start=times.event(header.start), text=header.text) for header in given.headers),
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Final
 
-from schemas.results import GivenLyrics, LyricLine, TimeSpan, UnplacedWord, Word
+from schemas.results import GivenHeader, GivenLyrics, LyricLine, TimeSpan, UnplacedWord, Word
 from tasks.asr.accompaniment import Sound
 from tasks.asr.given.confidence import confidence_of
 from tasks.asr.given.placing import Placed, Placement, holding, matched, place
-from tasks.asr.given.text import GivenText, plain_word, read_text
+from tasks.asr.given.text import GivenText, plain_word, read_text, section_function
 from tasks.asr.recognizer import Aligner
 
 #: Below this share of what was heard, by letters, the text is of another song. Of fourteen songs, base finds 0.63 and more in their own
@@ -50,6 +50,7 @@ def align_given(
         agreement=agrees,
         unplaced=tuple(_unplaced(given, placement)),
         headers=_headers(given, placement),
+        times_used=placement.shift is not None if given.timed else None,
     )
 
 
@@ -76,12 +77,13 @@ def _unplaced(given: GivenText, placement: Placement) -> list[UnplacedWord]:
     return [UnplacedWord(line=lines[index], text=given.words[index].text) for index in placement.left_out]
 
 
-def _headers(given: GivenText, placement: Placement) -> tuple[tuple[float, str], ...]:
-    found: list[tuple[float, str]] = []
+def _headers(given: GivenText, placement: Placement) -> tuple[GivenHeader, ...]:
+    found: list[GivenHeader] = []
     before: int | None = None
     for word in placement.words:
         section = given.lines[word.line].section
         if section is not None and section != before:
-            found.append((round(word.start, 3), given.sections[section]))
+            text = given.sections[section]
+            found.append(GivenHeader(start=round(word.start, 3), text=text, label=section_function(text)))
         before = section
     return tuple(found)

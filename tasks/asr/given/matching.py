@@ -21,6 +21,8 @@ NEUTRAL: Final = 0.5
 LONG_WORTH: Final = 1.6
 #: A heard word that is not in the text, and a given one that was not heard, within a line that is followed.
 HEARD_ALONE, GIVEN_ALONE, ASIDE_ALONE = 0.35, 0.3, 0.1
+#: What a given word that was not heard costs more where there is no time for it, down from so much time.
+HURRIED, PASSING_SEC = 1.0, 0.25
 #: Going on at a line further down, and at one further up (a line that is sung again); where the line before it had not ended, more.
 SKIP, RETURN, BROKEN_OFF = 1.6, 2.4, 0.8
 #: A section's first line is where a song goes back to.
@@ -69,11 +71,13 @@ def match(
     section_starts: Sequence[int] = (),
     aside: Sequence[bool] | None = None,
     bonus: Matrix | None = None,
+    spare_sec: Sequence[float] | None = None,
 ) -> tuple[Pair, ...]:
     """The pairs of the best path, by heard word. A given word may be in several pairs: it was sung again.
 
     heard, given: words as of `plain_word`. line_starts: indices of the given words that begin a line, from 0. section_starts: those that
-    begin a section. aside: which given words are ad-libs. bonus: (heard, given), added to what pairs are worth.
+    begin a section. aside: which given words are ad-libs. bonus: (heard, given), added to what pairs are worth. spare_sec: how much time
+    there is before each heard word, after the one before it: where there is hardly any, given words are not passed over.
     """
     if not heard or not given:
         return ()
@@ -82,7 +86,7 @@ def match(
     if bonus is not None:
         worth = worth + bonus
     alone = np.where(np.array(aside) if aside is not None else np.zeros(len(given), bool), ASIDE_ALONE, GIVEN_ALONE)
-    return tuple(Pair(i, j, float(alike[i, j])) for i, j in _best_path(worth, alone, line_starts, section_starts))
+    return tuple(Pair(i, j, float(alike[i, j])) for i, j in _best_path(worth, alone, line_starts, section_starts, spare_sec))
 
 
 def _worth(alike: Matrix, heard: Sequence[str], given: Sequence[str]) -> Matrix:
@@ -92,7 +96,9 @@ def _worth(alike: Matrix, heard: Sequence[str], given: Sequence[str]) -> Matrix:
     return found
 
 
-def _best_path(worth: Matrix, alone: Matrix, line_starts: Sequence[int], section_starts: Sequence[int]) -> list[tuple[int, int]]:
+def _best_path(
+    worth: Matrix, alone: Matrix, line_starts: Sequence[int], section_starts: Sequence[int], spare_sec: Sequence[float] | None = None
+) -> list[tuple[int, int]]:
     """Viterbi. State n after m heard words: the text is followed up to before given word n (0 … N)."""
     count, size = worth.shape
     skipped = np.concatenate(([0.0], np.cumsum(alone)))  # cost of passing over the words before n
@@ -110,12 +116,15 @@ def _best_path(worth: Matrix, alone: Matrix, line_starts: Sequence[int], section
     value = np.full(size + 1, -np.inf)
     value[0] = 0.0
     value, entered[0] = _moved(value, skipped, starts, cheaper, leaving, first=True)
+    hurry = np.zeros(count + 1)
+    if spare_sec is not None:
+        hurry[1:count] = HURRIED * np.clip(1 - np.asarray(spare_sec[1:]) / PASSING_SEC, 0, 1)
     for m in range(1, count + 1):
         stay = value - HEARD_ALONE
         pair = np.full(size + 1, -np.inf)
         pair[1:] = value[:-1] + worth[m - 1]
         from_pair[m] = pair > stay
-        value, entered[m] = _moved(np.maximum(pair, stay), skipped, starts, cheaper, leaving)
+        value, entered[m] = _moved(np.maximum(pair, stay), skipped + hurry[m] * indices, starts, cheaper, leaving)
     at = int(np.argmax(value - 0.15 * np.minimum(skipped[-1] - skipped, SKIP / 0.15)))
     found: list[tuple[int, int]] = []
     for m in range(count, 0, -1):

@@ -17,6 +17,7 @@ import numpy as np
 
 from schemas.results import TimeSpan, Word
 from tasks.asr.accompaniment import Sound
+from tasks.asr.given.anchors import anchored
 from tasks.asr.given.matching import Pair, match
 from tasks.asr.given.text import GivenText, plain_word
 from tasks.asr.recognizer import WINDOW_SEC, Aligner, RecognizedWord
@@ -33,10 +34,15 @@ MARGIN_SEC = 0.1
 WINDOW_STEP_SEC = 10.0
 #: A word takes at least so long. Lines that were not heard are looked for where there is so much of the time that they would take.
 LEAST_WORD_SEC, ENOUGH_TIME = 0.06, 0.35
+#: A word takes at least so many seconds a letter. Usually, where a song says nothing itself, so many:
+LEAST_LETTER_SEC = 0.04
 #: Seconds a letter where a song says nothing itself.
 USUAL_LETTER_SEC = 0.08
 #: A line of which no word was heard stays where the model's mean log probability of its words is above this.
 BELIEVED = -3.0
+#: Words crowd where the next begins before this share of the time that their letters take. They are spread where there is a voice for so
+#: much of that time.
+CROWDED, ROOM = 0.2, 1.0
 #: Accompaniment under the voice that is aligned, as it is where words are heard.
 GAIN = 0.3
 
@@ -76,12 +82,14 @@ class Placement:
     """words: in the order in which they are sung. left_out: indices of the given words that are nowhere in them.
 
     unwritten: indices of the heard words that are not in the text. share: of the heard words that are, weighted by their letters.
+    shift: seconds by which the song is later than the times that the text brings; None where it brings none, or they are not this song's.
     """
 
     words: tuple[Placed, ...]
     left_out: tuple[int, ...]
     unwritten: tuple[int, ...]
     share: float
+    shift: float | None = None
 
 
 def place(
@@ -112,6 +120,16 @@ def matched(text: GivenText, heard: Sequence[Word]) -> tuple[Pair, ...]:
         starts,
         sections,
         [word.aside for word in given],
+        spare_sec=_spare_seconds(heard),
+    )
+
+
+def _spare_seconds(heard: Sequence[Word]) -> list[float]:
+    """The time before each heard word that the one before it does not need."""
+    return (
+        [0.0] + [after.start - this.start - LEAST_LETTER_SEC * (len(plain_word(this.text)) + 1) for this, after in pairwise(heard)]
+        if heard
+        else []
     )
 
 
@@ -186,13 +204,16 @@ class _Placer:
         progress: Callable[[float], None],
     ):
         self._text, self._given, self._lines = text, text.words, line_of_words(text)
-        self._heard, self._sound, self._aligner, self._language = heard, sound, aligner, language
+        self._sound, self._aligner, self._language = sound, aligner, language
         self._duration, self._progress = duration_sec, progress
         self._pairs = pairs
         self._levels: Frames = frame_levels(sound.vocals if sound.vocals is not None else sound.mix)
         self._voiced = _cumulative_voice(voice, duration_sec)
         self._windows: dict[int, Any] = {}
-        self._held = holding(pairs, [plain_word(word.text) for word in self._given], heard)
+        held = holding(pairs, [plain_word(word.text) for word in self._given], heard)
+        anchors = anchored(text, heard, held, self._levels, duration_sec)
+        self._heard, self._held, self._shift = anchors.words, anchors.pairs, anchors.shift
+        self._all_heard = heard
         self._letter_sec = _letter_seconds(self._held, self._heard, self._given)
 
     def placement(self) -> Placement:
@@ -208,17 +229,51 @@ class _Placer:
             if after - before > 1:
                 self._fill(pieces, before, after, found)
             self._progress((nth + 1) / (len(edges) - 1))
-        words = _disjoint([found[number] for number in sorted(found)], self._duration)
+        words = _disjoint(self._spread([found[number] for number in sorted(found)]), self._duration)
         used = {word.given for word in words}
         paired = {pair.heard: pair for pair in self._pairs}
-        letters = [len(plain_word(word.text)) for word in self._heard]
+        letters = [len(plain_word(word.text)) for word in self._all_heard]
         known = sum(letters[pair.heard] * max(0.0, pair.likeness - 0.3) / 0.7 for pair in self._pairs)
         return Placement(
             words,
             tuple(index for index in range(len(self._given)) if index not in used),
-            tuple(index for index in range(len(self._heard)) if index not in paired),
+            tuple(index for index in range(len(self._all_heard)) if index not in paired),
             min(1.0, known / max(1, sum(letters))),
+            self._shift,
         )
+
+    def _spread(self, words: list[Placed]) -> list[Placed]:
+        """The words, those that crowd spread over the voice between the first of them and the next word.
+
+        Where a model does not know where words are sung, its attention runs through all of them within a few steps of 20 ms.
+        """
+        needs = [self._letter_sec * (len(plain_word(self._given[word.given].text)) + 1) for word in words]
+        gaps = [after.start - this.start for this, after in pairwise(words)]
+        crowds = [gap < CROWDED * need for gap, need in zip(gaps, needs, strict=False)]
+        spread = list(words)
+        at = 0
+        while at < len(crowds):
+            if not crowds[at]:
+                at += 1
+                continue
+            last = at
+            while last < len(crowds) and crowds[last]:
+                last += 1
+            end = words[last + 1].start if last + 1 < len(words) else words[last].end
+            wanted = sum(needs[at : last + 1])
+            if self._voice(words[at].start, end) >= ROOM * wanted:
+                spread[at : last + 1] = self._evenly(words[at : last + 1], needs[at : last + 1], end)
+            at = last + 1
+        return spread
+
+    def _evenly(self, words: Sequence[Placed], needs: Sequence[float], end: float) -> list[Placed]:
+        """The words from the first one's start to `end`, each with as much of the voice as its letters need."""
+        start = words[0].start
+        times = np.arange(start, end + 0.01, 0.01)
+        voiced = np.array([self._voice(start, float(time)) for time in times])
+        shares = np.concatenate(([0.0], np.cumsum(needs))) / sum(needs) * voiced[-1]
+        edges = [float(times[min(int(np.searchsorted(voiced, share)), len(times) - 1)]) for share in shares]
+        return [replace(word, start=first, end=max(last, first + 0.04)) for word, first, last in zip(words, edges, edges[1:], strict=False)]
 
     # --- gaps -----------------------------------------------------------------------------------------------------------------------------
 

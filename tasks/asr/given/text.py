@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from schemas.results import SectionLabel
+
 #: A line is not said to be sung more often than this.
 MAX_REPEATS: Final = 12
 
@@ -57,7 +59,7 @@ class GivenText:
 
 
 #: Names of sections, lower case, and the function each has in a song; in the languages that the songs are in which people sent.
-SECTION_NAMES: Final = {
+SECTION_NAMES: Final[dict[str, SectionLabel]] = {
     "intro": "intro", "introduction": "intro", "einleitung": "intro", "entrada": "intro",
     "verse": "verse", "vers": "verse", "strophe": "verse", "couplet": "verse", "verso": "verse", "estrofa": "verse", "strofa": "verse",
     "pre-chorus": "prechorus", "prechorus": "prechorus", "pre chorus": "prechorus", "pre-refrain": "prechorus", "pré-refrain": "prechorus",
@@ -116,7 +118,7 @@ def plain_word(text: str) -> str:
     return "".join(character for character in folded if character.isalnum())
 
 
-def section_function(header: str) -> str | None:
+def section_function(header: str) -> SectionLabel | None:
     """The function in a song that a header names, such as chorus; None where it names none that is known."""
     name = re.sub(r"\s+", " ", re.split(r"[:–—(|]|\s-\s", header.strip().casefold())[0]).strip(" .")
     name = re.sub(r"^(?:final|last|first|second|third|\d+(?:st|nd|rd|th|\.)?)\s+", "", name)

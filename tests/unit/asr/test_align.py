@@ -74,6 +74,15 @@ def test_words_that_were_not_found_are_said(tones: Any, plan: Callable[..., Any]
     assert "5 of 9 given words were not found" in found.report.warnings[0]
 
 
+def test_times_of_another_recording_are_said_and_not_used(tones: Any, plan: Callable[..., Any], ctx: Any, loaded: Any) -> None:
+    source, stems = tones
+    text = "[00:00.10]down\n[00:04.00]by the\n[00:05.00]river\n[00:09.00]again"
+    found = align.align_lyrics(text, source, heard("down by the river again"), stems, plan("whisper-base"), ctx)
+    assert [word.start for line in found.lines for word in line.words] == [1.0, 1.5, 2.0, 2.5, 3.0]
+    assert found.given.times_used is False
+    assert "not of this recording" in found.report.warnings[0]
+
+
 def test_another_songs_lyrics_are_a_degraded_step_without_lines(tones: Any, plan: Callable[..., Any], ctx: Any, loaded: Any) -> None:
     source, stems = tones
     found = align.align_lyrics("yellow elephants", source, heard("down the river"), stems, plan("whisper-base"), ctx)

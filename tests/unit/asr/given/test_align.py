@@ -49,7 +49,8 @@ def test_the_text_is_what_was_given_and_heard_words_keep_their_times(sound: Soun
     lines, given = aligned(text, heard(SUNG), sound)
     assert [line.text for line in lines] == ["The morning finds me,", "walking down river road AGAIN!"]
     assert [word.start for line in lines for word in line.words] == [1.0 + 0.5 * n for n in range(len(SUNG))]
-    assert (given.fits, given.unplaced, given.headers) == (True, (), ((1.0, "Verse"),))
+    assert (given.fits, given.unplaced) == (True, ())
+    assert [(header.start, header.text, header.label) for header in given.headers] == [(1.0, "Verse", "verse")]
 
 
 def test_a_word_that_was_not_heard_is_placed_between_its_neighbours(sound: Sound) -> None:

@@ -44,3 +44,11 @@ def test_likeness_is_one_for_the_same_word_alone() -> None:
     assert alike[0, 0] == 1.0
     assert 0.7 < alike[1, 0] < 1.0
     assert alike[2, 0] == 0.0
+
+
+def test_words_are_not_passed_over_where_there_is_no_time_for_them() -> None:
+    """One of the two is heard, and the words between them are not: the pause says which one."""
+    given = ["morning", "again", "of", "the", "river", "again", "home"]
+    heard = ["morning", "again", "home"]
+    assert [pair.given for pair in match(heard, given, [0], spare_sec=[0.0, 0.0, 2.0])] == [0, 1, 6]
+    assert [pair.given for pair in match(heard, given, [0], spare_sec=[0.0, 2.0, 0.0])] == [0, 5, 6]

@@ -15,7 +15,7 @@ from typing import Final
 
 from schemas.song_folder import MAP_NAME
 from tasks.common.errors import ExportFormatUnknown, ExportNothingToWrite
-from tasks.export import ass, audacity, beats, chordpro, click, jams, lab, lrc, midi, reaper, srt, stems, tones, vtt
+from tasks.export import ass, audacity, beats, chordpro, click, jams, lab, lrc, midi, reaper, sheet, srt, stems, tones, vtt
 from tasks.export.options import ExportOptions
 from tasks.export.song import Song
 
@@ -127,6 +127,10 @@ _ALL: Final = (
     Format(
         "chordpro", ".cho", "text/plain", "ChordPro: lyrics with chords, sections", "OnSong, SongBook, ChordPro, chordsketch",
         chordpro.write, cannot_say="times; a tempo that changes; braces, brackets and backslashes in words",
+    ),
+    Format(
+        "sheet", ".html", "text/html", "song sheet: lyrics with chords, boxes for guitar and ukulele", "browsers; prints to a page or two",
+        sheet.write, cannot_say="times; chords beyond the twenty that sound longest have no box",
     ),
     Format(
         "midi", ".mid", "audio/midi", "MIDI, type 1: tempo map, sections, lyrics; melody, chords and bass as tracks",

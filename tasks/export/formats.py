@@ -15,7 +15,25 @@ from typing import Final
 
 from schemas.song_folder import MAP_NAME
 from tasks.common.errors import ExportFormatUnknown, ExportNothingToWrite
-from tasks.export import ass, audacity, beats, chordpro, click, jams, lab, lrc, midi, reaper, sheet, srt, stems, tones, vtt
+from tasks.export import (
+    ass,
+    audacity,
+    beats,
+    chordpro,
+    click,
+    jams,
+    lab,
+    lrc,
+    midi,
+    musicxml,
+    reaper,
+    sheet,
+    srt,
+    stems,
+    tones,
+    ultrastar,
+    vtt,
+)
 from tasks.export.options import ExportOptions
 from tasks.export.song import Song
 
@@ -135,6 +153,14 @@ _ALL: Final = (
     Format(
         "midi", ".mid", "audio/midi", "MIDI, type 1: tempo map, sections, lyrics; melody, chords and bass as tracks",
         "Ableton Live, Logic, Reaper, Cubase, MuseScore", midi.write, cannot_say="pitches between the semitones; how a chord is spelled",
+    ),
+    Format(
+        "musicxml", ".musicxml", "application/vnd.recordare.musicxml+xml", "MusicXML 4.0: a lead sheet with melody, words and chords",
+        "MuseScore, Dorico, Finale, Sibelius", musicxml.write, cannot_say="times; the bass; what is sung beside the melody",
+    ),
+    Format(
+        "ultrastar", ".ultrastar.txt", "text/plain", "UltraStar 1.2: syllables on their notes", "UltraStar Deluxe, Performous, Vocaluxe",
+        ultrastar.write, cannot_say="chords, sections; times finer than 10 ms; pitches between the semitones",
     ),
     Format(
         "beats", ".beats", "text/tab-separated-values", "beats, each with its position in the bar",

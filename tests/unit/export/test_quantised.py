@@ -43,6 +43,12 @@ def test_a_swinging_song_swings_where_an_onset_alone_would_not_say_so() -> None:
         assert [slot.start - 12 * QUARTER for slot in slots if 12 * QUARTER < slot.start < 13 * QUARTER] == [where]
 
 
+def test_a_singer_who_is_always_early_is_not_set_a_sixteenth_earlier() -> None:
+    onsets = [float(beat) for beat in range(4, 28)]
+    early = [(start - 0.09, end - 0.09) for start, end in sung(onsets, scatter=0.03)]  # 0.15 beats
+    assert [slot.start for slot in quantised(early, GRID)] == [round(onset * QUARTER) for onset in onsets]
+
+
 def test_a_note_lasts_over_a_breath_and_no_further() -> None:
     short, long = quantised(sung([4, 5, 8], length=0.55), GRID)[:2]
     assert short.end == 5 * QUARTER

@@ -17,7 +17,7 @@ ENVIRONMENT = @python=$$([ -z "$(PYTHON)" ] && [ -x $(BIN)/python ] && echo $(BI
 # The demo and the tests never ask the network for anything.
 export PERFORMIA_OFFLINE := 1
 
-.PHONY: demo test test-all lint docs bench eval eval-large clean setup setup-test setup-all check-install check-package check-newer-python freeze
+.PHONY: demo test test-all lint docs bench eval eval-large clean setup setup-test setup-all check-install check-package freeze
 .DEFAULT_GOAL := demo
 
 setup:
@@ -54,13 +54,9 @@ docs: setup
 check-install: setup-test
 	$(BIN)/python tests/packaging/check_install.py
 
-# The wheel, in an environment of its own outside the repository: a short song, the doctor, the service.
+# The wheel, in an environment of its own outside the repository, of the newest Python that runs here: a short song, the doctor, the service.
 check-package: setup-test
 	$(BIN)/python tests/packaging/check_package.py
-
-# An environment of the newest Python here, other than that of $(VENV): imports, --help, a short song.
-check-newer-python: setup-test
-	$(BIN)/python tests/packaging/check_newer_python.py
 
 # Pins the newest set that resolves for every supported platform. Try everything with it before it is committed.
 freeze: setup-test

@@ -1,6 +1,6 @@
-"""Write `song_map.schema.json` from the models of `song_map`:  python -m schemas.generate
+"""Write `song_map.schema.json` and `corrections.schema.json` from the models:  python -m schemas.generate
 
-The file is what is published and checked against; a test fails while it and the models differ. A change that an old reader would not
+The files are what is published and checked against; a test fails while they and the models differ. A change that an old reader would not
 understand raises SCHEMA_VERSION.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from schemas.corrections import CORRECTIONS_VERSION, Corrections
 from schemas.song_map import SCHEMA_VERSION, SongMap
 
 
@@ -23,7 +24,8 @@ class _Draft202012(GenerateJsonSchema):
         inner = self.generate_inner(schema["schema"])
         if not isinstance(inner.get("type"), str):
             return super().nullable_schema(schema)
-        choices = {"enum": [*inner["enum"], None]} if "enum" in inner else {}
+        allowed = inner.get("enum", [inner.pop("const")] if "const" in inner else None)
+        choices = {"enum": [*allowed, None]} if allowed else {}
         return inner | {"type": [inner["type"], "null"]} | choices
 
 
@@ -43,10 +45,18 @@ def schema_of_models() -> dict[str, Any]:
     return head | schema | {"title": head["title"]}
 
 
-def schema_text() -> str:
-    """The file's content."""
-    return json.dumps(schema_of_models(), indent=2, ensure_ascii=False) + "\n"
+def schema_of_corrections() -> dict[str, Any]:
+    """The JSON Schema of a song's corrections: what `corrections.schema.json` must say."""
+    schema = Corrections.model_json_schema(schema_generator=_Draft202012)
+    head = {"$schema": GenerateJsonSchema.schema_dialect, "$id": f"urn:performia:corrections:{CORRECTIONS_VERSION}"}
+    return head | schema | {"title": "Performia corrections"}
+
+
+def schema_text(schema: dict[str, Any]) -> str:
+    """A file's content."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("song_map.schema.json").write_text(schema_text(), encoding="utf-8")
+    for name, made in (("song_map", schema_of_models()), ("corrections", schema_of_corrections())):
+        Path(__file__).with_name(f"{name}.schema.json").write_text(schema_text(made), encoding="utf-8")

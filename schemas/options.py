@@ -23,6 +23,9 @@ TEMPO_BOUNDS: Final = (20.0, 400.0)
 MELODY_BOUNDS: Final = (23, 96)
 BASS_BOUNDS: Final = (23, 84)
 
+#: The longest lyrics that are taken (characters): a rap album has fewer.
+LONGEST_LYRICS: Final = 100_000
+
 Bpm = Annotated[float, Field(ge=TEMPO_BOUNDS[0], le=TEMPO_BOUNDS[1])]
 MelodyNote = Annotated[int, Field(ge=MELODY_BOUNDS[0], le=MELODY_BOUNDS[1])]
 BassNote = Annotated[int, Field(ge=BASS_BOUNDS[0], le=BASS_BOUNDS[1])]
@@ -124,13 +127,24 @@ class AnalysisOptions(Frozen):
         description="Analyse what there is of a file that is cut off or damaged. The Song Map carries a warning.",
         json_schema_extra={"position": 13},
     )
+    lyrics: Annotated[str, Field(max_length=LONGEST_LYRICS)] | None = Field(
+        default=None,
+        title="Lyrics",
+        description="The song's words, as text or LRC: they are then placed where they are sung. Empty: they are heard.",
+        json_schema_extra={"position": 14},
+    )
     stems_format: SoundFormat = Field(
         default=USUAL_FORMAT,
         title="Format of the stems",
         description="flac16: a fifth of the size of floats, with no difference to hear; flac24, wav16, wav24, wav-float: for further "
         "processing; mp3, opus: smaller, with losses.",
-        json_schema_extra={"position": 14},
+        json_schema_extra={"position": 15},
     )
+
+    @property
+    def given_lyrics(self) -> str | None:
+        """The song's words as somebody wrote them; None where nobody did."""
+        return self.lyrics if self.lyrics and self.lyrics.strip() else None
 
     @property
     def reading(self) -> Reading:
@@ -161,10 +175,17 @@ class AnalysisOptions(Frozen):
         }
         return {name: chosen for name, (chosen, usual) in ranges.items() if chosen != usual}
 
+    def identity(self) -> dict[str, Any]:
+        """All that decides a song's result: `chosen`, and the lyrics that were given."""
+        return self.chosen() | ({"lyrics": self.given_lyrics} if self.given_lyrics is not None else {})
+
     def chosen(self) -> dict[str, Any]:
-        """The options for JSON. A range, the stems' format or how the file is read is there only if unusual: old keys stay as they were."""
+        """The options for a Song Map's JSON, without the lyrics.
+
+        A range, the stems' format, or how the file is read, is there only where it is not as usual: old keys stay as they were.
+        """
         sides = {"min_bpm", "max_bpm", "melody_min_midi", "melody_max_midi", "bass_min_midi", "bass_max_midi"}
-        whole = self.model_dump(mode="json", exclude=sides | set(Reading.model_fields) | {"stems_format"})
+        whole = self.model_dump(mode="json", exclude=sides | set(Reading.model_fields) | {"lyrics", "stems_format"})
         stems = {} if self.stems_format is USUAL_FORMAT else {"stems_format": self.stems_format.value}
         return whole | self.chosen_ranges() | stems | self.reading.model_dump(mode="json", exclude_defaults=True)
 

@@ -222,6 +222,45 @@ class Lyrics(StepResult):
     input: Literal["mix", "vocals"] = Field(description="What was transcribed: the mix, or the vocal stem over the turned-down mix.")
 
 
+#: What a section is in its song.
+SectionLabel = Literal["intro", "verse", "prechorus", "chorus", "bridge", "solo", "instrumental", "interlude", "break", "outro", "section"]
+
+
+class UnplacedWord(Frozen):
+    """A given word that is nowhere in the lines. line: which of the given text's lines with words it is in, from 1."""
+
+    line: int = Field(ge=1)
+    text: str
+
+
+class GivenHeader(Frozen):
+    """A header of given lyrics, at the start of its first word. label: the function in a song that it names; None where it is not known."""
+
+    start: Seconds
+    text: str
+    label: SectionLabel | None = None
+
+
+class GivenLyrics(Frozen):
+    """What became of the lyrics that somebody gave."""
+
+    fits: bool = Field(description="False: they are of another song; the lines are then as heard.")
+    words: int = Field(ge=0, description="How many words were given.")
+    agreement: Confidence = Field(description="Share of what was heard, by letters, that is in the given text.")
+    unplaced: tuple[UnplacedWord, ...] = ()
+    headers: tuple[GivenHeader, ...] = Field(default=(), description="Headers of sections, in the order in which they are sung.")
+    times_used: bool | None = Field(
+        default=None, description="Whether the times in the text are of this recording; None where it has none."
+    )
+
+
+class AlignedLyrics(StepResult):
+    """Given words, placed where they are sung."""
+
+    lines: tuple[LyricLine, ...] = Field(description="Empty where the given lyrics are of another song, or nobody sings.")
+    given: GivenLyrics
+
+
 # --- beats_key -------------------------------------------------------------------------------------------------------------------------
 
 
@@ -351,8 +390,6 @@ class Part(StepResult):
 
 
 # --- structure -------------------------------------------------------------------------------------------------------------------------
-
-SectionLabel = Literal["intro", "verse", "prechorus", "chorus", "bridge", "solo", "instrumental", "interlude", "break", "outro", "section"]
 
 
 class Section(Frozen):

@@ -7,6 +7,11 @@ from typing import Final
 from schemas.sound_format import SoundFormat
 
 MAP_NAME: Final = "song_map.json"
+#: Where persons put something right: what they said, and the map as the analysis has it. Where they put the beats right, also the chords as
+#: they were heard, which are set on those beats.
+CORRECTIONS_NAME: Final = "corrections.json"
+MACHINE_MAP_NAME: Final = "machine_map.json"
+HEARD_CHORDS_NAME: Final = "heard_chords.json"
 TIMELINE_NAME: Final = "timeline.svg"
 STEMS_FOLDER: Final = "stems"
 #: What exports were when they were written, beside them: so that nobody's own changes are written over.

@@ -8,6 +8,7 @@ cannot say (order, coverage, references) is checked by `tasks.packager.validatio
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -46,6 +47,7 @@ SongStem = Literal["vocals", "drums", "bass", "other", "instrumental"]
 #: Those of `schemas.sound_format`.
 StemFormat = Literal["flac16", "flac24", "wav16", "wav24", "wav-float", "mp3", "opus"]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+By = Annotated[Literal["person"] | None, Field(description="person: a person said so; left out: the analysis did.")]
 
 
 class TempoCandidate(Frozen):
@@ -62,6 +64,7 @@ class Tempo(Frozen):
     curve: tuple[tuple[Time, Bpm], ...] = Field(description="[time, bpm] pairs in order; a tempo holds until the next.")
     confidence: Conf
     candidates: tuple[TempoCandidate, ...] = Field(description="The tempi a listener may tap, the likeliest first.")
+    by: By = None
 
 
 class MeterChange(Frozen):
@@ -72,6 +75,7 @@ class MeterChange(Frozen):
     numerator: Positive = Field(description="Beats in a bar.")
     denominator: Positive = Field(description="Which note value a beat is: 4 for a quarter note.")
     conf: Conf
+    by: By = None
 
 
 class Meter(Frozen):
@@ -81,6 +85,7 @@ class Meter(Frozen):
     denominator: Positive = Field(description="Which note value a beat is: 4 for a quarter note.")
     conf: Conf
     changes: tuple[MeterChange, ...] = Field(description="Every meter in order; one where it never changes.")
+    by: By = None
 
 
 class Bar(Frozen):
@@ -100,6 +105,7 @@ class Key(Frozen):
     tonic: str = Field(pattern=r"^[A-G][b#]?$", description="Name of the tonic, such as Bb.")
     mode: Mode = Field(description="major or minor.")
     conf: Conf
+    by: By = None
 
 
 class ChordAlternative(Frozen):
@@ -126,6 +132,7 @@ class Chord(Frozen):
     alternatives: Annotated[tuple[ChordAlternative, ...], Field(max_length=3)] = Field(
         description="Up to three other chords it could be, the likeliest first."
     )
+    by: By = None
 
 
 class Section(Frozen):
@@ -137,6 +144,7 @@ class Section(Frozen):
     index: Positive = Field(description="Which of its label, in order: 2 for the second verse.")
     group: str = Field(pattern=_GROUP, description="Sections of one level with the same letter repeat each other.")
     conf: Conf
+    by: By = None
 
 
 class Repeat(Frozen):
@@ -170,6 +178,7 @@ class Word(Frozen):
     text: str = Field(description="The word with its punctuation.")
     conf: Conf
     syllables: tuple[Syllable, ...] = Field(description="Its syllables in order; empty where they are not known.")
+    by: By = None
 
 
 class LyricLine(Frozen):
@@ -180,6 +189,31 @@ class LyricLine(Frozen):
     text: str = Field(description="The line as it is shown.")
     conf: Conf
     words: tuple[Word, ...] = Field(description="Its words in order, each within the line.")
+    by: By = None
+
+
+class UnplacedWord(Frozen):
+    """A given word that was not placed: it is not sung, or nobody can say where."""
+
+    line: Positive = Field(description="Which of the given text's lines with words it is in, from 1.")
+    text: str = Field(description="The word with its punctuation.")
+
+
+class GivenHeader(Frozen):
+    """A header of the given lyrics, such as Chorus."""
+
+    start: Start
+    text: str = Field(description="The header as it was given.")
+
+
+class GivenLyrics(Frozen):
+    """What became of the lyrics that somebody gave."""
+
+    fits: bool = Field(description="False: they are of another song, and `lyrics` are as heard.")
+    words: Index = Field(description="How many words were given.")
+    agreement: Conf = Field(description="Share of what was heard that is in the given text.")
+    unplaced: tuple[UnplacedWord, ...] = Field(description="Given words that are nowhere in `lyrics`.")
+    headers: tuple[GivenHeader, ...] = Field(description="Headers of the given text, where their first words are sung.")
 
 
 class Voice(Frozen):
@@ -189,6 +223,7 @@ class Voice(Frozen):
     language_conf: Conf | None = Field(description="Confidence of the language in [0, 1].")
     activity: tuple[tuple[Time, Time], ...] = Field(description="[start, end] of the passages with a voice (s).")
     transcribed_from: Literal["mix", "vocals"] | None = Field(description="What the lyrics were heard from.")
+    given: GivenLyrics | None = Field(default=None, description="What became of given lyrics; left out where none were given.")
 
 
 class Note(Frozen):
@@ -202,6 +237,7 @@ class Note(Frozen):
         description="How far the sounding pitch lies from `midi` (hundredths of a semitone)."
     )
     bends: tuple[tuple[Time, Finite], ...] = Field(description="[time, midi] pairs where the pitch departs from the note; midi is a float.")
+    by: By = None
 
 
 class PartFacts(Frozen):
@@ -336,10 +372,15 @@ class Steps(Frozen):
     separation: StepStatus = Field(description="Separating the stems.")
     beats_key: StepStatus = Field(description="Beats, tempo, meter and key.")
     asr: StepStatus = Field(description="Lyrics.")
+    align: StepStatus | None = Field(default=None, description="Placing given lyrics; left out where none were given.")
     chords: StepStatus = Field(description="Chords.")
     melody: StepStatus = Field(description="The sung melody.")
     bass: StepStatus = Field(description="The bass line.")
     structure: StepStatus = Field(description="Sections.")
+
+    def __iter__(self) -> Iterator[tuple[str, StepStatus]]:  # type: ignore[override]
+        """The steps that this run had, each with how it went."""
+        return ((name, status) for name in type(self).model_fields if (status := getattr(self, name)) is not None)
 
 
 class Options(Frozen):
@@ -362,6 +403,25 @@ class Options(Frozen):
     )
     track: Positive | None = Field(default=None, description="The audio track that was asked for, from 1; left out: none.")
     accept_damaged: bool = Field(default=False, description="Whether a damaged file was to be analysed; left out: it was not.")
+
+
+class CorrectionOutcome(Frozen):
+    """What became of one thing that a person put right."""
+
+    id: str = Field(pattern=r"^[0-9a-f]{12}$", description="Id of the operation in the song's corrections.")
+    kind: str = Field(description="What was put right, such as word_text.")
+    outcome: Literal["applied", "moved", "conflict", "obsolete"] = Field(
+        description="applied; moved: applied where the analysis had something else or was elsewhere; conflict: not applied, and kept; "
+        "obsolete: the analysis says so itself, or a later correction says it anew."
+    )
+    text: str = Field(description="The same for a person.")
+
+
+class Corrected(Frozen):
+    """What persons put right in this map; the analysis's own map lies beside it."""
+
+    operations: Index = Field(description="How many operations count.")
+    outcomes: tuple[CorrectionOutcome, ...] = Field(description="What became of each, in order.")
 
 
 class Provenance(Frozen):
@@ -407,6 +467,10 @@ class SongMap(Frozen):
     )
     source: Source = Field(description="The file the map was made from.")
     steps: Steps = Field(description="How each step went.")
+    by_person: tuple[Literal["title", "artist", "beats", "downbeats", "lyrics"], ...] = Field(
+        default=(), description="What a person said as a whole; title and artist stand where the file's own did."
+    )
+    corrections: Corrected | None = Field(default=None, description="What persons put right; left out: nothing.")
 
     _folder: Path | None = PrivateAttr(default=None)
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal
 
-StepName = Literal["ingest", "separation", "chords", "beats_key", "asr", "melody", "bass", "structure", "package"]
+StepName = Literal["ingest", "separation", "chords", "beats_key", "asr", "align", "melody", "bass", "structure", "package"]
 
 
 class Step(StrEnum):
@@ -32,7 +32,7 @@ class StepFacts:
 
     title: what it is called on a screen. share: of the time that a song usually takes (three minutes, packaged models, two cores).
     needs: steps without whose result it does not run. uses: steps whose result it reads where there is one. required: without its result
-    there is no Song Map.
+    there is no Song Map. on_request: it runs only where somebody asks for what it does, and the Song Map of another song lacks it.
     """
 
     title: str
@@ -40,6 +40,7 @@ class StepFacts:
     needs: tuple[StepName, ...] = ()
     uses: tuple[StepName, ...] = ()
     required: bool = False
+    on_request: bool = False
 
     @property
     def reads(self) -> tuple[StepName, ...]:
@@ -54,6 +55,7 @@ STEPS: Final = MappingProxyType[StepName, StepFacts](
         "chords": StepFacts("chords", 0.11, needs=("ingest",)),
         "beats_key": StepFacts("beats and key", 0.15, needs=("ingest",), uses=("chords",), required=True),
         "asr": StepFacts("lyrics", 0.16, needs=("ingest",), uses=("separation",)),
+        "align": StepFacts("given lyrics", 0.0, needs=("ingest", "asr"), uses=("separation",), on_request=True),
         "melody": StepFacts("melody", 0.1, needs=("ingest", "separation")),
         "bass": StepFacts("bass", 0.08, needs=("ingest", "separation")),
         "structure": StepFacts("sections", 0.02, needs=("ingest", "beats_key"), uses=("separation", "chords", "asr")),
@@ -61,13 +63,13 @@ STEPS: Final = MappingProxyType[StepName, StepFacts](
             "Song Map",
             0.01,
             needs=("ingest", "beats_key"),
-            uses=("separation", "asr", "chords", "melody", "bass", "structure"),
+            uses=("separation", "asr", "align", "chords", "melody", "bass", "structure"),
             required=True,
         ),
     }
 )
-#: Those that find something out, which the last one joins.
-FINDING: Final[tuple[StepName, ...]] = tuple(name for name in STEPS if name != "package")
+#: Those that find something out in every song, which the last one joins.
+FINDING: Final[tuple[StepName, ...]] = tuple(name for name, facts in STEPS.items() if name != "package" and not facts.on_request)
 #: Those of them that have engines.
 WITH_ENGINES: Final[tuple[StepName, ...]] = tuple(name for name in STEPS if name in Step.__members__)
 

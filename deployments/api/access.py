@@ -12,6 +12,7 @@ from deployments.api.desk import Desk
 from deployments.api.keys import Key, require
 from deployments.api.library.library import Library
 from deployments.api.limits import Limits
+from deployments.api.resumable import Writers
 from tasks.common.settings import Settings
 
 
@@ -45,10 +46,18 @@ def library_here(connection: HTTPConnection) -> Library:
     return library
 
 
+def writers_here(connection: HTTPConnection) -> Writers:
+    """Who writes to resumable uploads."""
+    writers: Writers = connection.app.state.writers
+    return writers
+
+
 SettingsHere = Annotated[Settings, Depends(settings_here)]
 Prefect = Annotated[PrefectClient, Depends(prefect_here)]
 DeskHere = Annotated[Desk, Depends(desk_here)]
 LimitsHere = Annotated[Limits, Depends(limits_here)]
 LibraryHere = Annotated[Library, Depends(library_here)]
+WritersHere = Annotated[Writers, Depends(writers_here)]
 Reader = Annotated[Key, require("read")]
 Writer = Annotated[Key, require("write")]
+Admin = Annotated[Key, require("admin")]

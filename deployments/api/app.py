@@ -11,21 +11,23 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
-from deployments.api import first_front_end, jobs, problems, service, songs
+from deployments.api import corrections, first_front_end, jobs, problems, resumable_calls, service, songs
 from deployments.api.callbacks import Caller
 from deployments.api.desk import Desk
 from deployments.api.entrance import Entrance
 from deployments.api.keys import KeyRing
 from deployments.api.library.library import Library, library_file
 from deployments.api.limits import Limits
+from deployments.api.resumable import Writers, sweep_resumable
 from deployments.api.revival import Reviver
 from deployments.api.runs import Runs
 from deployments.api.uploads import sweep
+from schemas.api.jobs import JobEvent
 from schemas.api.problem import FieldProblem, Problem
 from tasks.common.settings import Settings, get_settings
 
 #: In the order in which the documentation shows them.
-ROUTERS = (jobs.router, songs.router, service.router)
+ROUTERS = (jobs.router, resumable_calls.router, songs.router, corrections.router, service.router)
 
 API_VERSION = "1"
 DESCRIPTION = """Send a song, get a Song Map: lyrics, beats, chords, key, melody, bass, sections and stems.
@@ -42,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         from prefect.client.orchestration import get_client
 
         await asyncio.to_thread(sweep, settings)
+        await asyncio.to_thread(sweep_resumable, settings)
         async with get_client() as client:
             app.state.prefect = client
             app.state.desk = desk = Desk(Runs(client))
@@ -65,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.keys = KeyRing(settings)
     app.state.limits = Limits(settings)
+    app.state.writers = Writers()
     app.state.library = Library(settings.songs_dir, library_file(settings))
     problems.install(app)
     for router in (*ROUTERS, *([first_front_end.router] if settings.api_first_front_end else [])):
@@ -74,7 +78,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         allow_origins=list(settings.api_origins),
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["*"],
-        expose_headers=["Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After"],
+        expose_headers=[
+            *("Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After"),
+            *("Tus-Resumable", "Tus-Version", "Upload-Expires", "Upload-Length", "Upload-Metadata", "Upload-Offset"),
+        ],
         max_age=600,
     )
     app.add_middleware(Entrance, settings=settings)
@@ -94,7 +101,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        for model in (Problem, FieldProblem):
+        for model in (Problem, FieldProblem, JobEvent):
             made = model.model_json_schema(ref_template="#/components/schemas/{model}")
             made.pop("$defs", None)
             schemas[model.__name__] = made

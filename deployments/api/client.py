@@ -32,7 +32,16 @@ from schemas.options import AnalysisOptions
 from schemas.song_folder import MAP_NAME, TIMELINE_NAME, stem_path
 from schemas.song_map import SongMap, Stem
 from schemas.sound_format import SoundFormat
-from tasks.common.errors import ApiUnreachable, JobCancelled, OptionInvalid, SongFileDamaged, SongMapInvalid, SongUnknown, StorageError
+from tasks.common.errors import (
+    ApiUnreachable,
+    JobCancelled,
+    JobUnderWay,
+    OptionInvalid,
+    SongFileDamaged,
+    SongMapInvalid,
+    SongUnknown,
+    StorageError,
+)
 from tasks.common.progress import Progress, part_of, silent
 from tasks.common.settings import get_settings
 from tasks.common.shown_url import shown_failure, shown_url
@@ -169,13 +178,23 @@ class AsyncClient:
                 raise self._unreachable(problem)
             await self._pause(min(pause, _LONGEST_PAUSE_SEC))
 
-    async def wait(self, job_id: str) -> str:
-        """The id of the song that a job has made. Waits for its end. Raises the error of a job that failed, JobCancelled."""
+    async def wait(self, job_id: str, timeout_sec: float | None = None) -> str:
+        """The id of the song that a job has made. Waits for its end. Raises the error of a job that failed, JobCancelled.
+
+        timeout_sec: how long to wait, after which JobUnderWay is raised and the job goes on; default: for as long as the service says that
+        the job waits or runs.
+        """
+        try:
+            return song_of(await asyncio.wait_for(self._ended(job_id), timeout_sec))
+        except TimeoutError:
+            raise JobUnderWay(f"The job has not ended after {timeout_sec:g} s", "Wait longer, or cancel it") from None
+
+    async def _ended(self, job_id: str) -> Job:
         job = await self.job(job_id)
         if job.state not in FINAL:
             async for event in self.events(job_id):
                 job = event.job or job
-        return song_of(job)
+        return job
 
     async def song(self, song_id: str) -> SongMap:
         """A song's map. Raises SongUnknown, SongMapInvalid."""
@@ -280,6 +299,7 @@ class Client:
 
     def __init__(self, url: str, key: str | None = None, transport: httpx.AsyncBaseTransport | None = None):
         self._client = AsyncClient(url, key, transport)
+        self._closed = False
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="performia-client", daemon=True).start()
 
@@ -290,8 +310,11 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Let the connections go. A second time it does nothing."""
+        if self._closed:
+            return
         self._call(self._client.close())
+        self._closed = True
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def analyze(self, song: Path, options: AnalysisOptions | None = None, progress: Progress = silent) -> Job:
@@ -323,9 +346,9 @@ class Client:
         finally:
             self._call(_closed(events))
 
-    def wait(self, job_id: str) -> str:
+    def wait(self, job_id: str, timeout_sec: float | None = None) -> str:
         """See AsyncClient.wait."""
-        return self._call(self._client.wait(job_id))
+        return self._call(self._client.wait(job_id, timeout_sec))
 
     def song(self, song_id: str) -> SongMap:
         """See AsyncClient.song."""
@@ -336,7 +359,10 @@ class Client:
         return self._call(self._client.download(song_id, output, file_name, progress))
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the work returns. Interrupted, the work ends too."""
+        """What the work returns. Interrupted, the work ends too. Raises RuntimeError where the client is closed, and nobody would do it."""
+        if self._closed:
+            work.close()
+            raise RuntimeError("the client is closed")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

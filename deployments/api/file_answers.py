@@ -62,6 +62,11 @@ def file_answer(request: Request, file: ServedFile) -> Response:
     return _answer(request, file, content)
 
 
+def tags_in(header: str) -> frozenset[str]:
+    """The strong tags of an `If-Match`: a weak one stands for no certain state, and matches none."""
+    return frozenset(tag for tag in (item.strip() for item in header.split(",")) if _TAG.fullmatch(tag) and not tag.startswith("W/"))
+
+
 def conditional(request: Request, etag: str, modified: float | None = None) -> Response | None:
     """304 where the client has this state already. modified: seconds since the epoch, where that says something."""
     known = request.headers.get("if-none-match")

@@ -21,11 +21,11 @@ from fastapi import APIRouter, Query, Request, Response, WebSocket, WebSocketDis
 from fastapi.responses import JSONResponse
 
 from deployments.api import jobs
-from deployments.api.access import DeskHere, LibraryHere, LimitsHere, Reader, SettingsHere, Writer
+from deployments.api.access import Admin, DeskHere, LibraryHere, LimitsHere, Reader, SettingsHere, Writer, WritersHere
 from deployments.api.desk import Desk
 from deployments.api.file_answers import ServedFile, file_answer
 from deployments.api.job_view import Snapshot, job_id, job_of
-from deployments.api.keys import KeyRing, given_key
+from deployments.api.keys import who_asks
 from deployments.api.library.library import Library
 from deployments.api.problems import ProblemError
 from deployments.api.service import own_version
@@ -67,9 +67,15 @@ async def read_health(key: Reader, desk: DeskHere) -> dict[str, Any]:  # noqa: A
 
 @router.post("/api/analyze")
 async def analyze(
-    request: Request, key: Writer, settings: SettingsHere, desk: DeskHere, limits: LimitsHere, library: LibraryHere
+    request: Request,
+    key: Writer,
+    settings: SettingsHere,
+    desk: DeskHere,
+    limits: LimitsHere,
+    library: LibraryHere,
+    writers: WritersHere,
 ) -> Response:
-    answer = await jobs.create_job(request, key, settings, desk, limits, library)
+    answer = await jobs.create_job(request, key, settings, desk, limits, library, writers)
     job = json.loads(bytes(answer.body))
     said = {"job_id": job["id"], "status": "pending", "message": f"{job['name']} is being analysed"}
     return JSONResponse(said, answer.status_code)
@@ -103,7 +109,7 @@ async def list_jobs(key: Reader, desk: DeskHere) -> dict[str, Any]:  # noqa: ARG
 # Before the call with an id: `cleanup` is none.
 @router.delete("/api/jobs/cleanup")
 async def clean_up(
-    key: Writer, settings: SettingsHere, desk: DeskHere, library: LibraryHere, days: Annotated[int, Query(ge=0, le=36500)] = _DAYS
+    key: Admin, settings: SettingsHere, desk: DeskHere, library: LibraryHere, days: Annotated[int, Query(ge=0, le=36500)] = _DAYS
 ) -> dict[str, Any]:
     """Jobs that were accepted so long ago and have ended go, with their uploads. Songs stay: a person deletes each by itself."""
     before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
@@ -165,12 +171,9 @@ async def read_stem(
 async def follow(socket: WebSocket, job: str) -> None:
     """What happens to a job, in that client's words; ends with `complete` or `error`."""
     desk: Desk = socket.app.state.desk
-    ring: KeyRing = socket.app.state.keys
     await socket.accept()
     try:
-        if not ring.holder(given_key(socket)).may("read"):
-            await socket.close(4401)
-            return
+        who_asks(socket, "read")
         await socket.send_json(_message("connected", job_of(await _snapshot(desk, job))))
         hearing = asyncio.create_task(jobs.until_gone(socket))
         try:

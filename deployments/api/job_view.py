@@ -134,9 +134,10 @@ def problem_with(run: FlowRun, state: JobState) -> Problem | None:
 
 
 def steps_of(history: History, state: JobState) -> tuple[JobStep, ...]:
-    """How far each step is."""
+    """How far each step is; one that runs on request is there once it has begun."""
     latest: dict[str, Entry] = {entry.step: entry for entry in history.entries if entry.step}
-    return tuple(_at_the_end(_step(name, latest.get(name)), state) for name in STEPS)
+    shown = [name for name in STEPS if name in latest or not STEPS[name].on_request]
+    return tuple(_at_the_end(_step(name, latest.get(name)), state) for name in shown)
 
 
 def progress_of(history: History, state: JobState) -> float:

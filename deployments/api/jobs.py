@@ -6,29 +6,33 @@ import asyncio
 import base64
 import datetime
 import json
+import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi import Path as PathParameter
 from fastapi.responses import JSONResponse, StreamingResponse
 from prefect.client.schemas.objects import FlowRun, StateType
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ValidationError
 
-from deployments.api.access import DeskHere, LibraryHere, LimitsHere, Reader, SettingsHere, Writer
+from deployments.api.access import DeskHere, LibraryHere, LimitsHere, Reader, SettingsHere, Writer, WritersHere
 from deployments.api.callbacks import refuse_callback
 from deployments.api.desk import Desk
 from deployments.api.job_view import Snapshot, ended_number, job_id, job_of
-from deployments.api.keys import Key, KeyRing, given_key
+from deployments.api.keys import Key, who_asks
 from deployments.api.library.library import Library
 from deployments.api.problems import ProblemError, invalid, responses
-from deployments.api.runs import WAITING, Runs, Wanted, has_ended
+from deployments.api.resumable import ID_PATTERN, Writers, as_form, find, taken
+from deployments.api.runs import WAITING, Runs, Wanted, has_ended, who_tag
 from deployments.api.song_removal import remove_song
-from deployments.api.uploads import Form, KeyedRequest, arriving, forget_upload, kept, named_as
+from deployments.api.uploads import UPLOAD_FIELD, Form, KeyedRequest, arriving, forget_upload, kept, named_as
 from flows.folder_watch.start_runs import options_digest
 from schemas.api.jobs import FINAL, JOB_ID_PATTERN, Job, JobEvent, JobList, JobState
 from schemas.options import AnalysisOptions
@@ -40,7 +44,16 @@ from tasks.ingest.first_look import FirstLook, look_into, refuse_beginning
 
 router = APIRouter(tags=["jobs"])
 
+
+def _written_out(text: Any) -> Any:
+    """A number would be seconds since 1970, which the document does not offer. Raises ValueError."""
+    if isinstance(text, str) and not _DATE.match(text):
+        raise ValueError("a time as RFC 3339 writes it is wanted")
+    return text
+
+
 JobId = Annotated[str, PathParameter(pattern=JOB_ID_PATTERN, description="The job's id.")]
+Moment = Annotated[datetime.datetime, BeforeValidator(_written_out)]
 
 _KEEP_ALIVE_SEC: Final = 15.0
 _RECONNECT_MS: Final = 2000
@@ -50,7 +63,8 @@ _RETRY_AFTER_SEC: Final = 2
 _QUEUE_RETRY_SEC: Final = 30
 #: A run that is cancelled ends within this.
 _END_SEC: Final = 15.0
-_WS_POLICY: Final = 1008
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", re.ASCII)
+_JOB: Final = re.compile(JOB_ID_PATTERN)
 _FORM: Final = {
     "requestBody": {
         "required": True,
@@ -58,13 +72,20 @@ _FORM: Final = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["file"],
+                    "oneOf": [{"required": ["file"]}, {"required": ["upload"]}],
+                    "additionalProperties": False,
                     "properties": {
                         "file": {"type": "string", "format": "binary", "description": "The song: any audio, or a video with sound."},
+                        "upload": {
+                            "type": "string",
+                            "pattern": ID_PATTERN,
+                            "description": "In place of `file`: the id of a finished upload of `/v1/uploads`.",
+                        },
                         "options": {
                             "description": "JSON, as `/v1/options` describes it.",
                             "allOf": [{"$ref": "#/components/schemas/AnalysisOptions"}],
                         },
+                        "lyrics": {"type": "string", "description": "The song's words, as text or LRC, to be placed where they are sung."},
                         "callback_url": {
                             "type": "string",
                             "format": "uri",
@@ -76,6 +97,20 @@ _FORM: Final = {
             }
         },
     }
+}
+#: Of each event of a stream.
+_EVENT: Final = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "id": {"type": "string", "description": "The number of the event, where it has one."},
+        "event": {"type": "string", "description": "The type of the event."},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/JobEvent"},
+        },
+    },
 }
 _AUDIO_ERRORS: Final = (
     named.AudioNotAudio,
@@ -102,6 +137,9 @@ _AUDIO_ERRORS: Final = (
             *_AUDIO_ERRORS,
             named.UploadTooLarge,
             named.UploadBrokenOff,
+            named.UploadUnknown,
+            named.UploadConflict,
+            named.UploadBusy,
             named.StorageError,
             named.IdempotencyKeyBusy,
             named.IdempotencyKeyReused,
@@ -117,6 +155,7 @@ async def create_job(
     desk: DeskHere,
     limits: LimitsHere,
     library: LibraryHere,
+    writers: WritersHere,
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=255, description="Within a day, the same key with the same form is the same job.")
     ] = None,
@@ -126,7 +165,8 @@ async def create_job(
         await _refuse_full_queue(desk.runs, key, settings)
         async with (
             KeyedRequest.of(settings, key.name, idempotency_key) as keyed,
-            arriving(request, settings, partial(refuse_beginning, settings=settings)) as form,
+            arriving(request, settings, partial(refuse_beginning, settings=settings)) as sent,
+            _with_upload(sent, key, settings, writers) as form,
         ):
             options = _options(form)
             callback = form.fields.get("callback_url")
@@ -148,8 +188,8 @@ async def list_jobs(
     desk: DeskHere,
     state: Annotated[list[JobState] | None, Query(description="Only these states. May be repeated.")] = None,
     q: Annotated[str, Query(max_length=200, description="Only jobs whose file's name has this text.")] = "",
-    after: Annotated[datetime.datetime | None, Query(description="Only jobs accepted at this time or later.")] = None,
-    before: Annotated[datetime.datetime | None, Query(description="Only jobs accepted at this time or earlier.")] = None,
+    after: Annotated[Moment | None, Query(description="Only jobs accepted at this time or later.")] = None,
+    before: Annotated[Moment | None, Query(description="Only jobs accepted at this time or earlier.")] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST_LISTED)] = 50,
     cursor: Annotated[str | None, Query(max_length=8000, description="`next` of the page before.")] = None,
 ) -> JobList:
@@ -181,7 +221,7 @@ async def read_job(job_id: JobId, key: Reader, desk: DeskHere, response: Respons
     responses={
         HTTPStatus.OK: {
             "description": "Server-sent events: `event` is the type, `id` the number, `data` a JobEvent as JSON.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
         },
         HTTPStatus.NO_CONTENT: {"description": "The client has seen the end already: it is to connect no more."},
         **responses(named.JobUnknown),
@@ -207,10 +247,9 @@ async def follow_job_by_socket(socket: WebSocket, job_id: str, after: str | None
     """The same events, each a message. after: the number of the last one that the client has seen."""
     desk: Desk = socket.app.state.desk
     try:
-        ring: KeyRing = socket.app.state.keys
-        key = ring.holder(given_key(socket))
-        if not key.may("read"):
-            raise ProblemError(named.ScopeMissing("The key lacks the scope 'read'"))
+        who_asks(socket, "read")
+        if not _JOB.fullmatch(job_id):
+            raise named.JobUnknown("There is no job of this id")
         await desk.snapshot(job_id)
     except (ProblemError, PerformiaError) as error:
         await socket.accept()
@@ -235,9 +274,9 @@ async def follow_job_by_socket(socket: WebSocket, job_id: str, after: str | None
 
 
 @router.post("/v1/jobs/{job_id}/cancel", status_code=HTTPStatus.ACCEPTED, responses=responses(named.JobUnknown, named.JobEnded))
-async def cancel_job(job_id: JobId, key: Writer, desk: DeskHere) -> Job:  # noqa: ARG001 (asked for, not read)
-    """End a job. One that waits ends at once, one that runs within fifteen seconds."""
-    run = await desk.runs.read(job_id)
+async def cancel_job(job_id: JobId, key: Writer, desk: DeskHere) -> Job:
+    """End a job. One that waits ends at once, one that runs within fifteen seconds. Somebody else's takes the scope `admin`."""
+    run = _own(await desk.runs.read(job_id), key)
     if run.state is None or not run.state.is_cancelled():
         await desk.runs.cancel(run)
     return job_of(await desk.snapshot(job_id, fresh=True))
@@ -248,29 +287,29 @@ async def cancel_job(job_id: JobId, key: Writer, desk: DeskHere) -> Job:  # noqa
     status_code=HTTPStatus.ACCEPTED,
     responses=responses(named.JobUnknown, named.JobUnderWay, named.JobEnded, named.AudioNotFound),
 )
-async def retry_job(job_id: JobId, key: Writer, desk: DeskHere) -> Job:  # noqa: ARG001 (asked for, not read)
-    """Let a job that failed, was cancelled or lacks steps run again. Finished steps are kept."""
-    run = await desk.runs.read(job_id)
+async def retry_job(job_id: JobId, key: Writer, desk: DeskHere) -> Job:
+    """Let a job that failed, was cancelled or lacks steps run again. Finished steps are kept. Somebody else's takes the scope `admin`."""
+    run = _own(await desk.runs.read(job_id), key)
     snapshot = Snapshot(run, (await desk.runs.records([run]))[run.id])
     if snapshot.state is JobState.completed:
         raise named.JobEnded("The job is complete")
     if not await asyncio.to_thread(_is_there, run):
         raise named.AudioNotFound("The song's file is no longer here", "Send it again")
-    await desk.runs.retry(run)
+    await desk.runs.retry(run, key.name)
     return job_of(await desk.snapshot(job_id, fresh=True))
 
 
 @router.delete("/v1/jobs/{job_id}", status_code=HTTPStatus.NO_CONTENT, responses=responses(named.JobUnknown, named.JobUnderWay))
 async def delete_job(
     job_id: JobId,
-    key: Writer,  # noqa: ARG001 (asked for, not read)
+    key: Writer,
     settings: SettingsHere,
     desk: DeskHere,
     library: LibraryHere,
     keep_song: Annotated[bool, Query(description="Leave the song's folder where it is.")] = False,
 ) -> Response:
-    """Remove a job with its upload, and the song's folder. One that is under way is cancelled first."""
-    run = await _ended_run(desk.runs, job_id)
+    """Remove a job with its upload, and the song's folder. One under way is cancelled first. Somebody else's takes the scope `admin`."""
+    run = await _ended_run(desk.runs, _own(await desk.runs.read(job_id), key))
     song = (await desk.runs.records([run], with_history=False))[run.id].song_id
     if await desk.runs.reading(run) <= 1:
         await asyncio.to_thread(forget_upload, Path(str(run.parameters.get("song", ""))), settings)
@@ -313,6 +352,28 @@ class Cursor:
         return base64.urlsafe_b64encode(json.dumps([self.before.isoformat(), *self.seen]).encode()).decode("ascii")
 
 
+@asynccontextmanager
+async def _with_upload(form: Form, key: Key, settings: Settings, writers: Writers) -> AsyncIterator[Form]:
+    """The form, with the finished upload that it names as its file; a job has that at the end of the block, unless an error was raised.
+
+    Raises ProblemError of UploadUnknown, UploadConflict, UploadBusy.
+    """
+    upload_id = form.fields.pop(UPLOAD_FIELD, None)
+    if upload_id is None:
+        yield form
+        return
+    async with writers.alone(await asyncio.to_thread(find, settings, upload_id, key)):
+        upload = await asyncio.to_thread(find, settings, upload_id, key)
+        whole = await asyncio.to_thread(as_form, upload, settings)
+        done = False
+        try:
+            yield replace(whole, fields=form.fields)
+            done = True
+        finally:
+            if done or not upload.part.exists():  # moved to where runs read it
+                await asyncio.to_thread(taken, upload, whole.sha256)
+
+
 async def _job_of(form: Form, options: AnalysisOptions, key: Key, settings: Settings, desk: Desk, library: Library) -> tuple[FlowRun, bool]:
     """The run of what has arrived, and whether it is to begin. Raises ProblemError."""
     look = await asyncio.to_thread(_look, form, options, settings)
@@ -335,7 +396,7 @@ async def _job_of(form: Form, options: AnalysisOptions, key: Key, settings: Sett
     if same is None or not await asyncio.to_thread(_is_there, same):
         return await desk.runs.start(wanted, same), True
     if has_ended(same):
-        await desk.runs.retry(same)
+        await desk.runs.retry(same, key.name)
         return same, True
     return same, False
 
@@ -357,12 +418,19 @@ def _look(form: Form, options: AnalysisOptions, settings: Settings) -> FirstLook
 
 def _options(form: Form) -> AnalysisOptions:
     """Raises ProblemError of RequestInvalid, OptionInvalid."""
-    for name in form.fields.keys() - {"options", "callback_url"}:
-        raise ProblemError(named.RequestInvalid(f"The form has a field {name[:60]!r}, which is not taken", "Send `file` and `options`"))
+    for name in form.fields.keys() - {"options", "lyrics", "callback_url"}:
+        raise ProblemError(
+            named.RequestInvalid(f"The form has a field {name[:60]!r}, which is not taken", "Send `file` or `upload`, and `options`")
+        )
     try:
         options = AnalysisOptions.model_validate_json(form.fields.get("options") or "{}")
     except ValidationError as error:
         raise invalid(error.errors(), "options") from error
+    if (lyrics := form.fields.get("lyrics")) is not None:
+        try:
+            options = AnalysisOptions.model_validate(options.model_dump() | {"lyrics": lyrics})
+        except ValidationError as error:
+            raise invalid(error.errors(), "lyrics") from error
     refuse_empty_ranges(options)
     return options
 
@@ -417,9 +485,15 @@ async def until_gone(socket: WebSocket) -> None:
         return
 
 
-async def _ended_run(runs: Runs, job: str) -> FlowRun:
+def _own(run: FlowRun, key: Key) -> FlowRun:
+    """The run, which the key may change: it asked for it, or may do everything. Raises ProblemError of ScopeMissing."""
+    if who_tag(key.name) in run.tags or key.may("admin"):
+        return run
+    raise ProblemError(named.ScopeMissing(f"The key {key.name!r} has not asked for the job, and lacks the scope 'admin'"))
+
+
+async def _ended_run(runs: Runs, run: FlowRun) -> FlowRun:
     """The run of a job, cancelled where it is under way. Raises JobUnknown, JobUnderWay."""
-    run = await runs.read(job)
     if run.state is not None and not run.state.is_final():
         if run.state.type is not StateType.CANCELLING:
             await runs.cancel(run)
@@ -428,7 +502,7 @@ async def _ended_run(runs: Runs, job: str) -> FlowRun:
             if time.monotonic() > until:
                 raise named.JobUnderWay("The job is being cancelled, and has not ended yet")
             await asyncio.sleep(0.5)
-            run = await runs.read(job)
+            run = await runs.read(job_id(run))
     return run
 
 

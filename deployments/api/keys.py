@@ -1,13 +1,14 @@
 """Who may do what at the HTTP API: keys, of which only hashes are kept, each with a name and scopes.
 
-On this machine no key is needed as long as there is none. Where there is one, every call wants one. A key is 256 random bits, so that a
-plain SHA-256 of it can be neither guessed nor searched for.
+On this machine no key is needed as long as there is none. Where there is one, or where the request comes from elsewhere, every call wants
+one. A key is 256 random bits, so that a plain SHA-256 of it can be neither guessed nor searched for.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import json
 import os
 import secrets
@@ -27,7 +28,8 @@ from tasks.common.settings import Settings
 from tasks.common.storage.atomic import atomic_write
 
 Scope = Literal["read", "write", "admin"]
-#: Each scope holds those before it.
+#: Each scope holds those before it. read: look and listen. write: send songs, and change the jobs that the key asked for. admin: change
+#: everything, songs too, which are everybody's.
 SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
 #: So that a key is recognised where it does not belong.
 PREFIX: Final = "performia_"
@@ -71,10 +73,10 @@ class KeyRing:
                 self._read = (state, read_keys(self._file))
             return (*self._given, *self._read[1])
 
-    def holder(self, key: str | None) -> Key:
-        """The key that was given. Raises ProblemError of ApiKeyMissing."""
+    def holder(self, key: str | None, at_home: bool) -> Key:
+        """The key that was given. at_home: whether who asks is on this machine. Raises ProblemError of ApiKeyMissing."""
         keys = self.keys()
-        if not keys:
+        if not keys and at_home:
             return ANYBODY
         if not key:
             raise ProblemError(ApiKeyMissing("This service wants a key"))
@@ -89,14 +91,30 @@ def require(scope: Scope) -> Any:
     """A dependency of a call: the Key of whoever asks, who has this scope. `keys: Annotated[Key, require("read")]`."""
 
     def holder(connection: HTTPConnection) -> Key:
-        ring: KeyRing = connection.app.state.keys
-        key = ring.holder(given_key(connection))
-        connection.app.state.limits.request(key.name)
-        if not key.may(scope):
-            raise ProblemError(ScopeMissing(f"The key {key.name!r} lacks the scope {scope!r}"))
-        return key
+        return who_asks(connection, scope)
 
     return Depends(holder)
+
+
+def who_asks(connection: HTTPConnection, scope: Scope) -> Key:
+    """The key of a request, which is counted. Raises ProblemError of ApiKeyMissing, TooManyRequests, ScopeMissing."""
+    ring: KeyRing = connection.app.state.keys
+    # The last key may be revoked while the API listens beyond this machine: that opens nothing.
+    key = ring.holder(given_key(connection), is_loopback((connection.scope.get("server") or ("",))[0]))
+    connection.app.state.limits.request(key.name)
+    if not key.may(scope):
+        raise ProblemError(ScopeMissing(f"The key {key.name!r} lacks the scope {scope!r}"))
+    return key
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def key_hash(key: str) -> str:

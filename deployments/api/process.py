@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ipaddress
 import os
 import socket
 import sys
@@ -49,20 +48,10 @@ def run_api(host: str | None, port: int | None, with_parent: bool) -> int:
 
 def refuse_open_door(host: str) -> None:
     """Raise ApiKeyNeeded where the API would listen beyond this machine, and there is no key."""
-    from deployments.api.keys import KeyRing
+    from deployments.api.keys import KeyRing, is_loopback
 
     if not is_loopback(host) and not KeyRing(get_settings()).keys():
         raise ApiKeyNeeded(f"The API is to listen on {host}, where others reach it, and there is no key")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _use_server() -> None:

@@ -242,12 +242,12 @@ class Runs:
         await self._client.set_flow_run_state(run.id, Scheduled(name="AwaitingRetry", message="Its process died."), force=True)
         return True
 
-    async def retry(self, run: FlowRun) -> None:
-        """Let a run that has ended begin again, under the same id. Raises JobUnderWay."""
+    async def retry(self, run: FlowRun, who: str) -> None:
+        """Let a run that has ended begin again, under the same id. who: the name of the key that asks. Raises JobUnderWay."""
         if run.state is None or not run.state.is_final():
             raise JobUnderWay("The job has not ended")
         kept = {tag for tag in run.tags if not tag.startswith((ATTEMPT_TAG, _CRASHES_TAG))}
-        tags = kept | {f"{ATTEMPT_TAG}{attempt_of(run.tags) + 1}"}
+        tags = kept | {f"{ATTEMPT_TAG}{attempt_of(run.tags) + 1}", who_tag(who)}
         if CALLBACK_LABEL in run.labels:
             tags = tags - {_GIVEN_UP_TAG} | {_CALLBACK_TAG}
         await self._client.update_flow_run(run.id, tags=sorted(tags))

@@ -19,7 +19,7 @@ from typing import Any, Final
 from deployments.api.file_answers import ServedFile
 from deployments.api.problems import ProblemError
 from schemas.first_view import first_view
-from schemas.results import AudioRef
+from schemas.results import AudioRef, digest_of
 from schemas.song_folder import MAP_NAME, TIMELINE_NAME
 from schemas.song_map import SongMap
 from schemas.sound_format import SoundFormat
@@ -28,6 +28,9 @@ from tasks.common.errors import ArtifactMissing, SongFileMissing, SongMapInvalid
 from tasks.common.locks import hold
 from tasks.common.settings import Settings
 from tasks.common.storage.artifacts import ArtifactStore
+from tasks.export.formats import Format
+from tasks.export.options import ExportOptions
+from tasks.export.song import Song
 from tasks.packager.timeline import timeline_svg
 
 #: What the name of a whole song is where stems have theirs.
@@ -119,6 +122,20 @@ class SongFiles:
         sha256 = facts.audio.sha256 if name == MIX else facts.stems[name].ref.sha256
         made = self._made(sha256, f"peaks-{resolution}.json", lambda target: _write(target, audio_forms.peaks(path, resolution)))
         return ServedFile(made, "application/json", f"{facts.name} ({name}).json", dated=False)
+
+    def export(self, entry: Format, options: ExportOptions) -> ServedFile | bytes:
+        """An export. Sound is a file that is made once; anything else is made anew. Raises SongMapInvalid, ExportNeedsSound."""
+        song = Song(read_map(self.folder), self.folder)
+        if not (entry.sound or entry.needs_sound):
+            return entry.content(song, options)
+        made_of = digest_of([song.map.model_dump(mode="json"), entry.name, options.model_dump(mode="json")])
+        ending = entry.suffix_for(options).rpartition(".")[2]
+        path = self._made(made_of, f"export.{ending}", lambda target: _write(target, entry.content(song, options)))
+        return ServedFile(path, entry.media_type_for(options), self.export_name(entry, options), dated=False)
+
+    def export_name(self, entry: Format, options: ExportOptions) -> str:
+        """What a browser calls an export."""
+        return f"{self._facts().name}{entry.suffix_for(options)}"
 
     def timeline(self) -> ServedFile | bytes:
         """The picture of the song: the file, or its content where the folder lacks it."""

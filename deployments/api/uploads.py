@@ -2,6 +2,7 @@
 
     uploads/incoming/    not whole yet; left behind by a process that died, it is removed at the next start
     uploads/AB/ABCD…/    a whole file, under its own name
+    uploads/resumable/   those that go on where they broke off: see `resumable`
     uploads/keys/        what each Idempotency-Key of the last day stands for
 
 A client that sends a byte a second holds up nothing but itself: what waits is a coroutine with an open file.
@@ -39,11 +40,13 @@ from tasks.common.settings import Settings
 from tasks.common.storage.atomic import atomic_write, move_atomic, remove_abandoned, unfinished_name
 from tasks.packager.folder import safe_name
 
+#: The field of a form that names a resumable upload in place of a file.
+UPLOAD_FIELD: Final = "upload"
 _GIB: Final = 1 << 30
 #: So much is written at once, so that few threads are asked for much.
 _BLOCK: Final = 1 << 20
 #: The beginning of a file is looked at once so much of it is there.
-_BEGINNING: Final = 1 << 18
+BEGINNING: Final = 1 << 18
 #: All fields but the file together, and what a form has around its fields.
 _MOST_OF_FIELDS: Final = 1 << 20
 _AROUND: Final = 1 << 16
@@ -76,10 +79,10 @@ async def arriving(request: Request, settings: Settings, look: Callable[[Path], 
     boundary = boundary_of(request.headers.get("content-type", ""))
     if boundary is None:
         raise ProblemError(RequestInvalid("The request is no form with a file", "Send `multipart/form-data` with the field `file`"))
-    most = int(settings.api_max_upload_gib * _GIB)
+    most = most_bytes(settings)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most + _MOST_OF_FIELDS + _AROUND:
-        raise ProblemError(_too_large(settings))
+        raise ProblemError(too_large(settings))
     path = unfinished_name(settings.uploads / "incoming" / "upload")
     form = Form(path)
     writer = _Writer(form, most, settings, look)
@@ -99,7 +102,8 @@ async def arriving(request: Request, settings: Settings, look: Callable[[Path], 
         return_free_memory()
 
 
-async def _read(request: Request, parser: FormParser, writer: _Writer) -> None:
+async def pieces_of(request: Request) -> AsyncIterator[bytes]:
+    """The body of a request as it arrives. Raises ProblemError of UploadBrokenOff where it stops, or hardly moves."""
     pieces = request.stream().__aiter__()
     began, arrived = time.monotonic(), 0
     try:
@@ -107,19 +111,25 @@ async def _read(request: Request, parser: FormParser, writer: _Writer) -> None:
             try:
                 piece = await asyncio.wait_for(anext(pieces), _SILENCE_SEC)
             except StopAsyncIteration:
-                break
+                return
             arrived += len(piece)
             took = time.monotonic() - began
             if took > _SILENCE_SEC and arrived < took * _SLOWEST:
                 raise TimeoutError
+            yield piece
+    except (ClientDisconnect, TimeoutError) as error:
+        raise ProblemError(UploadBrokenOff("Too little of the upload arrives")) from error
+
+
+async def _read(request: Request, parser: FormParser, writer: _Writer) -> None:
+    try:
+        async for piece in pieces_of(request):
             for event in parser.feed(piece):
                 if isinstance(event, Part):
                     await writer.begin(event)
                 else:
                     await writer.add(event.content)
         parser.finish()
-    except (ClientDisconnect, TimeoutError) as error:
-        raise ProblemError(UploadBrokenOff("Too little of the upload arrives")) from error
     except FormInvalid as error:
         raise ProblemError(RequestInvalid(f"The form is not understood: {error}")) from error
 
@@ -164,9 +174,9 @@ class _Writer:
             return
         self._form.size += len(content)
         if self._form.size > self._most:
-            raise ProblemError(_too_large(self._settings))
+            raise ProblemError(too_large(self._settings))
         self._block += content
-        if len(self._block) >= (_BLOCK if self._looked else _BEGINNING):
+        if len(self._block) >= (_BLOCK if self._looked else BEGINNING):
             await self._flush()
             if not self._looked:
                 self._looked = True
@@ -175,8 +185,9 @@ class _Writer:
     async def finish(self) -> None:
         """The form is whole."""
         self._end_text()
-        if not self._form.name:
-            raise ProblemError(RequestInvalid("The form has no file", "Send it as the field `file`"))
+        if bool(self._form.name) == (UPLOAD_FIELD in self._form.fields):
+            what = "The form has a file and an upload" if self._form.name else "The form has no file"
+            raise ProblemError(RequestInvalid(what, "Send it as the field `file`, or the id of a finished one as the field `upload`"))
         await self._flush()
         self._form.sha256 = self._digest.hexdigest()
 
@@ -212,7 +223,7 @@ def kept(form: Form, settings: Settings) -> Path:
 
     Raises StorageError.
     """
-    folder = settings.uploads / form.sha256[:2] / form.sha256
+    folder = kept_folder(form.sha256, settings)
     try:
         if folder.is_dir():
             for earlier in sorted(folder.iterdir()):
@@ -223,6 +234,11 @@ def kept(form: Form, settings: Settings) -> Path:
     except OSError as error:
         raise StorageError(f"The upload cannot be kept: {error.strerror}") from error
     return target
+
+
+def kept_folder(sha256: str, settings: Settings) -> Path:
+    """Where the file with these bytes lies."""
+    return settings.uploads / sha256[:2] / sha256
 
 
 def forget_upload(path: Path, settings: Settings) -> None:
@@ -326,5 +342,11 @@ class KeyedRequest:
             atomic_write(self._record, json.dumps({"request": fingerprint, "job": job}).encode())
 
 
-def _too_large(settings: Settings) -> UploadTooLarge:
+def most_bytes(settings: Settings) -> int:
+    """How long a file may be."""
+    return int(settings.api_max_upload_gib * _GIB)
+
+
+def too_large(settings: Settings) -> UploadTooLarge:
+    """The error of a file that is longer."""
     return UploadTooLarge(f"An upload may have {settings.api_max_upload_gib:g} GiB")

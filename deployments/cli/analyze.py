@@ -9,27 +9,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from deployments.cli.console import SongProgress, print_error, print_summary
 from deployments.cli.endings import SongEnding, as_named, failed, printed
+from deployments.cli.export import ExportRequest, exports_beside
 from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
 from deployments.terminal import error_console, shown
 from flows.run.unreachable import leave_at_once, named
 from schemas.options import AnalysisOptions, Reading
 from schemas.song_folder import MAP_NAME
-from tasks.common.errors import ApiUnreachable, PerformiaError
+from tasks.common.errors import ApiUnreachable, OptionInvalid, PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import sweep_scratch
+from tasks.export.song import Song
 from tasks.ingest.checks import refuse_early
 from tasks.ingest.file_names import as_text, with_text_name
 from tasks.ingest.head_start import HeadStart, look_at
+from tasks.ingest.lyrics_files import with_lyrics_beside
 
 
-def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_json: bool, debug: bool) -> int:
-    """Analyse the songs and return the exit code: 0, or 1 if any song failed, 130 if interrupted."""
+def analyze_songs(
+    songs: list[Path],
+    output: Path,
+    options: AnalysisOptions,
+    as_json: bool,
+    debug: bool,
+    corrections: Path | None = None,
+    export: ExportRequest | None = None,
+) -> int:
+    """Analyse the songs and return the exit code: 0, or 1 if any song failed or an export could not be written, 130 if interrupted.
+
+    corrections: a file with what persons put right in the song. Raises OptionInvalid where there are several songs, CorrectionsInvalid.
+    """
+    given = _given(corrections, songs)
     quiet_prefect()
-    command = _Command(output, options, debug)
+    command = _Command(output, options, debug, given, export)
     try:
         with printed(command.endings, as_json):
             command.run(songs)
@@ -39,22 +55,36 @@ def analyze_songs(songs: list[Path], output: Path, options: AnalysisOptions, as_
         os._exit(130)
     if any(ending.code == ApiUnreachable.code for ending in command.endings):
         leave_at_once(1)
-    code = 1 if any(ending.status == "failed" for ending in command.endings) else 0
+    code = 1 if any(ending.is_bad for ending in command.endings) else 0
     if command.flow.is_loading():  # Python cannot end in order while a thread imports, and a refused song is not worth the wait
         leave_at_once(code)
     return code
 
 
+def _given(corrections: Path | None, songs: list[Path]) -> dict[str, Any] | None:
+    if corrections is None:
+        return None
+    if len(songs) > 1:
+        raise OptionInvalid("--corrections are those of one song", "Give one song; what is kept with the others is applied without it")
+    from tasks.corrections.kept import read_file
+
+    return read_file(corrections).model_dump(mode="json")
+
+
 class _Command:
     """One command: songs one after the other. `endings` gets one after the other how they went."""
 
-    def __init__(self, output: Path, options: AnalysisOptions, debug: bool):
+    def __init__(
+        self, output: Path, options: AnalysisOptions, debug: bool, corrections: dict[str, Any] | None, export: ExportRequest | None
+    ):
+        self._corrections = corrections
         self.console = error_console()
         self.endings: list[SongEnding] = []
         self.flow = FlowLoader(options)
         self._output = output
         self._options = options
         self._debug = debug
+        self._export = export
 
     def run(self, songs: list[Path]) -> None:
         good: list[Path | HeadStart] = []
@@ -94,12 +124,14 @@ class _Command:
         readable = with_text_name(song, get_settings())
         known = replace(wanted, path=readable) if isinstance(wanted, HeadStart) else look_at(readable)
         with SongProgress(self.console, song.name), known.handed_on():
-            song_map = analyze_song(readable, self._options, self._output.resolve())
+            options = with_lyrics_beside(song, self._options)
+            song_map = analyze_song(readable, options, self._output.resolve(), corrections=self._corrections)
         folder = song_map.folder
         assert folder is not None
         print_summary(self.console, song_map, os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder))
+        exports = exports_beside(self.console, Song(song_map, folder), self._export) if self._export else ()
         seconds = round(time.monotonic() - started, 2)
-        self.endings.append(SongEnding(as_text(song), song_map.status, seconds, song_map=as_text(folder / MAP_NAME)))
+        self.endings.append(SongEnding(as_text(song), song_map.status, seconds, song_map=as_text(folder / MAP_NAME), exports=exports))
 
     @contextmanager
     def _told(self, song: Path) -> Iterator[None]:

@@ -10,41 +10,53 @@ from pathlib import Path
 from deployments.api.client import Client, song_of
 from deployments.cli.console import SongProgress, print_error, print_summary
 from deployments.cli.endings import SongEnding, as_named, failed, printed
+from deployments.cli.export import ExportRequest, exports_beside
 from deployments.terminal import error_console
 from schemas.api.jobs import JobEvent, StepState
 from schemas.options import AnalysisOptions
 from schemas.song_folder import MAP_NAME
 from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.progress import StepEvent, publish, reporter
+from tasks.export.song import Song
 from tasks.ingest.file_names import as_text
+from tasks.ingest.lyrics_files import with_lyrics_beside
 
 UPLOAD = "upload"
 DOWNLOAD = "download"
 _INTERRUPTED = 130
 
 
-def analyze_at_server(client: Client, songs: list[Path], output: Path, options: AnalysisOptions, as_json: bool, debug: bool) -> int:
-    """Have the songs analysed and return the exit code: 0, or 1 if any song failed, 130 if interrupted."""
-    command = _Command(client, output, options, debug)
+def analyze_at_server(
+    client: Client,
+    songs: list[Path],
+    output: Path,
+    options: AnalysisOptions,
+    as_json: bool,
+    debug: bool,
+    export: ExportRequest | None = None,
+) -> int:
+    """Have the songs analysed and return the exit code: 0, or 1 if any failed or an export could not be written, 130 if interrupted."""
+    command = _Command(client, output, options, debug, export)
     try:
         with printed(command.endings, as_json):
             command.run(songs)
     except KeyboardInterrupt:
         command.stop()
         return _INTERRUPTED
-    return 1 if any(ending.status == "failed" for ending in command.endings) else 0
+    return 1 if any(ending.is_bad for ending in command.endings) else 0
 
 
 class _Command:
     """One command. `endings` gets one after the other how the songs went."""
 
-    def __init__(self, client: Client, output: Path, options: AnalysisOptions, debug: bool):
+    def __init__(self, client: Client, output: Path, options: AnalysisOptions, debug: bool, export: ExportRequest | None):
         self.console = error_console()
         self.endings: list[SongEnding] = []
         self._client = client
         self._output = output
         self._options = options
         self._debug = debug
+        self._export = export
         #: The job that this command has begun and that has not ended.
         self._begun: str | None = None
 
@@ -79,7 +91,7 @@ class _Command:
         started = time.monotonic()
         with SongProgress(self.console, song.name):
             publish(StepEvent("", UPLOAD, "started"))
-            sent = self._client.send(song, self._options, reporter("", UPLOAD))
+            sent = self._client.send(song, with_lyrics_beside(song, self._options), reporter("", UPLOAD))
             publish(StepEvent("", UPLOAD, "finished", 1.0, "" if sent.new else "the service has this song already"))
             self._begun = sent.job.id if sent.new else None
             song_id = self._followed(sent.job.id)
@@ -90,8 +102,9 @@ class _Command:
         folder = song_map.folder
         assert folder is not None
         print_summary(self.console, song_map, os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder))
+        exports = exports_beside(self.console, Song(song_map, folder), self._export) if self._export else ()
         seconds = round(time.monotonic() - started, 2)
-        self.endings.append(SongEnding(as_text(song), song_map.status, seconds, song_map=as_text(folder / MAP_NAME)))
+        self.endings.append(SongEnding(as_text(song), song_map.status, seconds, song_map=as_text(folder / MAP_NAME), exports=exports))
 
     def _followed(self, job_id: str) -> str:
         """The id of the song, once the job has ended. Its steps are shown as those of this machine are."""

@@ -32,7 +32,10 @@ def api(
 @keys_app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="What the key is called: who has it.")],
-    scope: Annotated[list[str] | None, typer.Option(help="read, write or admin; each holds those before it. Default: write.")] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="read (look and listen), write (send songs, change what one has sent) or admin (everything). Default: write."),
+    ] = None,
 ) -> None:
     """Make a key and print it, this once."""
     from deployments.api.keys import SCOPES, add_key

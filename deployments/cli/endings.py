@@ -13,7 +13,7 @@ from tasks.common.errors import PerformiaError
 
 @dataclass(frozen=True)
 class SongEnding:
-    """How one song went, as `--json` prints it."""
+    """How one song went, as `--json` prints it. exports: song, format, file, and code and error of what could not be written."""
 
     song: str
     status: str
@@ -21,6 +21,12 @@ class SongEnding:
     song_map: str | None = None
     code: str | None = None
     error: str | None = None
+    exports: tuple[dict[str, str | None], ...] = ()
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the command's exit code is to say so: the song failed, or a file that was asked for could not be written."""
+        return self.status == "failed" or any(row["code"] for row in self.exports)
 
 
 def failed(song: str, error: PerformiaError, started: float) -> SongEnding:

@@ -15,7 +15,7 @@ from deployments.cli.console import print_error
 from deployments.terminal import error_console, print_json, shown
 from tasks.common.errors import ExportNeedsSound, ExportNothingToWrite, OptionInvalid, PerformiaError
 from tasks.export.files import Written, write_exports
-from tasks.export.formats import FORMATS, Format, format_named
+from tasks.export.formats import EVERYTHING, FORMATS, Format, format_named
 from tasks.export.options import ExportOptions
 from tasks.export.song import Song, read_song
 from tasks.ingest.file_names import as_text
@@ -42,7 +42,9 @@ def requested(texts: Sequence[str], options: ExportOptions, output: Path | None,
     if not names:
         raise OptionInvalid("No format was asked for", "Say --to with one or more of: " + ", ".join(FORMATS))
     everything = ALL in names
-    formats = tuple(FORMATS.values()) if everything else tuple(format_named(name) for name in names)
+    formats = (
+        tuple(entry for name, entry in FORMATS.items() if name != EVERYTHING) if everything else tuple(format_named(name) for name in names)
+    )
     return ExportRequest(formats, options, output, replace, everything)
 
 
@@ -76,6 +78,16 @@ def export_songs(songs: Sequence[Path], request: ExportRequest, as_json: bool) -
     if as_json:
         print_json(rows)
     return 1 if any(row["code"] for row in rows) else 0
+
+
+def exports_beside(console: Console, song: Song, request: ExportRequest) -> tuple[dict[str, str | None], ...]:
+    """Write the exports of a song that was just analysed; say what could not be written. Returns what `--json` prints."""
+    rows: list[dict[str, str | None]] = []
+    for written in _export(song, request):
+        if written.error is not None:
+            print_error(console, written.error)
+        rows.append(_row(song.folder or Path(), written))
+    return tuple(rows)
 
 
 def _export(song: Song, request: ExportRequest) -> list[Written]:

@@ -17,7 +17,7 @@ from deployments.terminal import shown
 from flows.folder_analysis.batch_run import BatchWatcher
 from flows.song_files import SongFile, SongFolder
 from schemas.batch import BatchSummary, SongEntry
-from schemas.steps import STEPS
+from schemas.steps import FINDING
 from tasks.common.progress import StepEvent, listening
 from tasks.packager.summary import clock
 
@@ -81,7 +81,7 @@ class BatchProgress(BatchWatcher):
             self._at_work[run] = {}
             if self._live:
                 name = f"  {self._name(song.path)[:_NAME_WIDTH]:<{_NAME_WIDTH}}"
-                self._bars[run] = self._all.add_task("", total=len(STEPS), name=name, count="")
+                self._bars[run] = self._all.add_task("", total=len(FINDING) + 1, name=name, count="")
 
     def song_ended(self, song: SongFile, entry: SongEntry) -> None:
         with self._lock:

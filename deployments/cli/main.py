@@ -18,6 +18,7 @@ from deployments.cli.options import (
     DamagedOption,
     EngineOption,
     LanguageOption,
+    LyricsOption,
     MaxBpm,
     MelodyRange,
     MinBpm,
@@ -34,6 +35,7 @@ from schemas.sound_format import USUAL_FORMAT, SoundFormat
 from schemas.steps import WITH_ENGINES
 from tasks.common.errors import EngineUnknown, ExportFormatUnknown, OptionInvalid, PerformiaError
 from tasks.evaluation.split import SPLITS
+from tasks.ingest.lyrics_files import read_lyrics
 
 app = typer.Typer(
     help="Performia listens to a song and writes down everything a musician needs to perform it.",
@@ -52,6 +54,7 @@ def analyze(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder that gets one folder a song.")] = Path("performia-out"),
     quality: QualityOption = Quality.balanced,
     language: LanguageOption = None,
+    lyrics: LyricsOption = None,
     strict: StrictOption = False,
     engine: EngineOption = None,
     stems: StemsOption = True,
@@ -62,18 +65,27 @@ def analyze(
     bass_range: BassRange = None,
     track: TrackOption = None,
     accept_damaged: DamagedOption = False,
+    corrections: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What was put right in the song, beside what is kept with it: a corrections.json.")
+    ] = None,
     server: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Let the service there do the work, such as http://nas:8000; its key in PERFORMIA_API_KEY."),
+    ] = None,
+    export_to: Annotated[
+        list[str] | None, typer.Option("--export", metavar="FORMAT,...", help="Files beside each Song Map; `performia export --list`.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and logs.")] = False,
 ) -> None:
     """Analyse songs: write a Song Map and the stems of each."""
     _set_up_logging(debug)
+    if lyrics is not None and len(songs) != 1:
+        raise OptionInvalid("--lyrics names one file, for one song", "Give the songs one by one, or put a .txt or .lrc file beside each")
     options = analysis_options(
         quality=quality,
         language=language,
+        lyrics=read_lyrics(lyrics) if lyrics is not None else None,
         strict=strict,
         engine=engine,
         stems=stems,
@@ -85,15 +97,23 @@ def analyze(
         track=track,
         accept_damaged=accept_damaged,
     )
+    if server is not None and corrections is not None:
+        raise OptionInvalid("--corrections does not travel to a server", "Send them there: PATCH /v1/songs/{id}")
+    request = None
+    if export_to:
+        from deployments.cli.export import requested
+        from tasks.export.options import ExportOptions
+
+        request = requested(export_to, ExportOptions(), None, False)
     if server is not None:
         from deployments.api.client import Client
         from deployments.cli.analyze_at_server import analyze_at_server
 
         with Client(server) as client:
-            raise typer.Exit(analyze_at_server(client, songs, output, options, as_json=as_json, debug=debug))
+            raise typer.Exit(analyze_at_server(client, songs, output, options, as_json=as_json, debug=debug, export=request))
     from deployments.cli.analyze import analyze_songs
 
-    raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug))
+    raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug, corrections=corrections, export=request))
 
 
 @app.command("analyze-folder")
@@ -308,6 +328,26 @@ def validate(
             for problem in problems:
                 typer.echo(f"  {shown(problem.json_path)}: {shown(problem.message)}")
     raise typer.Exit(1 if any(found.values()) else 0)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def correct(context: typer.Context) -> None:
+    """Put right what was heard wrong: `performia correct --help` says how."""
+    from deployments.cli.correct import run
+
+    run(context.args, context.command_path)
+
+
+@app.command()
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A song's folder, or a Song Map.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another, such as the machine_map.json beside a corrected one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON.")] = False,
+) -> None:
+    """Show in what two Song Maps differ. Exit code 1 if they do."""
+    from deployments.cli.diff import diff_maps
+
+    raise typer.Exit(diff_maps(first, second, as_json))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,10 @@ _Bpm = {"min": TEMPO_BOUNDS[0], "max": TEMPO_BOUNDS[1], "metavar": "BPM"}
 
 QualityOption = Annotated[Quality, typer.Option(help="How much time to spend.")]
 LanguageOption = Annotated[str | None, typer.Option(help="Language of the lyrics, such as en. Detected if not given.")]
+LyricsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The song's words, as text or LRC: they are placed where they are sung. One song only."),
+]
 StrictOption = Annotated[bool, typer.Option("--strict", help="A song fails if any step failed or fell back to a lesser engine.")]
 EngineOption = Annotated[list[str] | None, typer.Option(metavar="STEP=NAME", help="Engine for a step, such as separation=spleeter.")]
 StemsFormatOption = Annotated[SoundFormat, typer.Option(help="Format of the stems; mp3 and opus lose something.")]

@@ -31,6 +31,7 @@ from flows.song_files import SongFile, SongFolder
 from schemas.batch import BatchSummary, SongEntry
 from schemas.options import AnalysisOptions
 from schemas.plan import AnalysisPlan
+from schemas.results import digest_of
 from tasks.common.errors import AllSongsFailed, StorageError
 from tasks.common.memory import GIB, MemoryBudget, base_bytes, default_at_once, default_budget_bytes, return_free_memory, song_bytes
 from tasks.common.orchestration.prefect_private import apart
@@ -40,6 +41,7 @@ from tasks.common.settings import get_settings
 from tasks.ingest.checks import refuse_outside
 from tasks.ingest.container import declared_length
 from tasks.ingest.file_names import as_text, with_text_name
+from tasks.ingest.lyrics_files import with_lyrics_beside
 from tasks.packager.folder import safe_name
 
 logger = logging.getLogger(__name__)
@@ -167,7 +169,7 @@ class BatchRun:
         """The songs that need analysis; the others are kept."""
         waiting = []
         for song in self.found.songs:
-            entry = self.manifest.finished(song, self.recipe)
+            entry = self.manifest.finished(song, self._recipe_of(song))
             if entry is None:
                 waiting.append(song)
             else:
@@ -186,7 +188,7 @@ class BatchRun:
                 entry = one_song(as_text(song.path.name), lambda: self._map(song, started))
         except Exception as error:
             logger.info("%s failed", song.path, exc_info=True)
-            entry = failed_entry(song, named(error), time.monotonic() - started, self.recipe)
+            entry = failed_entry(song, named(error), time.monotonic() - started, self._recipe_of(song))
         with self._guard:
             self._under_way = {run: other for run, other in self._under_way.items() if other is not song}
         try:
@@ -202,8 +204,14 @@ class BatchRun:
             self.watcher.song_started(song, str(flow_run.id))
 
         told = analyze_song.with_options(on_running=[*analyze_song.on_running_hooks, tell])
-        song_map = told(with_text_name(song.path, get_settings()), self.options, self._target(song))
-        return map_entry(song, song_map, self.output_dir, time.monotonic() - started, self.recipe)
+        recipe = self._recipe_of(song)  # as the lyrics are now: they may change while the song is analysed
+        song_map = told(with_text_name(song.path, get_settings()), with_lyrics_beside(song.path, self.options), self._target(song))
+        return map_entry(song, song_map, self.output_dir, time.monotonic() - started, recipe)
+
+    def _recipe_of(self, song: SongFile) -> str:
+        """The batch's recipe and the lyrics beside the song: with other words it is analysed again."""
+        words = with_lyrics_beside(song.path, self.options).given_lyrics
+        return self.recipe if words is None else digest_of({"recipe": self.recipe, "lyrics": words})[:16]
 
     def _target(self, song: SongFile) -> Path:
         """The folder that gets the song's: the song's own, below the output folder, with names that every file system takes."""

@@ -71,7 +71,7 @@ def recipe_of(options: AnalysisOptions, plan: AnalysisPlan, versions: Mapping[st
     versions: the version of each step, by its name.
     """
     engines = {name: step.cache_identity() for name, step in plan if step is not None}
-    return digest_of({"options": options.chosen(), "engines": engines, "versions": dict(versions)})[:16]
+    return digest_of({"options": options.identity(), "engines": engines, "versions": dict(versions)})[:16]
 
 
 def summarize(summary: BatchSummary, entries: Iterable[SongEntry], kept: Iterable[SongEntry], seconds: float) -> BatchSummary:

@@ -16,7 +16,7 @@ from tasks.packager.folder import safe_name
 
 def options_digest(options: AnalysisOptions) -> str:
     """What stands for the options in the ledger and in idempotency keys."""
-    return str(digest_of(options.chosen()))[:16]
+    return str(digest_of(options.identity()))[:16]
 
 
 def idempotency_key(song: SongRecord) -> str:

@@ -6,14 +6,16 @@ stays, and so do the folders of other songs below it. The map goes last: a delet
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from schemas.song_folder import INVALID_FOLDER, MAP_NAME, STEMS_FOLDER, TIMELINE_NAME
+from schemas.song_folder import CORRECTIONS_NAME, HEARD_CHORDS_NAME, INVALID_FOLDER, MACHINE_MAP_NAME, MAP_NAME, STEMS_FOLDER, TIMELINE_NAME
 from tasks.common.errors import StorageError
 from tasks.common.storage.artifacts import ArtifactStore
+from tasks.export.files import delete_exports
 
 
 def delete_song_folder(folder: Path) -> None:
@@ -23,12 +25,22 @@ def delete_song_folder(folder: Path) -> None:
             below = folder / name
             if below.is_dir() and not below.is_symlink():
                 shutil.rmtree(below)
-        for name in (TIMELINE_NAME, MAP_NAME):
+        if (song_id := _id_of(folder / MAP_NAME)) is not None:
+            delete_exports(folder, song_id)
+        for name in (TIMELINE_NAME, HEARD_CHORDS_NAME, MACHINE_MAP_NAME, CORRECTIONS_NAME, MAP_NAME):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"Could not delete the song's files: {error.strerror or error}", "Check the folder's permissions") from error
     with suppress(OSError):
         folder.rmdir()
+
+
+def _id_of(file: Path) -> str | None:
+    """The song's id, of its map; None where that cannot be read any more."""
+    try:
+        return str(json.loads(file.read_bytes())["id"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def delete_audio(store: ArtifactStore, hashes: Iterable[str], before: float) -> int:

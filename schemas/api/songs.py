@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,35 @@ class SongLinks(Frozen):
     timeline: str
     peaks: str = Field(description="Of the whole song; those of the stems lie beside it, by their names.")
     stems: dict[str, str]
+
+
+class FirstView(Frozen):
+    """A song as the first front end reads it: `schemas.first_view` makes it. Times are seconds."""
+
+    id: str = Field(pattern=SONG_ID_PATTERN)
+    duration_sec: float = Field(ge=0)
+    tempo: dict[str, Any]
+    meter: dict[str, int]
+    beats: tuple[float, ...]
+    downbeats: tuple[float, ...]
+    key: tuple[dict[str, Any], ...]
+    chords: tuple[dict[str, Any], ...]
+    sections: tuple[dict[str, Any], ...]
+    lyrics: tuple[dict[str, Any], ...]
+    performance: dict[str, tuple[dict[str, Any], ...]]
+    provenance: dict[str, Any]
+
+
+class Peaks(Frozen):
+    """What a waveform is drawn of: the JSON of audiowaveform. `data`: lowest and highest sample of each piece in turn, -128 to 127."""
+
+    version: Literal[2]
+    channels: Literal[1]
+    sample_rate: int
+    samples_per_pixel: int = Field(ge=1, description="How long a piece is.")
+    bits: Literal[8]
+    length: int = Field(ge=0, description="How many pieces there are.")
+    data: tuple[int, ...]
 
 
 class Song(Frozen):

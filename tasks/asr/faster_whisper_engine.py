@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.asr.recognizer import RecognizedSegment, RecognizedWord
+import numpy as np
+
+from tasks.asr.recognizer import ALIGNMENT_STEP_SEC, RecognizedSegment, RecognizedWord, aligned_words, steps_between
 from tasks.common.audio import Samples
 
 #: Beam of the search; Whisper's authors use 5.
@@ -57,6 +59,28 @@ class FasterWhisper:
         )
         for segment in segments:
             yield _recognized(segment)
+
+    def encode(self, samples: Samples) -> Any:
+        from faster_whisper.audio import pad_or_trim
+
+        return np.array(self._model.encode(pad_or_trim(self._model.feature_extractor(samples))))
+
+    def align(self, encoded: Any, start: float, end: float, language: str, words: Sequence[str]) -> tuple[RecognizedWord, ...]:
+        from ctranslate2 import StorageView
+        from faster_whisper.tokenizer import Tokenizer
+
+        first, last = steps_between(start, end, encoded.shape[1])
+        model = self._model.model
+        tokenizer = Tokenizer(self._model.hf_tokenizer, model.is_multilingual, task="transcribe", language=language)
+        tokens = [tokenizer.encode(word) for word in words]
+        # The decoder attends to these steps alone, so that no word can be put anywhere else.
+        heard = StorageView.from_array(np.ascontiguousarray(encoded[:, first:last]))
+        text = [token for part in tokens for token in part]
+        found = model.align(heard, tokenizer.sot_sequence, [text], 2 * (last - first))[0]
+        begin = first * ALIGNMENT_STEP_SEC
+        return aligned_words(
+            words, [len(part) for part in tokens], found.alignments, found.text_token_probs, begin, last * ALIGNMENT_STEP_SEC
+        )
 
 
 def _of_two_frames_or_more(find_alignment: Callable[..., list[list[Any]]]) -> Callable[..., list[list[Any]]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tasks.asr.faster_whisper_engine import BEAM_SIZE
-from tasks.asr.recognizer import RecognizedSegment, RecognizedWord
+from tasks.asr.recognizer import ALIGNMENT_STEP_SEC, RecognizedSegment, RecognizedWord, aligned_words, steps_between
 from tasks.common.audio import Samples
 
 
@@ -67,6 +67,52 @@ class OpenAIWhisper:
             )
         for segment in found["segments"]:
             yield _recognized(segment)
+
+    def encode(self, samples: Samples) -> Any:
+        import torch
+        import whisper
+
+        mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(np.asarray(samples, np.float32)), n_mels=self._model.dims.n_mels)
+        with torch.no_grad():
+            return self._model.embed_audio(mel[None].to(self._model.device, torch.float16 if self._half else torch.float32))
+
+    def align(self, encoded: Any, start: float, end: float, language: str, words: Sequence[str]) -> tuple[RecognizedWord, ...]:
+        import torch
+        from whisper.model import disable_sdpa
+        from whisper.timing import dtw, median_filter
+        from whisper.tokenizer import get_tokenizer
+
+        first, last = steps_between(start, end, encoded.shape[1])
+        tokenizer = get_tokenizer(
+            self._model.is_multilingual, num_languages=self._model.num_languages, language=language, task="transcribe"
+        )
+        parts = [tokenizer.encode(word) for word in words]
+        text = [token for part in parts for token in part]
+        before = len(tokenizer.sot_sequence)
+        tokens = torch.tensor([*tokenizer.sot_sequence, tokenizer.no_timestamps, *text, tokenizer.eot], device=self._model.device)
+        scores: dict[int, Any] = {}
+        with self._lock, torch.no_grad(), disable_sdpa():
+            hooks = [
+                block.cross_attn.register_forward_hook(lambda _, __, out, number=number: scores.__setitem__(number, out[-1][0]))
+                for number, block in enumerate(self._model.decoder.blocks)
+            ]
+            try:
+                logits = self._model.decoder(tokens[None], encoded[:, first:last])[0]
+            finally:
+                for hook in hooks:
+                    hook.remove()
+        believed = logits[before : before + len(text), : tokenizer.eot].float().softmax(-1)
+        probabilities = believed[np.arange(len(text)), text].tolist()
+        weights = (
+            torch.stack([scores[int(layer)][int(head)] for layer, head in self._model.alignment_heads.indices().T]).float().softmax(-1)
+        )
+        deviation, mean = torch.std_mean(weights, dim=-2, keepdim=True, unbiased=False)
+        matrix = median_filter((weights - mean) / (deviation + 1e-9), 7).mean(0)[before:-1]
+        rows, columns = dtw(-matrix)
+        path = [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
+        return aligned_words(
+            words, [len(part) for part in parts], path, probabilities, first * ALIGNMENT_STEP_SEC, last * ALIGNMENT_STEP_SEC
+        )
 
 
 def _recognized(segment: dict[str, Any]) -> RecognizedSegment:

@@ -18,7 +18,7 @@ from tasks.asr.guards import trusted_phrases
 from tasks.asr.lines import lines_of
 from tasks.asr.openai_whisper_engine import OpenAIWhisper
 from tasks.asr.passages import Passage, passages_of
-from tasks.asr.recognizer import SAMPLE_RATE, Recognition, Recognizer
+from tasks.asr.recognizer import SAMPLE_RATE, Recognition
 from tasks.asr.timing import on_time, sharpened
 from tasks.asr.voice_activity import Frames, frame_levels, speech_probabilities, voice_in_mix, voice_in_stem
 from tasks.common import models
@@ -42,7 +42,7 @@ def transcribe_lyrics(source: SongSource, stems: StemSet | None, plan: StepPlan,
     started = time.perf_counter()
     if stems is None:
         ctx.warn("Without stems, the lyrics come from the mix: voices buried in loud music may be missed")
-    sound = _read(source, stems, ctx)
+    sound = read_sound(source, stems, ctx)
     ctx.progress(0.03, "finding the voice")
     speech = speech_probabilities(sound.mix if sound.vocals is None else sound.vocals)
     voice = _voice_activity(sound, speech, source.duration_sec)
@@ -74,7 +74,7 @@ def transcribe_lyrics(source: SongSource, stems: StemSet | None, plan: StepPlan,
     )
 
 
-def _read(source: SongSource, stems: StemSet | None, ctx: StepContext) -> Sound:
+def read_sound(source: SongSource, stems: StemSet | None, ctx: StepContext) -> Sound:
     mix = read_mono(ctx.store.path(source.audio), SAMPLE_RATE)
     if stems is None:
         return Sound(mix, None)
@@ -95,7 +95,7 @@ def _transcribe(
     """Transcribe with one engine."""
     name = choice.models[0].name
     folder = models.obtain(name, part_of(ctx.progress, 0.05, 0.1))
-    recognizer = models.load_once(("whisper", choice.engine, str(folder), at.device), lambda: _load(choice.engine, folder, at.device))
+    recognizer = models.load_once(("whisper", choice.engine, str(folder), at.device), lambda: load(choice.engine, folder, at.device))
     recognition = transcribe_passages(recognizer, sound, passages, language, part_of(ctx.progress, 0.1, 1.0))
     if language is None and recognition.language_confidence is None:
         ctx.warn(f"{name} knows only English, so the language was not detected: other languages come out as nonsense")
@@ -110,7 +110,7 @@ ENGINES: Final[Mapping[str, Engine[[Sound, Sequence[Passage], str | None, StepCo
 }
 
 
-def _load(engine: str, folder: Path, device: str) -> Recognizer:
+def load(engine: str, folder: Path, device: str) -> FasterWhisper | OpenAIWhisper:
     if engine == "openai-whisper":
         return OpenAIWhisper(folder, device)
     return FasterWhisper(folder, device, threads())

@@ -251,6 +251,13 @@ class LanguageUnsupported(PerformiaError):
     todo = "Fetch a multilingual model (`performia models fetch`), or leave --language out"
 
 
+class LyricsUnreadable(PerformiaError):
+    """The file with the lyrics that were given is missing, empty, too long, or no text."""
+
+    code = "LYRICS_UNREADABLE"
+    todo = "Give a text or LRC file with the words of the song"
+
+
 # --- results ---------------------------------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +293,20 @@ class SongMapNotFound(PerformiaError):
 
     code = "SONG_MAP_NOT_FOUND"
     todo = "Give a song's folder, or the song_map.json in it; `performia analyze` makes one"
+
+
+class CorrectionsInvalid(PerformiaError):
+    """A file of corrections is not understood; nothing of it is applied, and it stays as it is."""
+
+    code = "CORRECTIONS_INVALID"
+    todo = "Give a corrections.json, labels of Audacity or an LRC file; `performia correct SONG export FILE` writes one"
+
+
+class CorrectionUnplaceable(PerformiaError):
+    """What was to be put right is not in the Song Map, or not clearly."""
+
+    code = "CORRECTION_UNPLACEABLE"
+    todo = "See what the map has: `performia correct SONG export - --of words`"
 
 
 class ExportFormatUnknown(PerformiaError):
@@ -487,6 +508,20 @@ class SongUnknown(PerformiaError):
     todo = "`GET /v1/songs` lists the songs"
 
 
+class SongChanged(PerformiaError):
+    """Somebody else changed the song since the request's sender read it."""
+
+    code = "SONG_CHANGED"
+    todo = "Read the song again, and send what is still to be put right with its new ETag"
+
+
+class IfMatchMissing(PerformiaError):
+    """A change of a song must say which state of it is changed."""
+
+    code = "IF_MATCH_MISSING"
+    todo = "Send the song's ETag as `If-Match`"
+
+
 class SongFileMissing(PerformiaError):
     """The song has no file of this kind, or it has gone."""
 
@@ -529,6 +564,42 @@ class UploadBrokenOff(PerformiaError):
     code = "UPLOAD_BROKEN_OFF"
     todo = "Send it again"
     transient = True
+
+
+class UploadUnknown(PerformiaError):
+    """There is no resumable upload of this id of the key's, or it has gone: a day after its last byte."""
+
+    code = "UPLOAD_UNKNOWN"
+    todo = "Begin a new one with `POST /v1/uploads`"
+
+
+class UploadConflict(PerformiaError):
+    """A resumable upload stands elsewhere than the request takes it to."""
+
+    code = "UPLOAD_CONFLICT"
+    todo = "`HEAD` of the upload says how much of it has arrived: go on there"
+
+
+class UploadBusy(PerformiaError):
+    """Another request writes to the resumable upload, or takes it."""
+
+    code = "UPLOAD_BUSY"
+    todo = "Ask again in a moment"
+    transient = True
+
+
+class TusVersionUnsupported(PerformiaError):
+    """A request for a resumable upload speaks another version of tus than 1.0.0, or does not say which."""
+
+    code = "TUS_VERSION_UNSUPPORTED"
+    todo = "Send `Tus-Resumable: 1.0.0`"
+
+
+class UploadTypeUnsupported(PerformiaError):
+    """A piece of a resumable upload has a media type that tus does not give it."""
+
+    code = "UPLOAD_TYPE_UNSUPPORTED"
+    todo = "Send `Content-Type: application/offset+octet-stream`"
 
 
 class IdempotencyKeyReused(PerformiaError):

@@ -149,6 +149,11 @@ class Settings(BaseSettings):
         return self.data_dir / "cache" / "results" if is_remote(self.results_url) else Path(local_path(self.results_url))
 
     @property
+    def corrections_url(self) -> str:
+        """Where what persons put right is kept, by song id: on a remote artifact store, so that every machine that has the song has it."""
+        return f"{self.artifacts_url.rstrip('/')}/corrections" if is_remote(self.artifacts_url) else str(self.data_dir / "corrections")
+
+    @property
     def locks_dir(self) -> Path:
         return self.data_dir / "cache" / "locks"
 

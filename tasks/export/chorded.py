@@ -26,13 +26,13 @@ def pieces_of(sung: SungLine) -> tuple[Piece, ...]:
         cuts.setdefault(min(at, len(text)), []).append(placed.chord)
     edges = sorted({0, *cuts})
     texts = [text[start:end] for start, end in zip(edges, [*edges[1:], len(text)], strict=True)]
-    return tuple(Piece(_shown(cuts.get(start, []), sung.line.start), part) for start, part in zip(edges, texts, strict=True))
+    return tuple(Piece(_shown(cuts.get(start, [])), part) for start, part in zip(edges, texts, strict=True))
 
 
-def _shown(chords: Sequence[Chord], line_start: float) -> tuple[Chord, ...]:
-    """Of chords in one place those that a reader plays: not one that a line only goes on with, nor a rest, where another follows there."""
+def _shown(chords: Sequence[Chord]) -> tuple[Chord, ...]:
+    """Of chords in one place those that a reader plays: no rest where another chord follows there."""
     last = len(chords) - 1
-    return tuple(chord for nth, chord in enumerate(chords) if nth == last or (chord.root is not None and chord.start >= line_start))
+    return tuple(chord for nth, chord in enumerate(chords) if nth == last or chord.root is not None)
 
 
 def _laid_out(sung: SungLine) -> tuple[str, Sequence[int]]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.song_folder import EXPORTS_NAME
+from schemas.song_folder import EXPORTS_NAME, MAP_NAME
 from tasks.common.errors import ExportInTheWay, PerformiaError, StorageError
 from tasks.common.storage.atomic import atomic_write
 from tasks.export.formats import Format
@@ -50,6 +50,21 @@ def write_exports(
                 yield Written(entry.name, file)
         except PerformiaError as error:
             yield Written(entry.name, None, error)
+
+
+def delete_exports(folder: Path, song_id: str) -> None:
+    """Delete a song's exports in its folder, and in those of several files below it, as far as nobody changed them. Raises OSError."""
+    below = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink() and not (path / MAP_NAME).exists()]
+    for place in (*below, folder):
+        known = _records(place / EXPORTS_NAME)
+        for name, record in known.items():
+            file = place / name
+            if Path(name).name == name and file.is_file() and record == {"song": song_id, "sha256": _sha256(file.read_bytes())}:
+                file.unlink()
+        if known and not any((place / name).exists() for name in known):
+            (place / EXPORTS_NAME).unlink()
+        if place is not folder and known and not any(place.iterdir()):
+            place.rmdir()
 
 
 def _write(target: Path, song_id: str, content: bytes, replace: bool) -> None:

@@ -9,11 +9,31 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.common.errors import ExportFormatUnknown
-from tasks.export import ass, chordpro, click, lrc, srt, stems, tones, vtt
+from schemas.song_folder import MAP_NAME
+from tasks.common.errors import ExportFormatUnknown, ExportNothingToWrite
+from tasks.export import (
+    ass,
+    audacity,
+    beats,
+    chordpro,
+    click,
+    jams,
+    lab,
+    lrc,
+    midi,
+    musicxml,
+    reaper,
+    sheet,
+    srt,
+    stems,
+    tones,
+    ultrastar,
+    vtt,
+)
 from tasks.export.options import ExportOptions
 from tasks.export.song import Song
 
@@ -80,6 +100,23 @@ def zipped(files: Iterator[tuple[str, bytes]]) -> bytes:
     return target.getvalue()
 
 
+#: The export that holds the others.
+EVERYTHING: Final = "zip"
+
+
+def _everything(song: Song, options: ExportOptions) -> Iterator[tuple[str, bytes]]:
+    """The map, and every export but sound that can be made of it. The song is in the key that was asked for already."""
+    yield MAP_NAME, song.map.to_json().encode()
+    for entry in _ALL:
+        if entry.sound or entry.needs_sound or entry.name == EVERYTHING:
+            continue
+        with suppress(ExportNothingToWrite):
+            if entry.files is None:
+                yield f"song{entry.suffix}", entry.write(song, options)
+            else:
+                yield from ((f"{entry.name}/{name}", content) for name, content in entry.files(song, options))
+
+
 _ALL: Final = (
     Format(
         "lrc", ".lrc", "text/plain", "LRC: lyrics, a time a line", "music players, LRCLIB, Jellyfin, Kodi", lrc.write,
@@ -110,6 +147,42 @@ _ALL: Final = (
         chordpro.write, cannot_say="times; a tempo that changes; braces, brackets and backslashes in words",
     ),
     Format(
+        "sheet", ".html", "text/html", "song sheet: lyrics with chords, boxes for guitar and ukulele", "browsers; prints to a page or two",
+        sheet.write, cannot_say="times; chords beyond the twenty that sound longest have no box",
+    ),
+    Format(
+        "midi", ".mid", "audio/midi", "MIDI, type 1: tempo map, sections, lyrics; melody, chords and bass as tracks",
+        "Ableton Live, Logic, Reaper, Cubase, MuseScore", midi.write, cannot_say="pitches between the semitones; how a chord is spelled",
+    ),
+    Format(
+        "musicxml", ".musicxml", "application/vnd.recordare.musicxml+xml", "MusicXML 4.0: a lead sheet with melody, words and chords",
+        "MuseScore, Dorico, Finale, Sibelius", musicxml.write, cannot_say="times; the bass; what is sung beside the melody",
+    ),
+    Format(
+        "ultrastar", ".ultrastar.txt", "text/plain", "UltraStar 1.2: syllables on their notes", "UltraStar Deluxe, Performous, Vocaluxe",
+        ultrastar.write, cannot_say="chords, sections; times finer than 10 ms; pitches between the semitones",
+    ),
+    Format(
+        "beats", ".beats", "text/tab-separated-values", "beats, each with its position in the bar",
+        "Sonic Visualiser, Beat This, mir_eval", beats.write, cannot_say="anything but the beats",
+    ),
+    Format(
+        "lab", ".lab.zip", "application/zip", "chords, keys, sections, words and notes as tables: a folder; from the HTTP API, a zip",
+        "mir_eval, Sonic Visualiser", zip_of(lab.files), files=lab.files, cannot_say="confidences, but of notes; where it comes from",
+    ),
+    Format(
+        "jams", ".jams", "application/json", "JAMS: everything as annotations, with engines, models and confidences",
+        "jams, mirdata, mir_eval", jams.write, cannot_say="bends of notes; other chords it could be; the stems",
+    ),
+    Format(
+        "audacity", ".audacity.zip", "application/zip", "label tracks, one a file: a folder; from the HTTP API, a zip",
+        "Audacity, Tenacity", zip_of(audacity.files), files=audacity.files, cannot_say="notes; tempo and meter",
+    ),
+    Format(
+        "reaper", ".reaper.csv", "text/csv", "regions of the sections, markers of keys and meters", "Reaper (Region/Marker Manager)",
+        reaper.write, cannot_say="chords, words, notes, the tempo map (see MIDI)",
+    ),
+    Format(
         "click", ".click.flac", "audio/flac", "click track: every beat, the first of a bar higher, after a count-in", "DAWs, players",
         click.write, cannot_say="anything but the beats", sound=True,
     ),
@@ -124,6 +197,10 @@ _ALL: Final = (
     Format(
         "stems", ".stems.zip", "application/zip", "the stems and the karaoke mix: a folder; from the HTTP API, a zip", "DAWs, players",
         zip_of(stems.files), needs_sound=True, files=stems.files, cannot_say="-",
+    ),
+    Format(
+        EVERYTHING, ".zip", "application/zip", "the map, and all of these but sound, in one file", "whatever opens zips",
+        zip_of(_everything), cannot_say="sound: stems, clicks, sonification",
     ),
 )  # fmt: skip
 

@@ -212,7 +212,8 @@ def _filled(song_map: SongMap, rows: Sequence[_Row], chords: Sequence[Chord]) ->
         if isinstance(row, LyricLine):
             placed = [PlacedChord(chord, *place_of(row, chord.start)) for chord in begun]
             sounding = chord_at(song_map.chords, row.start)
-            if nth == 0 and sounding is not None and sounding not in begun and sounding not in chords:
+            begins_with_chord = any((other.word, other.letter) == (0, 0) for other in placed)
+            if nth == 0 and sounding is not None and sounding not in chords and not begins_with_chord:
                 placed.insert(0, PlacedChord(sounding, 0, 0))
             filled.append(SungLine(row, tuple(placed)))
         else:

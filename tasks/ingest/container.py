@@ -3,6 +3,7 @@ libraries."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from tasks.ingest.tracks import ChosenTrack, choose_track
 _VIDEO_CONTAINERS = frozenset({"3gp", "asf", "avi", "flv", "matroska", "mov", "mp4", "mpeg", "mpegts", "mxf", "ogg", "webm"})
 #: Formats that lead elsewhere: play lists.
 _NOT_AUDIO_FORMATS = frozenset({"concat", "dash", "hls"})
+#: What FFmpeg ends with where a file that can be read names others that cannot, or may not.
+_OF_ANOTHER = (errno.EPERM, errno.EACCES, errno.ENOENT)
 #: How whole files of the common containers begin.
 _MAGIC = (b"RIFF", b"RF64", b"BW64", b"FORM", b"fLaC", b"OggS", b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75")
 #: Formats whose clock begins at 0, also where nothing sounds there: ISO 14496-12, RFC 9559.
@@ -132,6 +135,8 @@ def _container(path: Path) -> Iterator[Any]:
             raise AudioTruncated(f"{path} is cut off: it ends before the sound begins", "Copy or download it again") from error
         raise AudioNotAudio(f"{path} is not an audio file") from error
     except OSError as error:
+        if error.errno in _OF_ANOTHER and _beginning(path):
+            raise AudioNotAudio(f"{path} is a list of other files, and not audio itself") from error
         raise AudioUnreadable(f"{path} cannot be read: {error.strerror or error}") from error
     except av.error.FFmpegError as error:
         raise AudioNotAudio(f"{path} is not an audio file: {error}") from error

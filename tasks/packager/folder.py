@@ -44,6 +44,13 @@ def claim_folder(out_dir: Path, file_name: str, song_id: str) -> Path:
     )
 
 
+def folder_of(out_dir: Path, file_name: str, song_id: str) -> Path | None:
+    """The folder that a song has already; None where it has none. Nothing is made."""
+    name = safe_name(Path(file_name).stem)
+    folders = (out_dir / name, out_dir / f"{name}-{song_id[:8]}", out_dir / f"{name}-{song_id}")
+    return next((folder for folder in folders if _owner(folder) == song_id), None)
+
+
 def release_claim(folder: Path, song_id: str) -> None:
     """Take the claim away, once the map or the report says whose the folder is."""
     (folder / f"{_CLAIM}{song_id}").unlink(missing_ok=True)

@@ -1,12 +1,13 @@
 """Joining the results of the steps into one Song Map. Pure: nothing is read or written here.
 
 Nothing is left out or moved but by rounding: times to the microsecond (see `times`), confidences to four digits; and the chords, which are
-heard before the beats are settled, are set on the beats and spelled in the key. What a failed step would have brought stays empty.
+heard before the beats are settled, are set on the beats and spelled in the key; and words are divided into syllables at the notes of the
+melody. What a failed step would have brought stays empty.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from schemas import results as r
@@ -14,8 +15,11 @@ from schemas import song_map as m
 from schemas.options import AnalysisOptions
 from schemas.song_folder import stem_path
 from schemas.sound_format import SoundFormat
+from tasks.common.bars import bar_spans
 from tasks.common.harmony.on_beats import on_beats
+from tasks.common.syllables.timing import timed_syllables
 from tasks.packager.agreement import contradictions
+from tasks.packager.headers import named_by_headers
 from tasks.packager.step_results import StepResults, require, result_of, statuses_of, whole_characters
 from tasks.packager.times import Times
 
@@ -31,6 +35,7 @@ def join_song_map(
     """
     source, beats = require(results)
     lyrics = result_of(results.get("asr"), r.Lyrics)
+    aligned = result_of(results.get("align"), r.AlignedLyrics)
     chords = result_of(results.get("chords"), r.Chords)
     structure = result_of(results.get("structure"), r.Structure)
     stems = result_of(results.get("separation"), r.StemSet)
@@ -39,6 +44,7 @@ def join_song_map(
     steps = statuses_of(results, flow_run, {"beats_key": contradictions(beats.beats, on_grid, beats.key_spans)})
     lacking = any(step.status in ("failed", "skipped") for _, step in steps)
     times = Times(source.duration_sec, (beat.time for beat in beats.beats))
+    onsets = [note.start for note in melody.notes] if melody else []
     name = whole_characters(file_name)
     return m.SongMap.model_construct(
         schema_version=m.SCHEMA_VERSION,
@@ -57,8 +63,8 @@ def join_song_map(
             for k in beats.key_spans
         ),
         chords=tuple(_chord(chord, times) for chord in on_grid),
-        sections=tuple(_section(section, times) for section in structure.sections) if structure else (),
-        lyrics=tuple(_line(line, times) for line in lyrics.lines) if lyrics else (),
+        sections=tuple(_section(section, times) for section in named_by_headers(structure.sections, aligned)) if structure else (),
+        lyrics=tuple(_line(line, lyrics.language if lyrics else None, onsets, times) for line in _lines(lyrics, aligned)),
         performance=m.Performance.model_construct(
             melody=_notes(melody.notes if melody else (), times),
             bass=_notes(bass.notes if bass else (), times),
@@ -74,7 +80,7 @@ def join_song_map(
         beat_conf=tuple(_conf(beat.confidence) for beat in beats.beats),
         bars=bars_of(beats.beats, times),
         levels=_levels(structure, times),
-        voice=_voice(lyrics, times),
+        voice=_voice(lyrics, aligned, times),
         stems=_stems(stems, options.stems_format if with_stems else None),
         stems_residual_db=round(stems.residual_db, 2) if stems else None,
         source=_source(source, name),
@@ -89,19 +95,11 @@ def title_from(file_name: str) -> str:
 
 
 def bars_of(beats: tuple[r.Beat, ...], times: Times) -> tuple[m.Bar, ...]:
-    """The bars, from downbeat to downbeat. The last one ends a median beat after its last beat, or with the song if that is earlier."""
+    """The bars: see `bar_spans`."""
     at = [times.event(beat.time) for beat in beats]
-    firsts = [index for index, beat in enumerate(beats) if beat.position == 1]
-    if not firsts:
-        return ()
-    gaps = sorted(after - before for before, after in pairwise(at))
-    median = gaps[len(gaps) // 2] if gaps else times.duration
-    ends = [at[first] for first in firsts[1:]] + [times.event(min(times.duration, at[-1] + median))]
-    counts = [after - before for before, after in pairwise([*firsts, len(beats)])]
     return tuple(
-        m.Bar.model_construct(start=at[first], end=end, first_beat=first, beats=count)
-        for first, end, count in zip(firsts, ends, counts, strict=True)
-        if end > at[first]  # a downbeat at the very end of the song starts no bar
+        m.Bar.model_construct(start=bar.start, end=times.event(bar.end), first_beat=bar.first_beat, beats=bar.beats)
+        for bar in bar_spans(at, [beat.position for beat in beats], times.duration)
     )
 
 
@@ -175,7 +173,7 @@ def _levels(structure: r.Structure | None, times: Times) -> m.Levels:
     )
 
 
-def _line(line: r.LyricLine, times: Times) -> m.LyricLine:
+def _line(line: r.LyricLine, language: str | None, onsets: Sequence[float], times: Times) -> m.LyricLine:
     return m.LyricLine.model_construct(
         start=times.event(line.start),
         end=times.event(line.end),
@@ -188,7 +186,8 @@ def _line(line: r.LyricLine, times: Times) -> m.LyricLine:
                 text=word.text,
                 conf=_conf(word.confidence),
                 syllables=tuple(
-                    m.Syllable.model_construct(start=times.event(s.start), end=times.event(s.end), text=s.text) for s in word.syllables
+                    m.Syllable.model_construct(start=times.event(start), end=times.event(end), text=text)
+                    for start, end, text in _syllables(word, language, onsets)
                 ),
             )
             for word in line.words
@@ -196,14 +195,40 @@ def _line(line: r.LyricLine, times: Times) -> m.LyricLine:
     )
 
 
-def _voice(lyrics: r.Lyrics | None, times: Times) -> m.Voice:
+def _syllables(word: r.Word, language: str | None, onsets: Sequence[float]) -> Iterable[tuple[float, float, str]]:
+    """(start, end, text) of a word's syllables: those it came with, else as its language divides it and the melody goes."""
+    if word.syllables:
+        return [(syllable.start, syllable.end, syllable.text) for syllable in word.syllables]
+    return timed_syllables(word.text, word.start, word.end, language, onsets)
+
+
+def _lines(lyrics: r.Lyrics | None, aligned: r.AlignedLyrics | None) -> tuple[r.LyricLine, ...]:
+    """The given lines where they are of this song, else those that were heard."""
+    if aligned is not None and aligned.given.fits:
+        return aligned.lines
+    return lyrics.lines if lyrics is not None else ()
+
+
+def _voice(lyrics: r.Lyrics | None, aligned: r.AlignedLyrics | None, times: Times) -> m.Voice:
     if lyrics is None:
         return m.Voice.model_construct(language=None, language_conf=None, activity=(), transcribed_from=None)
+    given: dict[str, Any] = {"given": _given(aligned.given, times)} if aligned is not None else {}
     return m.Voice.model_construct(
+        **given,
         language=lyrics.language,
         language_conf=_conf(lyrics.language_confidence) if lyrics.language_confidence is not None else None,
         activity=tuple((times.event(span.start), times.event(span.end)) for span in lyrics.voice_activity),
         transcribed_from=lyrics.input,
+    )
+
+
+def _given(given: r.GivenLyrics, times: Times) -> m.GivenLyrics:
+    return m.GivenLyrics.model_construct(
+        fits=given.fits,
+        words=given.words,
+        agreement=_conf(given.agreement),
+        unplaced=tuple(m.UnplacedWord.model_construct(line=word.line, text=word.text) for word in given.unplaced),
+        headers=tuple(m.GivenHeader.model_construct(start=times.event(header.start), text=header.text) for header in given.headers),
     )
 
 

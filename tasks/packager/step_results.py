@@ -22,9 +22,13 @@ _LONGEST_TEXT: Final = 2000
 
 
 def statuses_of(results: StepResults, flow_run: str, found: Mapping[StepName, tuple[str, ...]] | None = None) -> Steps:
-    """The status of every step. flow_run: id of the run; a result of another run came from the cache. found: more warnings, by step."""
-    missing = {step for step in FINDING if not isinstance(results.get(step), StepResult)}
-    status = {step: classify(results.get(step), flow_run, tuple(need for need in STEPS[step].needs if need in missing)) for step in FINDING}
+    """The status of every step; of one that runs on request, where `results` has it.
+
+    flow_run: id of the run; a result of another run came from the cache. found: more warnings, by step.
+    """
+    ran = [step for step in STEPS if step in FINDING or (STEPS[step].on_request and step in results)]
+    missing = {step for step in ran if not isinstance(results.get(step), StepResult)}
+    status = {step: classify(results.get(step), flow_run, tuple(need for need in STEPS[step].needs if need in missing)) for step in ran}
     for step, warnings in (found or {}).items():
         status[step] = status[step].model_copy(update={"warnings": (*status[step].warnings, *warnings)})
     return Steps.model_validate(status)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 
+from schemas.corrections import Corrections
 from schemas.options import AnalysisOptions
 from schemas.song_folder import MAP_NAME
 from schemas.song_map import SongMap
@@ -35,6 +36,7 @@ def package_song(
     song: Path,
     output_dir: Path | None,
     options: AnalysisOptions,
+    log: Corrections | None,
     ingest: ResultOrError,
     separation: ResultOrError,
     beats_key: ResultOrError,
@@ -43,8 +45,9 @@ def package_song(
     melody: ResultOrError,
     bass: ResultOrError,
     structure: ResultOrError,
+    align: ResultOrError = None,
 ) -> SongMap:
-    """Join what the steps found into a validated Song Map and write it with the stems."""
+    """Join what the steps found, and what persons put right of it, into a validated Song Map and write it with the stems."""
     found: dict[StepName, ResultOrError] = {
         "ingest": ingest,
         "separation": separation,
@@ -55,7 +58,9 @@ def package_song(
         "bass": bass,
         "structure": structure,
     }
-    song_map = engine.package(found, song.name, output_dir or get_settings().songs_dir, options, ctx)
+    if options.given_lyrics is not None:
+        found["align"] = align
+    song_map = engine.package(found, song.name, output_dir or get_settings().songs_dir, options, ctx, log)
     _show_in_ui(song_map)
     return song_map
 

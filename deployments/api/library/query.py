@@ -23,7 +23,8 @@ ORDERS: Final[tuple[Order, ...]] = ("relevance", "title", "artist", "bpm", "dura
 MOST_ON_PAGE: Final = 200
 _MOST_WORDS: Final = 32
 
-_KEY: Final = re.compile(r"\s*([A-Ga-g])\s*(#|♯|b|♭)?[\s:_-]*(m|M|min|minor|maj|major)?\s*")
+KEY_PATTERN: Final = r"\s*([A-Ga-g])\s*(#|♯|b|♭)?[\s:_-]*(m|M|min|minor|maj|major)?\s*"
+_KEY: Final = re.compile(KEY_PATTERN)
 _PITCH_CLASSES: Final = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 

@@ -147,6 +147,11 @@ def display(label: str) -> str:
     return chord.display
 
 
+def qualities_by_name() -> dict[str, str]:
+    """{what follows the root on a lead sheet: quality}, of those with a name of their own."""
+    return {name: quality for quality, name in _DISPLAY.items() if quality != "5"}
+
+
 def _quality_display(quality: str) -> str:
     if quality in _DISPLAY:
         return _DISPLAY[quality]

@@ -7,13 +7,18 @@ options.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from pydantic import BaseModel
 
 from schemas.plan import StepPlan
 from schemas.results import StepResult, digest_of
 from tasks.common.errors import PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage.result_records import RecordRefused, Records
+
+#: Inputs that steps got when there were results already. Where one is absent, the key is what it was before.
+_LATER: Final = frozenset({"corrections"})
 
 
 def step_key(step: str, version: int, inputs: dict[str, Any]) -> str:
@@ -23,7 +28,7 @@ def step_key(step: str, version: int, inputs: dict[str, Any]) -> str:
     a failed or absent input (an exception, or None) as absent; a path not at all, for where a file lies is not what it is; anything else by
     its JSON.
     """
-    identities = {name: _identity(value) for name, value in sorted(inputs.items()) if not isinstance(value, Path)}
+    identities = {name: _identity(value) for name, value in sorted(inputs.items()) if _counts(name, value)}
     material = {"step": step, "version": version, "inputs": identities}
     return f"{step}-v{version}-{digest_of(material)[:40]}"
 
@@ -38,11 +43,17 @@ def is_kept(step: str, version: int, **inputs: Any) -> bool:
     return True
 
 
+def _counts(name: str, value: Any) -> bool:
+    return not isinstance(value, Path) and not (name in _LATER and value is None)
+
+
 def _identity(value: Any) -> Any:
     if isinstance(value, StepPlan):
         return value.cache_identity()
     if isinstance(value, StepResult):
         return value.content_hash()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     if value is None or isinstance(value, BaseException):
         return None
     return value

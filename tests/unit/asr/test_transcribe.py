@@ -38,7 +38,7 @@ def models_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[
             return recognizer
 
         monkeypatch.setattr(transcribe.models, "obtain", lambda name, progress: tmp_path / name)
-        monkeypatch.setattr(transcribe, "_load", load)
+        monkeypatch.setattr(transcribe, "load", load)
         return devices
 
     return install

@@ -141,6 +141,18 @@ def test_without_a_range_the_keys_are_those_of_before_there_were_ranges(at_hand:
     ]
 
 
+def test_given_lyrics_make_another_job_of_the_song_and_change_no_steps_plan(at_hand: set[str]) -> None:
+    plans, digests, recipes = [], set(), set()
+    for words in (None, "one", "two"):
+        options = AnalysisOptions(lyrics=words)
+        plans.append(make_plan(options))
+        digests.add(options_digest(options))
+        recipes.add(recipe_of(options, plans[-1], {}))
+    assert plans[0] == plans[1] == plans[2]
+    assert (len(digests), len(recipes)) == (3, 3)
+    assert options_digest(AnalysisOptions(lyrics=" \n")) == options_digest(AnalysisOptions())
+
+
 def test_a_range_is_an_option_of_its_step_alone(at_hand: set[str]) -> None:
     ranges: list[tuple[dict[str, float], str, dict[str, float]]] = [
         ({"min_bpm": 60.0}, "beats_key", {"min_bpm": 60.0, "max_bpm": 240.0}),

@@ -79,9 +79,10 @@ def _alone(piece: Piece) -> list[tuple[str, str]]:
     return [*((name, "") for name in names[:-1]), (names[-1], piece.text)]
 
 
-def test_every_chord_of_the_map_is_on_the_sheet_in_order() -> None:
-    song_map = song_of("plain")
-    text = written("plain").split("\n\n", 1)[1]
+@pytest.mark.parametrize("name", ["plain", "changing"])
+def test_every_chord_of_the_map_is_on_the_sheet_in_order(name: str) -> None:
+    song_map = song_of(name)
+    text = written(name).split("\n\n", 1)[1]
     found = re.findall(r"(?<=\[)[^\]]+(?=\])|(?<=[| ~])[A-GN][^ |~\n]*(?= |~)", re.sub(r"\{.*\}", "", text))
     assert found == [chordpro.chord_name(chord) for chord in song_map.chords]
 

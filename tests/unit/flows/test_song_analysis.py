@@ -8,26 +8,29 @@ from pathlib import Path
 import pytest
 
 from flows import analyze_song
+from schemas.options import AnalysisOptions
 from schemas.steps import STEPS
 
 ROOT = Path(__file__).parents[3]
 
 
-def mermaid(song: Path) -> str:
+def mermaid(song: Path, options: AnalysisOptions | None = None) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return str(analyze_song.generate_mermaid_graph(song))
+        return str(analyze_song.generate_mermaid_graph(song, *([options] if options is not None else [])))
 
 
-def test_a_step_waits_for_its_own_inputs_and_for_nothing_else(demo_song: Path) -> None:
+@pytest.mark.parametrize("lyrics", [None, "La la la"])
+def test_a_step_waits_for_its_own_inputs_and_for_nothing_else(demo_song: Path, lyrics: str | None) -> None:
     import re
 
-    graph = mermaid(demo_song)
+    graph = mermaid(demo_song, AnalysisOptions(lyrics=lyrics))
     names = dict(re.findall(r'(\w+)\["?([\w]+)-0"?\]', graph))
     edges: dict[str, set[str]] = {name: set() for name in names.values()}
     for source, target in re.findall(r"(\w+) --> (\w+)", graph):
         edges[names[target]].add(names[source])
-    assert edges == {name: set(facts.reads) for name, facts in STEPS.items()}
+    drawn = {name for name, facts in STEPS.items() if lyrics or not facts.on_request}
+    assert edges == {name: set(STEPS[name].reads) & drawn for name in drawn}
 
 
 def test_the_readme_of_the_flows_shows_this_graph(demo_song: Path) -> None:
@@ -37,17 +40,19 @@ def test_the_readme_of_the_flows_shows_this_graph(demo_song: Path) -> None:
 
 def test_the_parameters_render_as_a_form() -> None:
     schema = analyze_song.parameters
-    assert list(schema.properties) == ["song", "options", "output_dir", "expected_sha256"]
+    assert list(schema.properties) == ["song", "options", "output_dir", "expected_sha256", "corrections"]
     assert schema.required == ["song"]
     assert [entry.get("description") for entry in schema.properties.values()] == [
         "Path of the audio file.",
         "How the song is analysed.",
         "Where the song's folder is made. Empty: the data directory.",
         "If given, a file with another SHA-256 is refused.",
+        "What persons put right, as `corrections.json` has it, beside what is kept for the song.",
     ]
     options = schema.definitions["AnalysisOptions"]["properties"]
     ranges = ["min_bpm", "max_bpm", "melody_min_midi", "melody_max_midi", "bass_min_midi", "bass_max_midi"]
-    assert list(options) == ["quality", "language", "strict", "engines", "stems", *ranges, "track", "accept_damaged", "stems_format"]
+    reading = ["track", "accept_damaged"]
+    assert list(options) == ["quality", "language", "strict", "engines", "stems", *ranges, *reading, "lyrics", "stems_format"]
     assert all(entry.get("description") for entry in options.values())
     # pydantic leaves a title out where it is the enum's own.
     assert all(entry.get("title") or entry.get("$ref") for entry in options.values())

@@ -99,6 +99,10 @@ def playlist(tmp_path: Path, encode: Encode) -> Path:
     return tmp_path / "list.m3u8"
 
 
+def list_of_files(tmp_path: Path, encode: Encode) -> Path:
+    return written(tmp_path / "list.wav", f"ffconcat version 1.0\nfile {encode('wav', name='good.wav')}\n".encode())
+
+
 BAD = {
     "missing": (lambda tmp, encode: tmp / "none.mp3", errors.AudioNotFound),
     "folder": (lambda tmp, encode: tmp, errors.AudioIsDirectory),
@@ -112,6 +116,7 @@ BAD = {
     "only a header": (lambda tmp, encode: written(tmp / "song.wav", encode("wav").read_bytes()[:44]), errors.AudioNotAudio),
     "picture": (picture, errors.AudioNotAudio),
     "play list": (playlist, errors.AudioNotAudio),
+    "list of files": (list_of_files, errors.AudioNotAudio),
     "video without sound": (lambda tmp, encode: encode("mp4", picture=True, sound=False), errors.AudioNoTrack),
     "wav cut off": (lambda tmp, encode: cut(encode("wav"), 0.5), errors.AudioTruncated),
     "aiff cut off": (lambda tmp, encode: cut(encode("aiff"), 0.5), errors.AudioTruncated),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.results import Beat, SongSource
+from schemas.results import Beat, Part, SongSource
 from schemas.steps import StepName
 from tasks.common.errors import AudioTooShort, EngineFailed, ModelUnavailable, RequiredStepFailed
 from tasks.packager.join import bars_of, title_from
@@ -30,6 +30,21 @@ def as_document(song_map: Any) -> dict[str, Any]:
 
 def test_a_complete_run_gives_the_golden_map(join: Join, golden_path: Path) -> None:
     assert join().to_json() == golden_path.read_text(encoding="utf-8")
+
+
+def test_words_get_syllables_that_begin_with_the_notes_of_the_melody(join: Join, results: dict[StepName, ResultOrError]) -> None:
+    melody = results["melody"]
+    assert isinstance(melody, Part)
+    first = melody.notes[0]
+    sung = melody.model_copy(update={"notes": (first, first.model_copy(update={"start": 9.2, "end": 9.5, "bends": ()}))})
+    again = join(melody=sung).lyrics[1].words[0]
+    assert [(part.start, part.end, part.text) for part in again.syllables] == [(9.0, 9.2, "a"), (9.2, 9.6, "gain")]
+    without = join(melody=None).lyrics[1].words[0]
+    assert [part.start for part in without.syllables] == [9.0, 9.3]
+
+
+def test_syllables_that_a_word_came_with_stay(join: Join) -> None:
+    assert [(part.start, part.text) for part in join().lyrics[0].words[0].syllables] == [(1.0, "Hel"), (1.3, "lo,")]
 
 
 def test_the_old_front_end_finds_its_fields_as_they_were(join: Join) -> None:

@@ -13,11 +13,17 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from schemas.generate import schema_of_models
+from schemas.generate import schema_of_corrections, schema_of_models
 from schemas.song_map import SCHEMA_VERSION, SongMap, load_schema
 
+ROOT = Path(__file__).parents[3]
 Document = dict[str, Any]
 EXAMPLE = Path(__file__).parents[1] / "packager" / "golden" / "song_map.json"
+#: The same with what a person put right.
+CORRECTED = {
+    "by_person": ["title"],
+    "corrections": {"operations": 1, "outcomes": [{"id": "0" * 12, "kind": "title", "outcome": "applied", "text": "title: Road"}]},
+}
 
 #: Values like those of a Song Map, right and wrong ones.
 values = st.recursive(
@@ -68,6 +74,12 @@ def test_the_schema_is_that_of_the_models() -> None:
     assert load_schema() == schema_of_models(), "run: python -m schemas.generate"
 
 
+def test_the_schema_of_corrections_is_that_of_the_models() -> None:
+    written = json.loads((ROOT / "schemas" / "corrections.schema.json").read_text(encoding="utf-8"))
+    assert written == schema_of_corrections(), "run: python -m schemas.generate"
+    Draft202012Validator.check_schema(written)
+
+
 def test_the_schema_is_a_valid_schema_of_the_2020_draft() -> None:
     schema = load_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -77,11 +89,14 @@ def test_the_schema_is_a_valid_schema_of_the_2020_draft() -> None:
 
 #: Younger than the first maps of this version: such a map is still valid.
 LATER = {
+    **{name: {"by"} for name in ("Tempo", "Meter", "MeterChange", "Key", "Chord", "Section", "Word", "LyricLine", "Note")},
+    "SongMap": {"by_person", "corrections", "stems_gain_db"},
     "Options": {"tempo_range", "melody_range", "bass_range", "track", "accept_damaged", "stems_format"},
     "Performance": {"harmony"},
-    "SongMap": {"stems_gain_db"},
     "Stem": {"format", "file_sha256"},
     "Source": {"analysed_sha256", "track", "tracks", "start_sec", "gain_db", "offset", "channels"},
+    "Steps": {"align"},
+    "Voice": {"given"},
 }
 
 
@@ -119,7 +134,14 @@ def test_the_example_uses_every_field_of_every_object(document: Document) -> Non
             for inner in value:
                 walk(inner, found["items"])
 
-    walk(document, schema)
+    given = {
+        "fits": True,
+        "words": 3,
+        "agreement": 0.9,
+        "unplaced": [{"line": 1, "text": "a"}],
+        "headers": [{"start": 1.0, "text": "Verse"}],
+    }
+    walk(document | CORRECTED | {"voice": document["voice"] | {"given": given}}, schema)  # of songs with given lyrics alone
     assert used == set(schema["$defs"])
 
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect.results import ResultStore
 
+from schemas.corrections import GridOperation, TempoHalved
 from schemas.plan import EngineChoice, StepPlan
 from schemas.results import AudioRef, Loudness, ModelUse, SongSource, StepReport, Tags
 from tasks.common.orchestration.caching import KernelLockManager, RecordStorage, StepCache
@@ -70,6 +71,13 @@ def test_a_changed_input_version_option_engine_or_weight_misses(sha: str, other:
     assert base != step_key("chords", version, {"plan": a_plan(engine=engine), "source": a_source(sha)})
     assert base != step_key("chords", version, {"plan": a_plan(digest="d2"), "source": a_source(sha)})
     assert base != step_key("asr", version, {"plan": a_plan(), "source": a_source(sha)})
+
+
+def test_what_a_song_lacks_of_later_inputs_leaves_its_keys_as_they_were() -> None:
+    before = step_key("structure", 1, {"plan": a_plan(), "stems": None})
+    assert step_key("structure", 1, {"plan": a_plan(), "stems": None, "corrections": None}) == before
+    of_beats = GridOperation(song="0" * 16, near=(), change=TempoHalved(bpm=120.0))
+    assert step_key("structure", 1, {"plan": a_plan(), "stems": None, "corrections": of_beats}) != before
 
 
 def test_a_key_is_the_same_in_another_process() -> None:

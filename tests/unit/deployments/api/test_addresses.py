@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from deployments.api.app import create_app
 
@@ -57,11 +58,29 @@ def test_what_is_no_id_of_a_job_leads_nowhere(client: TestClient, job: str) -> N
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=101", "limit=x", "state=none", "after=yesterday", "cursor=%00", "cursor=" + "a" * 9000, "q=" + "x" * 201],
+    [
+        *("limit=0", "limit=101", "limit=x", "state=none", "after=yesterday", "before=0", "after=1e9", "cursor=%00"),
+        *("cursor=" + "a" * 9000, "q=" + "x" * 201),
+    ],
 )
 def test_a_query_that_is_none_is_refused(client: TestClient, query: str) -> None:
     answer = client.get(f"/v1/jobs?{query}")
     assert (answer.status_code, answer.json()["code"]) == (422, "REQUEST_INVALID")
+
+
+@pytest.mark.parametrize("job", ["0" * 31, "0" * 32 + "%0a", "{0192f5c1-a7b8-7c3e-9d2b-1f0e6a5c4d3b}", "%00", "CON", "%ff"])
+def test_neither_does_it_by_a_socket(client: TestClient, job: str) -> None:
+    with client.websocket_connect(f"ws://127.0.0.1:8000/v1/jobs/{job}/events") as socket, pytest.raises(WebSocketDisconnect) as closed:
+        socket.receive_text()
+    assert (closed.value.code, closed.value.reason) == (4404, "JOB_UNKNOWN")
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs/" + "0" * 32 + "/events", "/ws/analyze/" + "0" * 32])
+@pytest.mark.parametrize("headers", [{"origin": "http://evil.example"}, {"origin": "null"}, {"host": "rebound.example"}])
+def test_a_page_of_another_origin_gets_no_socket(client: TestClient, path: str, headers: dict[str, str]) -> None:
+    with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect(f"ws://127.0.0.1:8000{path}", headers=headers):
+        pass
+    assert closed.value.code == 1008
 
 
 def test_a_page_of_another_origin_sends_nothing(client: TestClient) -> None:

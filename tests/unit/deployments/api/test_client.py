@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from tasks.common.errors import (
     AudioSilent,
     IdempotencyKeyBusy,
     JobCancelled,
+    JobUnderWay,
     OptionInvalid,
     ServiceRefused,
     SongFileDamaged,
@@ -245,6 +247,38 @@ def test_a_job_without_a_song_says_why() -> None:
         song_of(Job.model_validate(job(state="cancelled")))
     with pytest.raises(AudioSilent, match=r"a\.wav is it"):
         song_of(Job.model_validate(job(state="failed", problem=problem("AUDIO_SILENT"))))
+
+
+def test_waiting_for_a_job_may_have_an_end_while_the_service_says_that_it_lives() -> None:
+    class Alive(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                yield b": still here\n\n"
+                await asyncio.sleep(0.02)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=Alive()) if request.url.path.endswith("/events") else httpx.Response(200, json=job())
+
+    with Client(URL, transport=httpx.MockTransport(answer)) as client, pytest.raises(JobUnderWay, match=r"0\.2 s"):
+        client.wait(JOB, timeout_sec=0.2)
+
+
+def test_a_closed_client_says_so_and_may_be_closed_again() -> None:
+    client = Client(URL, transport=httpx.MockTransport(Service(httpx.Response(200, json=job()))))
+    with client:
+        client.close()
+    failed: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            client.job(JOB)
+        except RuntimeError as error:
+            failed.append(error)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(10)
+    assert "closed" in str(failed)
 
 
 def test_the_sync_client_follows_a_job_and_may_stop_early() -> None:

@@ -20,6 +20,7 @@ import soundfile
 from api_songs import RATE, Songs
 from starlette.testclient import TestClient
 
+from schemas.api.songs import Peaks
 from schemas.song_folder import MAP_NAME, TIMELINE_NAME, stem_path
 from schemas.sound_format import SoundFormat
 from tasks.common import audio_forms
@@ -176,6 +177,7 @@ def test_a_form_that_could_not_be_made_leaves_nothing(client: TestClient, songs:
 def test_peaks_are_those_of_the_sound(client: TestClient, songs: Songs) -> None:
     song = songs.put("a")["id"]
     found = client.get(f"/v1/songs/{song}/peaks/vocals", params={"resolution": 20}).json()
+    assert Peaks.model_validate(found).length == 10
     assert {name: found[name] for name in ("version", "channels", "sample_rate", "samples_per_pixel", "bits", "length")} == {
         "version": 2,
         "channels": 1,

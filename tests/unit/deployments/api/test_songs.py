@@ -12,6 +12,7 @@ import pytest
 from api_songs import Songs
 from starlette.testclient import TestClient
 
+from schemas.api.songs import FirstView
 from schemas.song_folder import MAP_NAME
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import ArtifactStore
@@ -108,6 +109,7 @@ def test_a_song_as_the_first_front_end_reads_it(client: TestClient, songs: Songs
     document = songs.put("a")
     path = f"/v1/songs/{document['id']}"
     answer = client.get(path, params={"view": "first"})
+    assert FirstView.model_validate_json(answer.content).id == document["id"]
     assert [chord["label"] for chord in answer.json()["chords"]] == ["Am7/C", "C#"]
     assert answer.headers["etag"] != client.get(path).headers["etag"]
     assert client.get(path, params={"view": "first"}, headers={"if-none-match": answer.headers["etag"]}).status_code == 304
@@ -156,11 +158,13 @@ def test_the_api_describes_its_songs(client: TestClient) -> None:
     files = ["get", "head"]
     assert paths == {
         "/v1/songs": ["get"],
-        "/v1/songs/{song_id}": ["delete", "get"],
+        "/v1/songs/{song_id}": ["delete", "get", "patch"],
+        "/v1/songs/{song_id}/corrections": ["get"],
         "/v1/songs/{song_id}/source": files,
         "/v1/songs/{song_id}/stems/{name}": files,
         "/v1/songs/{song_id}/peaks/{name}": files,
         "/v1/songs/{song_id}/timeline.svg": files,
+        "/v1/songs/{song_id}/exports/{format}": ["get"],
     }
     ids = [call["operationId"] for calls in document["paths"].values() for call in calls.values()]
     assert len(ids) == len(set(ids))

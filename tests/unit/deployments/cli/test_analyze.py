@@ -15,9 +15,11 @@ import soundfile
 
 from deployments.cli import analyze as module
 from deployments.cli.analyze import FlowLoader, analyze_songs
+from deployments.cli.export import requested
 from schemas.options import AnalysisOptions
 from schemas.song_map import SongMap
 from tasks.common.errors import EngineFailed
+from tasks.export.options import ExportOptions
 
 GOLDEN = Path(__file__).parents[2] / "packager" / "golden" / "song_map.json"
 
@@ -142,3 +144,23 @@ def test_what_separates_is_loaded_once_a_song_is_decoded(monkeypatch: pytest.Mon
     assert loaded.wait(60)
     flow._thread.join(10)
     assert not flow.is_loading()
+
+
+def test_exports_lie_beside_the_map_and_what_cannot_be_written_is_told(
+    analysed: list[Path], song: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> int:
+        request = requested(["lrc,chordpro"], ExportOptions(), None, False)
+        return analyze_songs([song(b"a.wav")], tmp_path / "out", AnalysisOptions(), as_json=True, debug=False, export=request)
+
+    assert command() == 0
+    (ending,) = json.loads(capfd.readouterr().out)
+    files = [Path(row["file"]) for row in ending["exports"]]
+    assert [file.suffix for file in files] == [".lrc", ".cho"]
+    assert {file.parent for file in files} == {tmp_path / "out" / "song"}
+    files[1].write_text("mine")
+    assert command() == 1
+    (ending,) = json.loads(capfd.readouterr().out)
+    assert ending["status"] == "complete"
+    assert [row["code"] for row in ending["exports"]] == [None, "EXPORT_IN_THE_WAY"]
+    assert files[1].read_text() == "mine"

@@ -173,6 +173,22 @@ def test_ranges_reach_the_options(command: list[str], monkeypatch: pytest.Monkey
     assert (seen[0].track, seen[0].accept_damaged) == (2, True)
 
 
+def test_lyrics_of_a_file_reach_the_options_of_one_song(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from tasks.common.errors import LyricsUnreadable, OptionInvalid
+
+    seen: list[Any] = []
+    monkeypatch.setattr("deployments.cli.analyze.analyze_songs", lambda _songs, _output, options, **_: seen.append(options) or 0)
+    words = tmp_path / "words.txt"
+    words.write_text("Où est la fête ?", encoding="utf-8")
+    assert RUNNER.invoke(cli.app, ["analyze", "song.mp3", "--lyrics", str(words)]).exit_code == 0
+    assert seen[0].lyrics == "Où est la fête ?"
+    two = RUNNER.invoke(cli.app, ["analyze", "song.mp3", "other.mp3", "--lyrics", str(words)])
+    assert isinstance(two.exception, OptionInvalid)
+    missing = RUNNER.invoke(cli.app, ["analyze", "song.mp3", "--lyrics", str(tmp_path / "none.txt")])
+    assert isinstance(missing.exception, LyricsUnreadable)
+    assert len(seen) == 1
+
+
 @pytest.mark.parametrize(
     ("bad", "told"),
     [

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
+from odd_songs import song_of
 
 from flows.retention.song import delete_audio, delete_song_folder
+from schemas.song_folder import EXPORTS_NAME, MAP_NAME
 from tasks.common.errors import StorageError
 from tasks.common.storage.artifacts import ArtifactStore
+from tasks.export.files import write_exports
+from tasks.export.formats import FORMATS
+from tasks.export.options import ExportOptions
+from tasks.export.song import Song
 
 
 def written(folder: Path) -> Path:
@@ -33,6 +40,35 @@ def test_what_is_not_the_songs_stays(tmp_path: Path) -> None:
     delete_song_folder(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["another song", "my notes.txt"]
     assert (other / "song_map.json").exists()
+
+
+def test_exports_go_with_the_song_unless_somebody_changed_them(tmp_path: Path) -> None:
+    song = Song(song_of("plain"))
+    folder, other = tmp_path / "a", tmp_path / "a" / "below"
+    for place in (folder, other):
+        place.mkdir()
+        (place / MAP_NAME).write_text(song.map.to_json(), encoding="utf-8")
+        list(write_exports(song, [FORMATS["lrc"], FORMATS["chordpro"], FORMATS["audacity"]], ExportOptions(), place, "Song"))
+    (folder / "Song.cho").write_text("mine", encoding="utf-8")
+    (folder / "Song.audacity" / "words.txt").write_text("mine", encoding="utf-8")
+    delete_song_folder(folder)
+    left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and not path.is_relative_to(other)}
+    assert left == {"Song.cho", ".exports.json", "Song.audacity/words.txt", "Song.audacity/.exports.json"}
+    assert (other / "Song.lrc").exists()
+    delete_song_folder(other)
+    assert not other.exists()
+
+
+def test_a_list_of_exports_leads_to_nothing_outside(tmp_path: Path) -> None:
+    song = Song(song_of("plain"))
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / MAP_NAME).write_text(song.map.to_json(), encoding="utf-8")
+    list(write_exports(song, [FORMATS["lrc"]], ExportOptions(), tmp_path, "Song"))
+    record = json.loads((tmp_path / EXPORTS_NAME).read_text(encoding="utf-8"))["Song.lrc"]
+    (folder / EXPORTS_NAME).write_text(json.dumps({"../Song.lrc": record}), encoding="utf-8")
+    delete_song_folder(folder)
+    assert (tmp_path / "Song.lrc").exists()
 
 
 def test_a_link_in_place_of_the_stems_leads_to_nothing_that_goes(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def analysed(monkeypatch: pytest.MonkeyPatch, data_dir: Path, tmp_path: Path) ->
     seen: list[Path] = []
     song_map = SongMap.from_json(GOLDEN.read_bytes()).written_to(tmp_path / "out" / "song")
 
-    def analyze_song(song: Path, *_: Any) -> SongMap:
+    def analyze_song(song: Path, *_: Any, **__: Any) -> SongMap:
         seen.append(song)
         if song.stem in ("odd", "bad", "stop"):
             raise {"odd": ZeroDivisionError("a fault"), "bad": EngineFailed("no engine"), "stop": KeyboardInterrupt()}[song.stem]

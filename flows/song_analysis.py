@@ -91,7 +91,10 @@ def analyze_song(
     refuse_if_strict(plan, options)
     persons = PersonsWords(song, output_dir, corrections)
 
-    found = start_steps(STEP_TASKS, plan, song, identity, options.reading, persons.of_grid, options.given_lyrics)
+    def lyrics() -> str | None:
+        return options.given_lyrics or persons.lyrics
+
+    found = start_steps(STEP_TASKS, plan, song, identity, options.reading, persons.of_grid, lyrics)
     song_map = package_song.join(found, song=song, output_dir=output_dir, options=options, log=persons.log)
     say_last()
     ended: SongMap = run_state(song_map, options)
@@ -105,25 +108,25 @@ def start_steps(
     identity: str,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
     grid_corrections: Callable[[Any], GridCorrections | None] = lambda _: None,
-    lyrics: str | None = None,
+    lyrics: Callable[[], str | None] = lambda: None,
 ) -> dict[StepName, Any]:
     """Start every step with what it reads: the graph above. Returns what each `submit` returned, by step.
 
     plan: the engines of each step. identity: the SHA-256 of the song's file. reading: how that is read. grid_corrections: what persons put
-    right of the beats and keys, from what ingest's `submit` returned: it may wait for the song's id. lyrics: the words that somebody gave;
-    without them, no step places them.
+    right of the beats and keys, from what ingest's `submit` returned: it may wait for the song's id. lyrics: the words that somebody gave,
+    asked for after it; without them, no step places them.
     """
     ingest = steps["ingest"].submit(song, identity, reading.track, reading.accept_damaged)
     separation = steps["separation"].submit(plan.separation, ingest)
     chords = steps["chords"].submit(plan.chords, ingest)
     beats_key = steps["beats_key"].submit(plan.beats_key, ingest, optional(chords))
     asr = steps["asr"].submit(plan.asr, ingest, optional(separation))
-    given: dict[StepName, Any] = {}
-    if lyrics is not None:
-        given["align"] = steps["align"].submit(plan.asr, lyrics, ingest, asr, optional(separation))
     melody = steps["melody"].submit(plan.melody, ingest, separation)
     bass = steps["bass"].submit(plan.bass, ingest, separation)
     grid = grid_corrections(ingest)
+    given: dict[StepName, Any] = {}
+    if (words := lyrics()) is not None:
+        given["align"] = steps["align"].submit(plan.asr, words, ingest, asr, optional(separation))
     structure = steps["structure"].submit(plan.structure, ingest, beats_key, optional(separation), optional(chords), optional(asr), grid)
     return {
         "ingest": ingest,

@@ -12,7 +12,7 @@ from schemas.results import SongSource
 from tasks.common.errors import CorrectionsInvalid
 from tasks.common.orchestration.step_task import result_or_error
 from tasks.common.settings import get_settings
-from tasks.corrections.log import grid_corrections
+from tasks.corrections.log import given_lyrics, grid_corrections
 from tasks.packager.corrected import log_of_song
 
 
@@ -35,6 +35,11 @@ class PersonsWords:
             return None
         self.log = log_of_song(get_settings(), source, self._file_name, self._output_dir, self._given)
         return grid_corrections(source.song_id, self.log.operations)
+
+    @property
+    def lyrics(self) -> str | None:
+        """The lyrics that a person gave last, once `of_grid` was asked."""
+        return given_lyrics(self.log.operations) if self.log is not None else None
 
 
 def _read(given: dict[str, Any]) -> Corrections:

@@ -25,6 +25,8 @@ _TAP_SEC: Final = 0.07
 _THERE_SEC: Final = 0.005
 #: Share of the beats that were heard before which must be heard again, for the beats to be the same ones.
 _SEEN_AGAIN: Final = 0.4
+#: A time that is farther from every beat, as a share of a beat, is between two: they are those of another level of the pulse.
+_NO_BEAT: Final = 0.35
 #: A tempo that changes by less from bar to bar is one point of the curve.
 _STEADY: Final = 0.02
 
@@ -154,6 +156,8 @@ def _passages(beats: BeatsKey) -> list[tuple[list[Beat], int]]:
 def _downbeat_moved(grid: Grid, change: c.DownbeatMoved, duration: float) -> tuple[Grid, Outcome]:
     beats = list(grid.beats.beats)
     target = _beat_at(grid.times, change.downbeat)
+    if abs(grid.times[target] - change.downbeat) > _NO_BEAT * _period(grid.times):
+        raise Conflict(f"no beat is heard at {clock(change.downbeat)} now")
     positions = [beat.position for beat in beats]
     if positions[target] == 1:
         return replace(grid, said=grid.said | {"downbeats"}), obsolete(f"the beat at {clock(change.downbeat)} is heard as the one")

@@ -15,6 +15,7 @@ from schemas.steps import StepName
 from tasks.common.orchestration.step_task import step
 from tasks.common.settings import get_settings
 from tasks.common.step import StepContext
+from tasks.corrections.log import given_lyrics
 from tasks.packager import package as engine
 from tasks.packager.step_results import ResultOrError
 from tasks.packager.summary import data_url, summary_markdown, uri_of
@@ -58,7 +59,7 @@ def package_song(
         "bass": bass,
         "structure": structure,
     }
-    if options.given_lyrics is not None:
+    if options.given_lyrics is not None or (log is not None and given_lyrics(log.operations) is not None):
         found["align"] = align
     song_map = engine.package(found, song.name, output_dir or get_settings().songs_dir, options, ctx, log)
     _show_in_ui(song_map)

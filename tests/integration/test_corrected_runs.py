@@ -93,6 +93,13 @@ def test_beats_put_right_compute_again_what_reads_them(short_song: Path, light_e
     assert computed(analyze_song(short_song, AT_HAND, out, corrections=log)) == []
 
 
+def test_lyrics_that_a_person_gave_are_placed(short_song: Path, light_engines: Engines, out: Path) -> None:
+    machine = analyze_song(short_song, AT_HAND, out)
+    made = analyze_song(short_song, AT_HAND, out, corrections=log_of(machine, c.LyricsGiven(text="hello")))
+    assert made.steps.align is not None
+    assert machine.steps.align is None
+
+
 def test_what_was_said_once_holds_in_every_later_run(short_song: Path, light_engines: Engines, out: Path, tmp_path: Path) -> None:
     machine = analyze_song(short_song, AT_HAND, out)
     analyze_song(short_song, AT_HAND, out, corrections=log_of(machine, word_of(machine, "yellow"), c.TitleSet(title="Road")))

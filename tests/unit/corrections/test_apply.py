@@ -80,6 +80,13 @@ def test_the_one_moves_from_a_time_on(song_map: SongMap, correct: Correct) -> No
     assert [time for time in made.downbeats if 28 <= time < 38] == [28.0, 30.0, 33.0, 35.0, 37.0]
 
 
+def test_a_one_between_the_beats_that_are_heard_now_is_a_conflict(song_map: SongMap, correct: Correct) -> None:
+    half = correct(song_map, c.TempoHalved(bpm=120.0)).song_map
+    done = correct(half, c.DownbeatMoved(beats=-1, downbeat=1.5), on=song_map)
+    assert fates(done) == ["conflict"]
+    assert done.song_map.downbeats == half.downbeats
+
+
 def test_beats_are_shifted_with_chords_and_sections(song_map: SongMap, correct: Correct) -> None:
     done = correct(song_map, c.BeatsShifted(ms=40, heard=song_map.beats[::8]))
     made = done.song_map

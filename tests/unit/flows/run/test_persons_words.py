@@ -32,6 +32,14 @@ def test_the_steps_get_the_beats_and_keys_and_the_packager_all(source: r.SongSou
     assert words.log == log
 
 
+def test_the_lyrics_that_were_given_last_are_to_be_placed(source: r.SongSource, tmp_path: Path) -> None:
+    log = c.Corrections(song=SONG, operations=(operation(1, c.LyricsGiven(text="one")), operation(2, c.LyricsGiven(text="two"))))
+    words = PersonsWords(Path("song.mp3"), tmp_path, log.model_dump(mode="json"))
+    assert words.lyrics is None  # the song is not known yet
+    words.of_grid(source)
+    assert words.lyrics == "two"
+
+
 def test_without_corrections_the_steps_get_nothing(source: r.SongSource, tmp_path: Path) -> None:
     words = PersonsWords(Path("song.mp3"), tmp_path, None)
     assert words.of_grid(source) is None

@@ -24,6 +24,7 @@ from deployments.api.runs import Runs
 from deployments.api.uploads import sweep
 from schemas.api.jobs import JobEvent
 from schemas.api.problem import FieldProblem, Problem
+from schemas.corrections import Corrections
 from tasks.common.settings import Settings, get_settings
 
 #: In the order in which the documentation shows them.
@@ -101,9 +102,10 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        for model in (Problem, FieldProblem, JobEvent):
+        for model in (Problem, FieldProblem, JobEvent, Corrections):
             made = model.model_json_schema(ref_template="#/components/schemas/{model}")
-            made.pop("$defs", None)
+            for name, part in made.pop("$defs", {}).items():
+                schemas.setdefault(name, part)
             schemas[model.__name__] = made
         document["components"]["schemas"] = dict(sorted(schemas.items()))
         document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ValidationError
 
 from deployments.api.messages import CountedFile, error_of, error_of_problem, event_data, is_the_stem, not_understood, pause_of
 from schemas.api.jobs import FINAL, Job, JobEvent, JobState
+from schemas.corrections import Corrections
 from schemas.options import AnalysisOptions
 from schemas.song_folder import MAP_NAME, TIMELINE_NAME, stem_path
 from schemas.song_map import SongMap, Stem
@@ -112,14 +113,28 @@ class AsyncClient:
         """Let the connections go."""
         await self._http.aclose()
 
-    async def analyze(self, song: Path, options: AnalysisOptions | None = None, progress: Progress = silent) -> Job:
+    async def analyze(
+        self,
+        song: Path,
+        options: AnalysisOptions | None = None,
+        progress: Progress = silent,
+        corrections: Corrections | None = None,
+    ) -> Job:
         """Send a song, and return its job. progress: of the upload. Raises AudioError where the file cannot be read or analysed."""
-        return (await self.send(song, options, progress)).job
+        return (await self.send(song, options, progress, corrections)).job
 
-    async def send(self, song: Path, options: AnalysisOptions | None = None, progress: Progress = silent) -> Sent:
+    async def send(
+        self,
+        song: Path,
+        options: AnalysisOptions | None = None,
+        progress: Progress = silent,
+        corrections: Corrections | None = None,
+    ) -> Sent:
         """Like `analyze`, and says whether the job is new. The file is read piece by piece as it is sent."""
         refuse_path(song, get_settings())
         fields = {"options": (options or AnalysisOptions()).model_dump_json()}
+        if corrections is not None:
+            fields["corrections"] = corrections.model_dump_json()
         headers = {"idempotency-key": uuid.uuid4().hex}  # tried again after a connection broke, it is one job
         with song.open("rb") as file:
             counted: Any = CountedFile(file, song.stat().st_size, progress)
@@ -317,13 +332,25 @@ class Client:
         self._closed = True
         self._loop.call_soon_threadsafe(self._loop.stop)
 
-    def analyze(self, song: Path, options: AnalysisOptions | None = None, progress: Progress = silent) -> Job:
+    def analyze(
+        self,
+        song: Path,
+        options: AnalysisOptions | None = None,
+        progress: Progress = silent,
+        corrections: Corrections | None = None,
+    ) -> Job:
         """See AsyncClient.analyze. progress is called from another thread."""
-        return self._call(self._client.analyze(song, options, progress))
+        return self._call(self._client.analyze(song, options, progress, corrections))
 
-    def send(self, song: Path, options: AnalysisOptions | None = None, progress: Progress = silent) -> Sent:
+    def send(
+        self,
+        song: Path,
+        options: AnalysisOptions | None = None,
+        progress: Progress = silent,
+        corrections: Corrections | None = None,
+    ) -> Sent:
         """See AsyncClient.send."""
-        return self._call(self._client.send(song, options, progress))
+        return self._call(self._client.send(song, options, progress, corrections))
 
     def job(self, job_id: str) -> Job:
         """See AsyncClient.job."""

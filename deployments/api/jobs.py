@@ -35,7 +35,9 @@ from deployments.api.song_removal import remove_song
 from deployments.api.uploads import UPLOAD_FIELD, Form, KeyedRequest, arriving, forget_upload, kept, named_as
 from flows.folder_watch.start_runs import options_digest
 from schemas.api.jobs import FINAL, JOB_ID_PATTERN, Job, JobEvent, JobList, JobState
+from schemas.corrections import Corrections
 from schemas.options import AnalysisOptions
+from schemas.results import digest_of
 from tasks.common import errors as named
 from tasks.common.errors import PerformiaError
 from tasks.common.planning import refuse_empty_ranges
@@ -86,6 +88,10 @@ _FORM: Final = {
                             "allOf": [{"$ref": "#/components/schemas/AnalysisOptions"}],
                         },
                         "lyrics": {"type": "string", "description": "The song's words, as text or LRC, to be placed where they are sung."},
+                        "corrections": {
+                            "description": "JSON: what was put right in the song, as a corrections.json has it.",
+                            "allOf": [{"$ref": "#/components/schemas/Corrections"}],
+                        },
                         "callback_url": {
                             "type": "string",
                             "format": "uri",
@@ -93,7 +99,7 @@ _FORM: Final = {
                         },
                     },
                 },
-                "encoding": {"options": {"contentType": "application/json"}},
+                "encoding": {name: {"contentType": "application/json"} for name in ("options", "corrections")},
             }
         },
     }
@@ -169,13 +175,15 @@ async def create_job(
             _with_upload(sent, key, settings, writers) as form,
         ):
             options = _options(form)
+            corrections = _corrections(form)
             callback = form.fields.get("callback_url")
             if callback is not None:
                 refuse_callback(callback, settings)
-            fingerprint = f"{form.sha256}-{options_digest(options)}"
+            asked = _digest(options, corrections)
+            fingerprint = f"{form.sha256}-{asked}"
             if (job := keyed.earlier(fingerprint)) is not None:
                 return _answer(await desk.snapshot(job), new=False)
-            run, new = await _job_of(form, options, key, settings, desk, library)
+            run, new = await _job_of(form, options, corrections, key, settings, desk, library)
             if callback is not None:
                 await desk.runs.call_at_end(run, callback)
             keyed.remember(fingerprint, job_id(run))
@@ -374,7 +382,9 @@ async def _with_upload(form: Form, key: Key, settings: Settings, writers: Writer
                 await asyncio.to_thread(taken, upload, whole.sha256)
 
 
-async def _job_of(form: Form, options: AnalysisOptions, key: Key, settings: Settings, desk: Desk, library: Library) -> tuple[FlowRun, bool]:
+async def _job_of(
+    form: Form, options: AnalysisOptions, corrections: Corrections | None, key: Key, settings: Settings, desk: Desk, library: Library
+) -> tuple[FlowRun, bool]:
     """The run of what has arrived, and whether it is to begin. Raises ProblemError."""
     look = await asyncio.to_thread(_look, form, options, settings)
     path = await asyncio.to_thread(kept, form, settings)
@@ -384,9 +394,10 @@ async def _job_of(form: Form, options: AnalysisOptions, key: Key, settings: Sett
         sound=look.sound,
         name=form.name,
         options=options.model_dump(mode="json"),
-        options_digest=options_digest(options),
+        options_digest=_digest(options, corrections),
         duration_sec=look.duration_sec,
         who=key.name,
+        corrections=None if corrections is None else corrections.model_dump(mode="json"),
     )
     same = await desk.runs.same(wanted)
     if same is not None and same.state is not None and same.state.is_completed():
@@ -418,7 +429,7 @@ def _look(form: Form, options: AnalysisOptions, settings: Settings) -> FirstLook
 
 def _options(form: Form) -> AnalysisOptions:
     """Raises ProblemError of RequestInvalid, OptionInvalid."""
-    for name in form.fields.keys() - {"options", "lyrics", "callback_url"}:
+    for name in form.fields.keys() - {"options", "lyrics", "corrections", "callback_url"}:
         raise ProblemError(
             named.RequestInvalid(f"The form has a field {name[:60]!r}, which is not taken", "Send `file` or `upload`, and `options`")
         )
@@ -433,6 +444,24 @@ def _options(form: Form) -> AnalysisOptions:
             raise invalid(error.errors(), "lyrics") from error
     refuse_empty_ranges(options)
     return options
+
+
+def _corrections(form: Form) -> Corrections | None:
+    """Raises ProblemError of RequestInvalid."""
+    if not (text := form.fields.get("corrections", "").strip()):
+        return None
+    try:
+        return Corrections.from_json(text)
+    except ValidationError as error:
+        raise invalid(error.errors(), "corrections") from error
+
+
+def _digest(options: AnalysisOptions, corrections: Corrections | None) -> str:
+    """What stands for all that was asked for. Without corrections, for the options, as at the other doors."""
+    asked = options_digest(options)
+    if corrections is None or not corrections.operations:
+        return asked
+    return digest_of([asked, corrections.model_dump(mode="json")])[:16]
 
 
 async def _refuse_full_queue(runs: Runs, key: Key, settings: Settings) -> None:

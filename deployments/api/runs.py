@@ -75,6 +75,7 @@ class Wanted:
     options_digest: str
     duration_sec: float | None
     who: str
+    corrections: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,8 @@ class Runs:
         deployment = await self.deployment()
         return await self._client.create_flow_run_from_deployment(
             deployment.id,
-            parameters={"song": wanted.song, "options": wanted.options, "expected_sha256": wanted.sha256},
+            parameters={"song": wanted.song, "options": wanted.options, "expected_sha256": wanted.sha256}
+            | ({} if wanted.corrections is None else {"corrections": wanted.corrections}),
             idempotency_key=_free_key(wanted, earlier),
             name=wanted.name,
             tags=[API_TAG, who_tag(wanted.who), sound_tag(wanted), f"{_UPLOAD_TAG}{wanted.sha256[:24]}"],

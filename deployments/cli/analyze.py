@@ -18,9 +18,10 @@ from deployments.server.embedded_api import EmbeddedApi
 from deployments.server.prefect_environment import quiet_prefect
 from deployments.terminal import error_console, shown
 from flows.run.unreachable import leave_at_once, named
+from schemas.corrections import Corrections
 from schemas.options import AnalysisOptions, Reading
 from schemas.song_folder import MAP_NAME
-from tasks.common.errors import ApiUnreachable, OptionInvalid, PerformiaError
+from tasks.common.errors import ApiUnreachable, PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import sweep_scratch
 from tasks.export.song import Song
@@ -36,14 +37,14 @@ def analyze_songs(
     options: AnalysisOptions,
     as_json: bool,
     debug: bool,
-    corrections: Path | None = None,
+    corrections: Corrections | None = None,
     export: ExportRequest | None = None,
 ) -> int:
     """Analyse the songs and return the exit code: 0, or 1 if any song failed or an export could not be written, 130 if interrupted.
 
-    corrections: a file with what persons put right in the song. Raises OptionInvalid where there are several songs, CorrectionsInvalid.
+    corrections: what persons put right in the one song.
     """
-    given = _given(corrections, songs)
+    given = corrections.model_dump(mode="json") if corrections is not None else None
     quiet_prefect()
     command = _Command(output, options, debug, given, export)
     try:
@@ -59,16 +60,6 @@ def analyze_songs(
     if command.flow.is_loading():  # Python cannot end in order while a thread imports, and a refused song is not worth the wait
         leave_at_once(code)
     return code
-
-
-def _given(corrections: Path | None, songs: list[Path]) -> dict[str, Any] | None:
-    if corrections is None:
-        return None
-    if len(songs) > 1:
-        raise OptionInvalid("--corrections are those of one song", "Give one song; what is kept with the others is applied without it")
-    from tasks.corrections.kept import read_file
-
-    return read_file(corrections).model_dump(mode="json")
 
 
 class _Command:

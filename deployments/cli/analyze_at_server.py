@@ -13,6 +13,7 @@ from deployments.cli.endings import SongEnding, as_named, failed, printed
 from deployments.cli.export import ExportRequest, exports_beside
 from deployments.terminal import error_console
 from schemas.api.jobs import JobEvent, StepState
+from schemas.corrections import Corrections
 from schemas.options import AnalysisOptions
 from schemas.song_folder import MAP_NAME
 from tasks.common.errors import ApiUnreachable, PerformiaError
@@ -33,10 +34,11 @@ def analyze_at_server(
     options: AnalysisOptions,
     as_json: bool,
     debug: bool,
+    corrections: Corrections | None = None,
     export: ExportRequest | None = None,
 ) -> int:
     """Have the songs analysed and return the exit code: 0, or 1 if any failed or an export could not be written, 130 if interrupted."""
-    command = _Command(client, output, options, debug, export)
+    command = _Command(client, output, options, debug, corrections, export)
     try:
         with printed(command.endings, as_json):
             command.run(songs)
@@ -49,13 +51,22 @@ def analyze_at_server(
 class _Command:
     """One command. `endings` gets one after the other how the songs went."""
 
-    def __init__(self, client: Client, output: Path, options: AnalysisOptions, debug: bool, export: ExportRequest | None):
+    def __init__(
+        self,
+        client: Client,
+        output: Path,
+        options: AnalysisOptions,
+        debug: bool,
+        corrections: Corrections | None,
+        export: ExportRequest | None,
+    ):
         self.console = error_console()
         self.endings: list[SongEnding] = []
         self._client = client
         self._output = output
         self._options = options
         self._debug = debug
+        self._corrections = corrections
         self._export = export
         #: The job that this command has begun and that has not ended.
         self._begun: str | None = None
@@ -91,7 +102,7 @@ class _Command:
         started = time.monotonic()
         with SongProgress(self.console, song.name):
             publish(StepEvent("", UPLOAD, "started"))
-            sent = self._client.send(song, with_lyrics_beside(song, self._options), reporter("", UPLOAD))
+            sent = self._client.send(song, with_lyrics_beside(song, self._options), reporter("", UPLOAD), self._corrections)
             publish(StepEvent("", UPLOAD, "finished", 1.0, "" if sent.new else "the service has this song already"))
             self._begun = sent.job.id if sent.new else None
             song_id = self._followed(sent.job.id)

@@ -97,8 +97,13 @@ def analyze(
         track=track,
         accept_damaged=accept_damaged,
     )
-    if server is not None and corrections is not None:
-        raise OptionInvalid("--corrections does not travel to a server", "Send them there: PATCH /v1/songs/{id}")
+    given = None
+    if corrections is not None:
+        if len(songs) > 1:
+            raise OptionInvalid("--corrections are those of one song", "Give one song; what is kept with the others is applied without it")
+        from tasks.corrections.kept import read_file
+
+        given = read_file(corrections)
     request = None
     if export_to:
         from deployments.cli.export import requested
@@ -110,10 +115,13 @@ def analyze(
         from deployments.cli.analyze_at_server import analyze_at_server
 
         with Client(server) as client:
-            raise typer.Exit(analyze_at_server(client, songs, output, options, as_json=as_json, debug=debug, export=request))
+            raise typer.Exit(
+                analyze_at_server(client, songs, output, options, as_json=as_json, debug=debug, corrections=given, export=request)
+            )
     from deployments.cli.analyze import analyze_songs
 
-    raise typer.Exit(analyze_songs(songs, output, options, as_json=as_json, debug=debug, corrections=corrections, export=request))
+    ended = analyze_songs(songs, output, options, as_json=as_json, debug=debug, corrections=given, export=request)
+    raise typer.Exit(ended)
 
 
 @app.command("analyze-folder")

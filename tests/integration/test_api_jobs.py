@@ -108,6 +108,7 @@ def test_a_song_is_sent_followed_and_done(
 
     assert [found["id"] for found in api.client.get("/v1/jobs", params={"state": "completed", "q": "Artist"}).json()["jobs"]] == [job]
     assert api.send(wave, {"quality": "fast"}).json()["id"] == job
+    _is_put_right(api, wave, whole["song_id"], job)
     assert api.client.delete(f"/v1/songs/{whole['song_id']}").status_code == 204
     anew = api.send(wave, {"quality": "fast"})
     assert (anew.status_code, anew.json()["state"]) == (202, "queued")
@@ -115,6 +116,20 @@ def test_a_song_is_sent_followed_and_done(
     assert api.client.delete(f"/v1/jobs/{job}").status_code == 204
     assert api.client.get(f"/v1/jobs/{job}").json()["code"] == "JOB_UNKNOWN"
     assert not (data_dir / "songs" / "Artist - Title").exists()
+
+
+def _is_put_right(api: ApiService, wave: Path, song_id: str, job: str) -> None:
+    """The same song with corrections is another job, and the same one as often as it is sent with these."""
+    change = {"kind": "title", "title": "Put right"}
+    operation = {"id": "a" * 12, "author": "me", "time": "2026-01-01T00:00:00Z", "song": song_id, "change": change}
+    corrections = {"schema_version": "1.0", "song": song_id, "operations": [operation]}
+    sent = api.send(wave, {"quality": "fast"}, corrections=corrections)
+    assert (sent.status_code, sent.json()["id"] != job) == (202, True), sent.text
+    api.work(sent.json()["id"]).join(120)
+    assert api.client.get(f"/v1/songs/{song_id}").json()["title"] == "Put right"
+    assert api.send(wave, {"quality": "fast"}, corrections=corrections).json()["id"] == sent.json()["id"]
+    bad = api.send(wave, corrections={**corrections, "operations": [{**operation, "change": {"kind": "none"}}]})
+    assert (bad.status_code, bad.json()["code"]) == (422, "REQUEST_INVALID")
 
 
 def _by_socket(api: ApiService, job: str) -> list[dict[str, Any]]:

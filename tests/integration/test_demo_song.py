@@ -64,7 +64,7 @@ def test_the_map_on_disk_is_valid_and_the_stems_sum_to_the_mix(song_map: SongMap
     mix = stems["vocals"] + stems["instrumental"]
     total = sum(stems[name] for name in ("vocals", "drums", "bass", "other"))
     residual = 10 * np.log10(np.mean((mix - total) ** 2) / np.mean(mix**2))
-    assert residual < -100
+    assert residual < -74  # four files of 16 bits differ, each dithered: -90 dB of full scale
 
 
 def test_title_tempo_meter_and_key_are_right(song_map: SongMap, demo_truth: dict[str, Any]) -> None:

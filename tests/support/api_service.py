@@ -22,9 +22,17 @@ class ApiService:
         self.url = url
         self.client = httpx.Client(base_url=url, timeout=60)
 
-    def send(self, song: Path, options: dict[str, Any] | None = None, name: str | None = None, **headers: str) -> httpx.Response:
+    def send(
+        self,
+        song: Path,
+        options: dict[str, Any] | None = None,
+        name: str | None = None,
+        corrections: dict[str, Any] | None = None,
+        **headers: str,
+    ) -> httpx.Response:
         """Send a song."""
-        fields = {} if options is None else {"options": json.dumps(options)}
+        given = {"options": options, "corrections": corrections}
+        fields = {field: json.dumps(value) for field, value in given.items() if value is not None}
         with song.open("rb") as file:
             return self.client.post("/v1/jobs", files={"file": (name or song.name, file)}, data=fields, headers=headers)
 

@@ -41,7 +41,7 @@ class Service:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def send(self, song: Path, options: AnalysisOptions, progress: Progress) -> Sent:
+    def send(self, song: Path, options: AnalysisOptions, progress: Progress, _corrections: Any = None) -> Sent:
         self.sent.append((song.name, options))
         if song.stem == "silent":
             raise AudioSilent("silent.wav is silent")

@@ -93,7 +93,7 @@ class Api(nullcontext):
     of_settings = classmethod(lambda cls: cls())
     def begin(self): ...
 
-def analyze_song(*_):
+def analyze_song(*_, **__):
     raise httpx.ConnectError("refused")
 
 analyze_command.EmbeddedApi = Api

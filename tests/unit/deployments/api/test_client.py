@@ -23,6 +23,7 @@ from deployments.api import client as module
 from deployments.api.client import AsyncClient, Client, song_of
 from deployments.api.messages import CountedFile
 from schemas.api.jobs import Job, JobEvent
+from schemas.corrections import Corrections
 from schemas.options import AnalysisOptions, Quality
 from schemas.song_folder import MAP_NAME, TIMELINE_NAME, stem_path
 from schemas.song_map import SongMap
@@ -101,6 +102,7 @@ def wave(tmp_path: Path) -> Path:
 def test_a_song_is_sent_piece_by_piece_with_its_options_and_the_key(wave: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERFORMIA_API_KEY", "performia_secret")
     reset_settings()
+    corrections = Corrections(song="40d84da9975e3569")
     pieces: list[int] = []
 
     class Reader(httpx.AsyncBaseTransport):
@@ -114,6 +116,7 @@ def test_a_song_is_sent_piece_by_piece_with_its_options_and_the_key(wave: Path, 
                 body += piece
             assert wave.read_bytes() in body
             assert b'"quality":"fast"' in body
+            assert corrections.model_dump_json().encode() in body
             assert "Böse.wav".encode() in body
             assert request.headers["authorization"] == "Bearer performia_secret"
             assert len(request.headers["idempotency-key"]) >= 32
@@ -121,7 +124,7 @@ def test_a_song_is_sent_piece_by_piece_with_its_options_and_the_key(wave: Path, 
 
     told: list[float] = []
     with Client(URL, transport=Reader()) as client:
-        sent = client.send(wave, AnalysisOptions(quality=Quality.fast), lambda fraction, _="": told.append(fraction))
+        sent = client.send(wave, AnalysisOptions(quality=Quality.fast), lambda fraction, _="": told.append(fraction), corrections)
     assert (sent.job.id, sent.new) == (JOB, True)
     assert max(pieces) <= 1 << 16
     assert told == sorted(told)

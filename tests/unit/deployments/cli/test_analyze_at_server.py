@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from deployments.api.client import Client, Sent
 from deployments.cli import main as cli
 from schemas.api.jobs import Job, JobEvent
+from schemas.corrections import Corrections
 from schemas.options import AnalysisOptions, Quality
 from schemas.song_map import SongMap
-from tasks.common.errors import ApiUnreachable, AudioSilent
+from tasks.common.errors import ApiUnreachable, AudioSilent, OptionInvalid
 from tasks.common.progress import Progress
 
 GOLDEN = Path(__file__).parents[2] / "packager" / "golden" / "song_map.json"
@@ -34,6 +35,7 @@ class Service:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, AnalysisOptions]] = []
+        self.corrections: list[Corrections | None] = []
         self.cancelled: list[str] = []
 
     def __enter__(self) -> Service:
@@ -41,8 +43,9 @@ class Service:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def send(self, song: Path, options: AnalysisOptions, progress: Progress, _corrections: Any = None) -> Sent:
+    def send(self, song: Path, options: AnalysisOptions, progress: Progress, corrections: Corrections | None) -> Sent:
         self.sent.append((song.name, options))
+        self.corrections.append(corrections)
         if song.stem == "silent":
             raise AudioSilent("silent.wav is silent")
         if song.stem == "away":
@@ -108,6 +111,16 @@ def test_songs_go_there_one_after_the_other_and_a_bad_one_stops_no_other(
     assert [options for _, options in service.sent] == [AnalysisOptions(quality=Quality.fast, stems=False, min_bpm=70)] * 4
     assert all(text in result.stderr for text in ("upload: done", "chords: cached", "download: done", "ENGINE_FAILED", "no beats. Wait."))
     assert analyze("a.wav").exit_code == 0
+
+
+def test_what_was_put_right_goes_along_with_its_song(service: Service, analyze: Callable[..., Any], tmp_path: Path) -> None:
+    corrections = Corrections(song="40d84da9975e3569")
+    (tmp_path / "corrections.json").write_text(corrections.to_json(), encoding="utf-8")
+    assert analyze("a.wav", "--corrections", str(tmp_path / "corrections.json")).exit_code == 0
+    assert service.corrections == [corrections]
+    refused = analyze("a.wav", "b.wav", "--corrections", str(tmp_path / "corrections.json"))
+    assert isinstance(refused.exception, OptionInvalid)
+    assert len(service.corrections) == 1
 
 
 def test_a_service_that_is_away_is_asked_once(service: Service, analyze: Callable[..., Any]) -> None:

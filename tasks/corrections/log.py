@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from schemas import corrections as c
 from schemas import song_map as m
+from schemas.song_folder import CORRECTIONS_NAME
+from tasks.common.errors import CorrectionsInvalid
 
 #: Beats by which another decode is set beside this one.
 _BEATS_KEPT = 16
@@ -29,11 +31,19 @@ def taken_back(operations: Sequence[c.Operation]) -> frozenset[str]:
 
 
 def joined(song: str, *logs: c.Corrections | None) -> c.Corrections:
-    """Logs of one song as one, kept for it: each operation once, in the order of their times; of one second, as they stand."""
+    """Logs of one song as one, kept for it: each operation once, in the order of their times; of one second, as they stand.
+
+    Raises CorrectionsInvalid where they are more together than one log takes.
+    """
     known: dict[str, c.Operation] = {}
     for log in logs:
         for operation in log.operations if log is not None else ():
             known.setdefault(operation.id, operation)
+    if len(known) > c.MOST_OPERATIONS:
+        raise CorrectionsInvalid(
+            f"The corrections of {song} are {len(known)} together, and one log takes at most {c.MOST_OPERATIONS}",
+            f"Take out of one {CORRECTIONS_NAME} what is no longer wanted, or move that file away",
+        )
     return c.Corrections(song=song, operations=tuple(sorted(known.values(), key=lambda operation: operation.time)))
 
 

@@ -59,7 +59,8 @@ def _header(song: Song, song_map: SongMap, capo: int) -> Iterator[str]:
     if song_map.tempo.bpm_global is not None:
         yield f"{{tempo: {song_map.tempo.bpm_global:.0f}}}"
     if song_map.bars:
-        yield f"{{time: {song_map.meter.changes[0].numerator}/{song_map.meter.changes[0].denominator}}}"
+        first = song_map.meter.changes[0] if song_map.meter.changes else song_map.meter
+        yield f"{{time: {first.numerator}/{first.denominator}}}"
     minutes, seconds = divmod(round(song_map.duration_sec), 60)
     yield f"{{duration: {minutes}:{seconds:02d}}}"
     if capo:

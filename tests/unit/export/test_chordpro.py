@@ -159,3 +159,10 @@ def test_nothing_in_titles_and_words_is_taken_for_an_instruction() -> None:
 def test_chords_have_the_names_that_the_format_knows(label: str, name: str) -> None:
     chord = song_of("plain").chords[0].model_copy(update={"label": label, "display": harte.display(label)})
     assert chordpro.chord_name(chord) == name
+
+
+def test_a_map_of_bars_without_changes_of_meter_has_its_usual_one() -> None:
+    song_map = song_of("waltz")
+    plain = song_map.model_copy(update={"meter": song_map.meter.model_copy(update={"changes": ()})})
+    assert plain.bars
+    assert "{time: 3/4}" in chordpro.write(Song(plain), ExportOptions()).decode()

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from schemas.song_folder import EXPORTS_NAME, MAP_NAME
 from tasks.common.errors import ExportInTheWay, PerformiaError, StorageError
@@ -19,6 +20,8 @@ from tasks.common.storage.atomic import atomic_write
 from tasks.export.formats import Format
 from tasks.export.options import ExportOptions
 from tasks.export.song import Song
+
+_FAULT: Final = f"This is a fault of ours: report it with the song's {MAP_NAME}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,10 @@ def write_exports(
                 yield Written(entry.name, file)
         except PerformiaError as error:
             yield Written(entry.name, None, error)
+        except Exception as error:  # noqa: BLE001 (also a fault of ours stops one format alone)
+            named = PerformiaError(f"{entry.name}: {type(error).__name__}: {error}", _FAULT)
+            named.__cause__ = error
+            yield Written(entry.name, None, named)
 
 
 def delete_exports(folder: Path, song_id: str) -> None:

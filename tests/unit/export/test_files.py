@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,14 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     assert all(isinstance(one.error, StorageError) for one in written(tmp_path / "file"))
     (tmp_path / "Song.lrc").mkdir()
     assert isinstance(written(tmp_path)[0].error, StorageError)
+
+
+def test_a_fault_of_ours_in_one_format_is_said_and_the_others_are_written(tmp_path: Path) -> None:
+    def failing(song: Song, options: ExportOptions) -> bytes:
+        raise IndexError("tuple index out of range")
+
+    formats = [replace(FORMATS[0], write=failing), FORMATS[1]]
+    lrc, cho = write_exports(PLAIN, formats, ExportOptions(), tmp_path, "Song")
+    assert (lrc.format, lrc.file) == ("lrc", None)
+    assert str(lrc.error).startswith("PERFORMIA_ERROR: lrc: IndexError: tuple index out of range. This is a fault of ours: report it")
+    assert (cho.error, cho.file) == (None, tmp_path / "Song.cho")

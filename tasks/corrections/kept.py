@@ -72,10 +72,17 @@ def forget_log(settings: Settings, song: str) -> None:
 
 @contextmanager
 def alone_with(settings: Settings, song: str) -> Iterator[None]:
-    """Nobody else on this machine changes the song's corrections meanwhile: what two say at once is kept of both."""
+    """Nobody else on this machine changes the song's corrections meanwhile: what two say at once is kept of both. Raises StorageError."""
     name = hashlib.sha256(song.encode()).hexdigest()[:16]
-    settings.locks_dir.mkdir(parents=True, exist_ok=True)
-    with hold(settings.locks_dir / f"corrections-{name}.lock"):
+    try:
+        settings.locks_dir.mkdir(parents=True, exist_ok=True)
+        lock = hold(settings.locks_dir / f"corrections-{name}.lock")
+    except OSError as error:
+        raise StorageError(
+            f"Could not write into the folder of the locks, {settings.locks_dir}: {error.strerror or error}",
+            "Check the disk and the permissions of the data folder",
+        ) from error
+    with lock:
         yield
 
 

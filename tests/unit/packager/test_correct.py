@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import pytest
 
 from schemas import corrections as c
 from schemas.song_map import SongMap
-from tasks.common.errors import CorrectionsInvalid, SongMapInvalid, SongMapNotFound
+from tasks.common.errors import CorrectionsInvalid, SongMapInvalid, SongMapNotFound, StorageError
 from tasks.common.settings import Settings, get_settings
 from tasks.corrections import said
-from tasks.corrections.kept import read_log
+from tasks.corrections.kept import alone_with, read_log
 from tasks.corrections.log import with_changes
 from tasks.packager.correct import CorrectedSong, correct_song, folder_at, read_corrected
 from tasks.packager.validation import validate_file
@@ -122,3 +123,22 @@ def test_what_is_no_map_is_said(settings: Settings, folder: Path) -> None:
     (folder / "song_map.json").write_text("{}")
     with pytest.raises(SongMapInvalid):
         read_corrected(settings, folder)
+
+
+@pytest.mark.parametrize("lock", [False, True])
+def test_a_place_where_nothing_can_be_locked_is_said(settings: Settings, lock: bool) -> None:
+    with alone_with(settings, "0123456789abcdef"):
+        (file,) = settings.locks_dir.glob("corrections-*.lock")
+    file.unlink(missing_ok=True)
+    if lock:
+        file.mkdir()
+    else:
+        shutil.rmtree(settings.locks_dir)
+        settings.locks_dir.write_text("")
+    with pytest.raises(StorageError, match="folder of the locks"), alone_with(settings, "0123456789abcdef"):
+        pass
+
+
+def test_what_fails_while_a_song_is_locked_is_what_it_was(settings: Settings) -> None:
+    with pytest.raises(OSError, match="mine"), alone_with(settings, "0123456789abcdef"):
+        raise OSError("mine")

@@ -50,3 +50,20 @@ def test_a_valid_map_is_looked_at_once(machine: SongMap, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "document_problems", lambda song_map: looked.append(song_map.title) or [])
     assert corrected(machine, titles(machine, "Road", "River")).song_map.title == "River"
     assert looked == ["River"]
+
+
+def test_many_that_would_make_it_invalid_are_refused_soon_and_what_was_said_before_holds(
+    machine: SongMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def problems(song_map: SongMap) -> list[str]:
+        looked.append(song_map.title)
+        return ["$.title: is bad"] if song_map.title.startswith("bad") else []
+
+    monkeypatch.setattr(module, "document_problems", problems)
+    done = corrected(machine, titles(machine, "good", *(f"bad {n}" for n in range(300))))
+    assert done.song_map.title == "good"
+    assert [outcome.outcome for outcome in done.outcomes] == ["applied", *["conflict"] * 300]
+    assert all("is bad" in outcome.text for outcome in done.outcomes[1:])
+    assert len(looked) < 120

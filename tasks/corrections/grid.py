@@ -348,6 +348,7 @@ def _meters_of(beats: Sequence[Beat], denominator: int, duration: float) -> tupl
 def _meter(grid: Grid, change: c.MeterSet, duration: float) -> tuple[Grid, Outcome]:
     changes = grid.beats.meter_changes or (grid.beats.meter.model_copy(update={"start": 0.0, "end": duration}),)
     wanted = {"numerator": change.numerator, "denominator": change.denominator, "confidence": 1.0}
+    place = 0
     if change.at is None:
         spans: tuple[MeterSpan, ...] = (MeterSpan(start=0.0, end=duration, **wanted),)
         where = range(len(changes))
@@ -362,11 +363,7 @@ def _meter(grid: Grid, change: c.MeterSet, duration: float) -> tuple[Grid, Outco
     result = grid.beats.model_copy(update={"meter_changes": spans, "meter": _longest(spans) or grid.beats.meter})
     if same and len(spans) == len(changes):
         return replace(grid, beats=result, meters=own, said=said), obsolete(f"the meter is heard as {text}")
-    inside = [span for span in spans if span.confidence == 1.0 and (change.at is None or span.start <= change.at + 1e-6 <= span.end + 1e-6)]
-    beats = result.beats
-    for span in inside[:1]:
-        beats = _recounted(beats, span)
-    result = result.model_copy(update={"beats": beats})
+    result = result.model_copy(update={"beats": _recounted(result.beats, spans[place])})
     return replace(grid, beats=result, meters=own, said=said | {"downbeats"}), applied(text)
 
 

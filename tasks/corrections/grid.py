@@ -85,7 +85,7 @@ def _at_other_level(grid: Grid, was: float, factor: float, thin: Callable[[Beats
         return replace(grid, said=grid.said | {"tempo"}, beats=_sure_of_tempo(grid.beats)), obsolete(f"the tempo is heard as {now:.4g}")
     if abs(math.log(now / was)) >= _SAME_TEMPO:
         raise Conflict(f"the tempo is heard as {now:.4g} now, which is neither {was:.4g} nor {wanted:.4g}")
-    beats = thin(grid.beats)
+    beats = thin(grid.beats) if grid.beats.beats else ()
     if len(beats) < 2:
         raise Conflict("there are too few beats")
     tempo = grid.beats.tempo

@@ -9,6 +9,7 @@ import pytest
 from schemas import corrections as c
 from schemas.results import Beat, BeatsKey, MeterSpan, StepReport, Tempo
 from tasks.corrections.grid import Grid, corrected_grid
+from tasks.corrections.outcome import Conflict
 
 DURATION = 16.0
 
@@ -39,3 +40,9 @@ def test_a_meter_set_where_a_passage_begins_counts_that_passage_anew(at: float) 
     made, outcome = corrected_grid(whole, c.MeterSet(numerator=3, denominator=4, at=at), DURATION)
     assert outcome.fate == "applied"
     assert [beat.position for beat in made.beats.beats] == [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 1, 2, 3, 1, 2]
+
+
+@pytest.mark.parametrize("change", [c.TempoHalved(bpm=60.0), c.TempoDoubled(bpm=60.0)])
+def test_a_tempo_without_beats_is_a_conflict(change: c.TempoHalved | c.TempoDoubled) -> None:
+    with pytest.raises(Conflict):
+        corrected_grid(grid((), span(0.0, DURATION, 4)), change, DURATION)

@@ -34,6 +34,7 @@ from deployments.api.runs import WAITING, Runs, Wanted, has_ended, who_tag
 from deployments.api.song_removal import remove_song
 from deployments.api.uploads import UPLOAD_FIELD, Form, KeyedRequest, arriving, forget_upload, kept, named_as
 from flows.folder_watch.start_runs import options_digest
+from flows.run.parameters import too_long
 from schemas.api.jobs import FINAL, JOB_ID_PATTERN, Job, JobEvent, JobList, JobState
 from schemas.corrections import Corrections
 from schemas.options import AnalysisOptions
@@ -176,6 +177,7 @@ async def create_job(
         ):
             options = _options(form)
             corrections = _corrections(form)
+            _refuse_too_long(options, corrections)
             callback = form.fields.get("callback_url")
             if callback is not None:
                 refuse_callback(callback, settings)
@@ -454,6 +456,14 @@ def _corrections(form: Form) -> Corrections | None:
         return Corrections.from_json(text)
     except ValidationError as error:
         raise invalid(error.errors(), "corrections") from error
+
+
+def _refuse_too_long(options: AnalysisOptions, corrections: Corrections | None) -> None:
+    """Raises ProblemError of RequestInvalid."""
+    asked = {"options": options.model_dump(mode="json"), "corrections": corrections and corrections.model_dump(mode="json")}
+    if what := too_long(asked):
+        todo = "Send the song with less of them, and put it right afterwards: `PATCH /v1/songs/{song_id}`"
+        raise ProblemError(named.RequestInvalid(what, todo))
 
 
 def _digest(options: AnalysisOptions, corrections: Corrections | None) -> str:

@@ -241,6 +241,10 @@ class Runs:
             return False
         tags = {tag for tag in now.tags if not tag.startswith(_CRASHES_TAG)} | {f"{_CRASHES_TAG}{_crashes(now) + 1}"}
         await self._client.update_flow_run(run.id, tags=sorted(tags))
+        # Somebody may have cancelled it meanwhile. The server would let a cancelled run of a deployment begin again, forced or not.
+        state = (await self._client.read_flow_run(run.id)).state
+        if state is None or not state.is_crashed():
+            return False
         await self._client.set_flow_run_state(run.id, Scheduled(name="AwaitingRetry", message="Its process died."), force=True)
         return True
 

@@ -21,7 +21,7 @@ from flows.run.unreachable import leave_at_once, named
 from schemas.corrections import Corrections
 from schemas.options import AnalysisOptions, Reading
 from schemas.song_folder import MAP_NAME
-from tasks.common.errors import ApiUnreachable, PerformiaError
+from tasks.common.errors import ApiUnreachable, OptionInvalid, PerformiaError
 from tasks.common.settings import get_settings
 from tasks.common.storage.artifacts import sweep_scratch
 from tasks.export.song import Song
@@ -116,6 +116,7 @@ class _Command:
         known = replace(wanted, path=readable) if isinstance(wanted, HeadStart) else look_at(readable)
         with SongProgress(self.console, song.name), known.handed_on():
             options = with_lyrics_beside(song, self._options)
+            _refuse_too_long(options, self._corrections)
             song_map = analyze_song(readable, options, self._output.resolve(), corrections=self._corrections)
         folder = song_map.folder
         assert folder is not None
@@ -136,6 +137,14 @@ class _Command:
                 self.console.print_exception()
             print_error(self.console, error)
             self.endings.append(failed(as_text(song), error, started))
+
+
+def _refuse_too_long(options: AnalysisOptions, corrections: dict[str, Any] | None) -> None:
+    """Raises OptionInvalid."""
+    from flows.run.parameters import too_long
+
+    if what := too_long({"options": options.model_dump(mode="json"), "corrections": corrections}):
+        raise OptionInvalid(what, "Analyse the song with less of them, and put it right afterwards: `performia correct SONG import FILE`")
 
 
 def _path(wanted: Path | HeadStart) -> Path:

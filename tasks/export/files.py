@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from schemas.song_folder import EXPORTS_NAME, MAP_NAME
 from tasks.common.errors import ExportInTheWay, PerformiaError, StorageError
+from tasks.common.locks import Lock, hold
+from tasks.common.settings import get_settings
 from tasks.common.storage.atomic import atomic_write
 from tasks.export.formats import Format
 from tasks.export.options import ExportOptions
@@ -63,13 +66,14 @@ def delete_exports(folder: Path, song_id: str) -> None:
     """Delete a song's exports in its folder, and in those of several files below it, as far as nobody changed them. Raises OSError."""
     below = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink() and not (path / MAP_NAME).exists()]
     for place in (*below, folder):
-        known = _records(place / EXPORTS_NAME)
-        for name, record in known.items():
-            file = place / name
-            if Path(name).name == name and file.is_file() and record == {"song": song_id, "sha256": _sha256(file.read_bytes())}:
-                file.unlink()
-        if known and not any((place / name).exists() for name in known):
-            (place / EXPORTS_NAME).unlink()
+        with _alone_with(place / EXPORTS_NAME):
+            known = _records(place / EXPORTS_NAME)
+            for name, record in known.items():
+                file = place / name
+                if Path(name).name == name and file.is_file() and record == {"song": song_id, "sha256": _sha256(file.read_bytes())}:
+                    file.unlink()
+            if known and not any((place / name).exists() for name in known):
+                (place / EXPORTS_NAME).unlink()
         if place is not folder and known and not any(place.iterdir()):
             place.rmdir()
 
@@ -77,7 +81,7 @@ def delete_exports(folder: Path, song_id: str) -> None:
 def _write(target: Path, song_id: str, content: bytes, replace: bool) -> None:
     records = target.with_name(EXPORTS_NAME)
     record = {"song": song_id, "sha256": _sha256(content)}
-    with _told(target):
+    with _told(target), _alone_with(records):
         known = _records(records)
         there = _sha256(target.read_bytes()) if target.exists() else None
         ours = {"song": song_id, "sha256": there} == known.get(target.name)
@@ -87,6 +91,23 @@ def _write(target: Path, song_id: str, content: bytes, replace: bool) -> None:
             atomic_write(target, content)
         if known.get(target.name) != record:
             atomic_write(records, json.dumps({**known, target.name: record}, indent=1, sort_keys=True).encode())
+
+
+@contextmanager
+def _alone_with(records: Path) -> Iterator[None]:
+    """Nobody else on this machine changes a list meanwhile: of what two write at once, all is known afterwards.
+
+    Where the data directory cannot be written no lock can be had, and an export needs none of it: then it goes without.
+    """
+    lock: Lock | None = None
+    with suppress(OSError):
+        name = hashlib.sha256(os.fsencode(records.resolve())).hexdigest()[:16]
+        lock = hold(get_settings().locks_dir / f"exports-{name}.lock")
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _records(file: Path) -> dict[str, object]:

@@ -6,6 +6,7 @@ exceeds full scale, so that none is cut off and they still add up to the mix; th
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -58,13 +59,25 @@ def write_stems(
     return _described(song_map, folder, sound_format, gain_db)
 
 
-def remove_other_forms(song_map: SongMap, folder: Path) -> None:
-    """Remove the files that earlier runs wrote for the stems of this map in other formats."""
+def other_forms(song_map: SongMap, folder: Path) -> tuple[Path, ...]:
+    """The files that an earlier run wrote for the stems of this map in other formats: those that the map in the folder, which is still
+    that run's, vouches for. Any other file of such a name is somebody's own.
+    """
+    before = _map_in(folder)
     kept = {stem.path for stem in song_map.stems}
+    found: list[Path] = []
     for stem in song_map.stems:
-        for path in {stem_path(stem.name, other) for other in SoundFormat} - kept if stem.path else ():
-            with suppress(OSError):
-                (folder / path).unlink(missing_ok=True)
+        for path in sorted({stem_path(stem.name, other) for other in SoundFormat} - kept) if stem.path else ():
+            if _is_as_written(before, folder, path):
+                found.append(folder / path)
+    return tuple(found)
+
+
+def remove_files(files: tuple[Path, ...]) -> None:
+    """Remove files, as far as they can be removed."""
+    for file in files:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 def _described(song_map: SongMap, folder: Path, sound_format: SoundFormat, gain_db: float) -> SongMap:
@@ -103,3 +116,22 @@ def _is_there(document: Any, folder: Path, name: str, store: ArtifactStore, ref:
         return is_older and found.st_size == store.path(ref).stat().st_size
     except (OSError, KeyError, TypeError, AttributeError, StopIteration):
         return False
+
+
+def _is_as_written(document: Any, folder: Path, path: str) -> bool:
+    """Whether an earlier map names a stem's file, and it still is what that map says: of floats the samples, of others the file."""
+    try:
+        stem = next(stem for stem in document["stems"] if stem.get("path") == path)
+        if stem.get("format", SoundFormat.wav_float) == SoundFormat.wav_float:
+            return bool(_samples_sha256(folder / path) == stem["sha256"])
+        return bool(sha256_file(folder / path) == stem["file_sha256"])
+    except (OSError, KeyError, TypeError, AttributeError, StopIteration, soundfile.SoundFileError):
+        return False
+
+
+def _samples_sha256(path: Path) -> str:
+    """The hash that a reference to audio has. Raises soundfile.SoundFileError."""
+    digest = hashlib.sha256()
+    for block in soundfile.blocks(path, blocksize=1 << 16, dtype="float32", always_2d=True):
+        digest.update(block.tobytes())
+    return digest.hexdigest()

@@ -30,7 +30,7 @@ from tasks.common.storage.atomic import atomic_write
 from tasks.corrections.log import grid_corrections
 from tasks.packager.folder import claim_folder, release_claim
 from tasks.packager.join import stem_files
-from tasks.packager.stems import remove_other_forms, write_stems
+from tasks.packager.stems import other_forms, remove_files, write_stems
 from tasks.packager.step_results import StepResults, describe
 from tasks.packager.timeline import timeline_svg
 from tasks.packager.validation import Problem
@@ -51,7 +51,7 @@ def write_song(
     """Write a valid map, and the stems if there are any, into the song's folder below `out_dir`; return the map as it was written.
 
     The stems come first: where there is a map, what it refers to is there. Each file appears whole. What the map says of the stems' files
-    is added to it; files of the same stems in other formats, from an earlier run, go last. Raises StorageError.
+    is added to it; files that an earlier run wrote of the same stems in other formats go last. Raises StorageError.
     """
     with _storage_errors(out_dir):
         folder = claim_folder(out_dir, song_map.source.file_name, song_map.id)
@@ -60,9 +60,10 @@ def write_song(
             if beside is not None:
                 files = {"stems": song_map.stems, "stems_gain_db": song_map.stems_gain_db}
                 beside = replace(beside, machine=beside.machine.model_copy(update=files))
+        replaced = other_forms(song_map, folder)
         write_map(folder, song_map, beside)
         release_claim(folder, song_map.id)
-        remove_other_forms(song_map, folder)
+        remove_files(replaced)
         # The report of an earlier run's invalid map would mislead.
         shutil.rmtree(folder / INVALID_FOLDER, ignore_errors=True)
     ctx.progress(1.0, "written")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +13,15 @@ from odd_songs import song_of
 
 from schemas.song_folder import EXPORTS_NAME
 from tasks.common.errors import ExportInTheWay, StorageError
+from tasks.common.settings import get_settings
+from tasks.common.storage.atomic import atomic_write
+from tasks.export import files
 from tasks.export.files import Written, write_exports
 from tasks.export.formats import format_named
 from tasks.export.options import ExportOptions
 from tasks.export.song import Song
+
+pytestmark = pytest.mark.usefixtures("data_dir")
 
 FORMATS = [format_named("lrc"), format_named("chordpro")]
 PLAIN = Song(song_of("plain"))
@@ -67,6 +74,24 @@ def test_a_damaged_list_of_exports_counts_as_none(tmp_path: Path, content: str) 
     (tmp_path / EXPORTS_NAME).write_text(content)
     assert [one.error for one in written(tmp_path)] == [None, None]
     assert set(json.loads((tmp_path / EXPORTS_NAME).read_text())) >= {"Song.lrc", "Song.cho"}
+
+
+def test_exports_that_are_written_at_once_are_all_known_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(file: Path, content: bytes) -> None:
+        time.sleep(0.05)
+        atomic_write(file, content)
+
+    monkeypatch.setattr(files, "atomic_write", slow)
+    names = [f"Song {number}" for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: list(write_exports(PLAIN, FORMATS, ExportOptions(), tmp_path, name)), names))
+    assert set(json.loads((tmp_path / EXPORTS_NAME).read_text())) == {f"{name}.{ending}" for name in names for ending in ("lrc", "cho")}
+
+
+def test_where_no_lock_can_be_made_exports_are_written_all_the_same(tmp_path: Path, data_dir: Path) -> None:
+    get_settings().locks_dir.parent.mkdir(parents=True, exist_ok=True)
+    get_settings().locks_dir.write_text("no folder")
+    assert [one.error for one in written(tmp_path / "out")] == [None, None]
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

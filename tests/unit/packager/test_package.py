@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,16 @@ def test_another_format_replaces_the_files_of_the_first(run: Any) -> None:
     assert {path.name for path in (folder / "stems").iterdir()} == {*FILES, "my.wav"}
     run(options=AnalysisOptions(stems_format=SoundFormat.flac24))
     assert audio_forms.format_of(folder / "stems" / "bass.flac") is SoundFormat.flac24
+
+
+@pytest.mark.parametrize(("first", "theirs"), [(FLOATS, "vocals.mp3"), (FLOATS, "vocals.wav"), (AnalysisOptions(), "vocals.flac")])
+def test_a_file_of_a_stems_name_that_is_somebody_elses_stays(run: Any, first: AnalysisOptions, theirs: str) -> None:
+    file = run(options=first).folder / "stems" / theirs
+    file.write_bytes(b"mine")
+    os.utime(file, (0, 0))  # as old as where it was copied from
+    run(options=AnalysisOptions(stems_format=SoundFormat.opus))
+    assert file.read_bytes() == b"mine"
+    assert {path.name for path in file.parent.iterdir()} == {name.replace("flac", "opus") for name in FILES} | {theirs}
 
 
 def test_a_stem_beyond_full_scale_makes_all_of_them_quieter_by_what_the_map_says(run: Any, results: StepResults, ctx: StepContext) -> None:

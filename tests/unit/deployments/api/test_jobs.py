@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID, uuid4
 
+import numpy as np
 import pytest
+import soundfile
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Pending, Running, Scheduled, State
+from starlette.testclient import TestClient
 
 from deployments.api.desk import reason_of
 from deployments.api.estimate import Took, seconds_left, whole_sec
@@ -19,6 +24,7 @@ from deployments.api.runs import MOST_CRASHES, Records, Wanted, has_ended, sound
 from flows.run.progress_log import Entry, History
 from schemas.api.jobs import JobState, StepState, WaitReason
 from schemas.steps import FINDING, STEPS
+from tasks.common.settings import get_settings
 
 NOW = datetime.datetime(2026, 11, 29, tzinfo=datetime.UTC)
 
@@ -171,3 +177,17 @@ def test_the_same_sound_with_other_options_is_another_job() -> None:
         return sound_tag(Wanted("/a", "f" * 64, "e" * 64, "a", {}, digest, None, "anybody"))
 
     assert tag("1") != tag("2")
+
+
+def test_what_is_longer_than_a_run_may_have_is_refused_before_the_song_is_kept(client: TestClient, tmp_path: Path) -> None:
+    async def none_waits(*_: Any, **__: Any) -> int:
+        return 0
+
+    cast(Any, client.app).state.desk = SimpleNamespace(runs=SimpleNamespace(count=none_waits))
+    soundfile.write(tmp_path / "a.wav", 0.3 * np.sin(np.arange(44100) / 9), 44100)
+    sent = {"files": {"file": (tmp_path / "a.wav").open("rb")}, "data": {"lyrics": "слово" * 19_000}}
+    answer = client.post("/v1/jobs", **sent)  # type: ignore[arg-type]
+    assert (answer.status_code, answer.json()["code"]) == (422, "REQUEST_INVALID")
+    assert "570," in answer.json()["detail"]
+    assert "PATCH /v1/songs/" in answer.json()["todo"]
+    assert list(get_settings().uploads.rglob("*.wav")) == []

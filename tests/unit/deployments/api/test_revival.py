@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Crashed, Pending
+from prefect.states import Cancelled, Crashed, Pending
 
 from deployments.api import revival
 from deployments.api.job_view import job_id
@@ -84,6 +84,18 @@ def test_one_that_goes_on_already_or_that_another_process_takes_up_is_left_alone
     asyncio.run(Reviver(Desk(server), get_settings()).look())  # type: ignore[arg-type]
     lock.release()
     assert server.run is seen
+
+
+def test_a_job_that_is_cancelled_while_it_is_taken_up_stays_cancelled() -> None:
+    class Cancels(Server):
+        async def update_flow_run(self, which: Any, tags: list[str]) -> None:
+            await super().update_flow_run(which, tags)
+            self.run = self.run.model_copy(update={"state": Cancelled()})
+
+    server = Cancels(dead())
+    assert not asyncio.run(Desk(server).runs.take_up(server.run))
+    assert server.run.state is not None
+    assert server.run.state.is_cancelled()
 
 
 def test_a_server_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

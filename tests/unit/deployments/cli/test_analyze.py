@@ -164,3 +164,12 @@ def test_exports_lie_beside_the_map_and_what_cannot_be_written_is_told(
     assert ending["status"] == "complete"
     assert [row["code"] for row in ending["exports"]] == [None, "EXPORT_IN_THE_WAY"]
     assert files[1].read_text() == "mine"
+
+
+def test_lyrics_longer_than_a_run_may_have_are_refused_by_name(
+    analysed: list[Path], song: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run([song(b"good.wav")], tmp_path, lyrics="слово" * 19_000) == 1
+    out, err = capfd.readouterr()
+    assert (json.loads(out)[0]["code"], analysed) == ("OPTION_INVALID", [])
+    assert "correct SONG import" in err

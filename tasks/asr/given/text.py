@@ -8,6 +8,7 @@ a line, and times of words (enhanced LRC); SubRip and WebVTT; UltraStar. Times a
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,11 @@ from schemas.results import SectionLabel
 
 #: A line is not said to be sung more often than this.
 MAX_REPEATS: Final = 12
+#: More words than any song has: what says that lines are sung again adds none beyond.
+MOST_WORDS: Final = 6_000
+#: A longer line is several: it is no line that somebody sings in one breath, and patterns are matched against it. So with chords.
+_LONGEST_LINE: Final = 500
+_LONGEST_CHORD: Final = 20
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ SECTION_NAMES: Final[dict[str, SectionLabel]] = {
 }  # fmt: skip
 
 _CHORD: Final = (
-    r"[A-GH](?:[#♯b♭])?(?:maj|min|mi|ma|m|M|dim|aug|sus|add|no|omit|\+|-|°|ø|Δ|[#♯b♭]?\d{1,2}|\((?:[^()\s]{1,8})\))*"
+    r"[A-GH](?:[#♯b♭])?(?:maj|min|mi|ma|m|M|dim|aug|sus|add|no|omit|\+|-|°|ø|Δ|[#♯b♭]?\d++|\((?:[^()\s]{1,8})\))*+"
     r"(?:/[A-GH][#♯b♭]?)?\*?"
 )
 _CHORD_TOKEN: Final = re.compile(rf"^(?:\(?{_CHORD}\)?|N\.?C\.?|[|/%\-–.:]+|[x×]\d+|\d+[x×]|\([x×]?\d+[x×]?\))$")
@@ -96,7 +102,7 @@ _TIMES: Final = (
 _REPEAT_END: Final = re.compile(rf"\s*(?:[\(\[]\s*{_TIMES}\s*[\)\]]|(?<=\s)(?:[x×](\d{{1,2}})|(\d{{1,2}})[x×]))\s*$", re.IGNORECASE)
 _REPEAT_ALONE: Final = re.compile(rf"^\s*[\(\[]?\s*{_TIMES}\s*[\)\]]?\s*[.!]?\s*$", re.IGNORECASE)
 _SAY_AGAIN: Final = re.compile(r"^(?:repeat|wiederholung|rep\.?|répéter|repetir)[\s:]+", re.IGNORECASE)
-_ULTRASTAR: Final = re.compile(r"^\s*#(?:TITLE|ARTIST|BPM|GAP|VERSION)\s*:", re.IGNORECASE | re.MULTILINE)
+_ULTRASTAR: Final = re.compile(r"^[ \t]*#(?:TITLE|ARTIST|BPM|GAP|VERSION)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _NOTE: Final = re.compile(r"^[:*FRG]\s+(-?\d+)\s+\d+\s+-?\d+\s(.*)$")
 #: Scripts that put no spaces between words: each character counts as one.
 _UNSPACED: Final = re.compile(
@@ -109,7 +115,7 @@ def read_text(text: str) -> GivenText:
     text = unicodedata.normalize("NFC", text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", ""))
     if _ULTRASTAR.search(text) and any(_NOTE.match(line) for line in text.split("\n")):
         return _ultrastar(text)
-    return _Reader(text.split("\n")).read()
+    return _Reader([part for line in text.split("\n") for part in textwrap.wrap(" ".join(line.split()), _LONGEST_LINE) or [""]]).read()
 
 
 def plain_word(text: str) -> str:
@@ -158,7 +164,7 @@ def _parts(token: str) -> list[str]:
 def is_chord_line(line: str) -> bool:
     """Whether a line is of nothing but chords, and at least one of them could be no word."""
     tokens = line.split()
-    if not tokens or not all(_CHORD_TOKEN.match(token) for token in tokens):
+    if not tokens or not all(len(token) <= _LONGEST_CHORD and _CHORD_TOKEN.match(token) for token in tokens):
         return False
     names = [token for token in tokens if _CHORD_NAME.match(token.strip("()"))]
     return bool(names) and (len(tokens) > 1 or names[0] not in ("A", "Am", "E", "B", "Do"))
@@ -175,6 +181,7 @@ class _Reader:
         self._raw = lines
         self._lines: list[GivenLine] = []
         self._headers: list[str] = []
+        self._own: dict[int, list[GivenLine]] = {}  # each section's lines, as they are sung once
         self._section: int | None = None
         self._began = 0  # the first line of the block
         self._again = 1  # how often the section's header says that it is sung
@@ -182,10 +189,12 @@ class _Reader:
         self._cue: float | None = None
         self._is_cued = any(_CUE.match(line) for line in lines)
         self._has_directives = any(_DIRECTIVE.match(line) for line in lines)
+        self._has_chords = any(is_chord_line(line) for line in lines)
+        self._words = 0
 
     def read(self) -> GivenText:
         for number, raw in enumerate(self._raw):
-            self._line(number, raw.strip())
+            self._line(number, raw)
         self._end_section()
         if any(line.time is not None for line in self._lines):
             self._lines = _in_time(
@@ -233,7 +242,16 @@ class _Reader:
         for nth, start in enumerate(starts):
             timed = words if nth == 0 else tuple(replace(word, time=None) for word in words)
             self._lines.append(GivenLine(shown, timed, self._section, start))
-        self._lines += [GivenLine(shown, _untimed(words), self._section, None, repeat=True) for _ in range(again - 1)]
+            self._words += len(words)
+        self._add(GivenLine(shown, _untimed(words), self._section, None, repeat=True) for _ in range(again - 1))
+
+    def _add(self, lines: Iterable[GivenLine]) -> None:
+        """Add lines that are sung again."""
+        for line in lines:
+            if self._words + len(line.words) > MOST_WORDS:
+                return
+            self._lines.append(line)
+            self._words += len(line.words)
 
     def _cued(self, number: int, line: str) -> bool:
         """SubRip and WebVTT: times and numbers are no lyrics."""
@@ -274,7 +292,7 @@ class _Reader:
         """A letter alone is a chord where other lines are of chords, and a line to sing follows."""
         if not _CHORD_NAME.match(line) or number + 1 >= len(self._raw) or not self._raw[number + 1].strip():
             return False
-        return any(is_chord_line(other) for other in self._raw)
+        return self._has_chords
 
     def _repeats_block(self, line: str) -> bool:
         """A line that says how often what is above it is sung."""
@@ -284,7 +302,7 @@ class _Reader:
         above = [line for line in self._lines[self._began :] if not line.repeat]
         if self._section is not None and not above:
             self._again = _count(found)
-        self._lines += [_again(line) for _ in range(_count(found) - 1) for line in above]
+        self._add(_again(line) for _ in range(_count(found) - 1) for line in above)
         return True
 
     def _heads(self, number: int, line: str) -> bool:
@@ -321,18 +339,19 @@ class _Reader:
         """What a header says is added once its lines are known: without any, those of the last such section; and again, if it says so."""
         if self._section is not None:
             own = self._lines[self._began :]
+            again = self._again - 1
             if not own:
-                own = self._earlier(self._section)
-                self._lines += [replace(_again(line), section=self._section) for line in own]
-            self._lines += [replace(_again(line), section=self._section) for _ in range(self._again - 1) for line in own]
+                own, again = self._earlier(self._section), self._again
+            self._own[self._section] = own
+            self._add(replace(_again(line), section=self._section) for _ in range(again) for line in own)
         self._section, self._began, self._again = None, len(self._lines), 1
 
     def _earlier(self, section: int) -> list[GivenLine]:
-        """The lines of the last section before this one with its name; failing that, with its function."""
+        """The lines, sung once, of the last section before this one with its name; failing that, with its function."""
         header = self._headers[section]
         for alike in (lambda other: other.casefold() == header.casefold(), lambda other: _same_function(other, header)):
             for earlier in range(section - 1, -1, -1):
-                lines = [line for line in self._lines if line.section == earlier]
+                lines = self._own.get(earlier)
                 if lines and alike(self._headers[earlier]):
                     return lines
         return []
@@ -390,7 +409,7 @@ def _in_time(lines: Sequence[GivenLine]) -> list[GivenLine]:
 
 def _ultrastar(text: str) -> GivenText:
     """The text of an UltraStar chart, with the times that it says."""
-    header = {found[1].upper(): found[2].strip() for found in re.finditer(r"^\s*#(\w+)\s*:(.*)$", text, re.MULTILINE)}
+    header = {found[1].upper(): found[2].strip() for found in re.finditer(r"^[ \t]*#(\w+)[ \t]*:(.*)$", text, re.MULTILINE)}
 
     def number(name: str) -> float:
         try:

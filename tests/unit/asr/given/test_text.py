@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from tasks.asr.given.text import plain_word, read_text, section_function
+from tasks.asr.given.text import MOST_WORDS, plain_word, read_text, section_function
 
 
 def lines(text: str) -> list[str]:
@@ -65,3 +68,33 @@ def test_words_are_compared_without_accents_and_signs() -> None:
 )
 def test_headers_name_functions(header: str, function: str | None) -> None:
     assert section_function(header) == function
+
+
+def test_a_header_alone_stands_for_the_section_sung_once_however_often_that_was_sung() -> None:
+    given = read_text("[Chorus]\nsing it\n\n[Chorus x2]\n\n[Chorus x2]\n\n[Chorus x2]\n\n[Verse]\nand then")
+    assert [line.text for line in given.lines] == ["sing it"] * 7 + ["and then"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Chorus]\nla la\n" + "\n[Chorus x12]\n" * 2_000,
+        "\n".join(f"line {number}" for number in range(500)) + "\n(x12)" * 500,
+        "sing\n" + "A" + "1" * 5_000 + "!",
+        "sing\n{a" + " " * 50_000 + "b",
+        "sing\n[ti:" + " " * 50_000 + "b",
+        "sing" + " " * 50_000 + "it",
+        "A\nsing\n" * 10_000,
+        "\n" * 90_000 + "#TITLE",
+        "sing " * 20_000,
+    ],
+)
+def test_no_text_takes_long_or_grows_without_bound(text: str) -> None:
+    script = "import sys; from tasks.asr.given.text import read_text; print(len(read_text(sys.stdin.read()).words))"
+    done = subprocess.run([sys.executable, "-c", script], input=text, text=True, capture_output=True, timeout=60, check=True)
+    assert 0 <= int(done.stdout) <= max(MOST_WORDS, len(text.split()))
+
+
+def test_a_song_pasted_as_one_line_keeps_every_word() -> None:
+    text = " ".join(f"word{number}" for number in range(3_000))
+    assert [word.text for word in read_text(text).words] == text.split()

@@ -16,7 +16,7 @@ from schemas import corrections as c
 from schemas.results import BeatsKey
 from schemas.song_map import SongMap
 from tasks.common import errors
-from tasks.corrections.kept import read_log
+from tasks.corrections.kept import read_file, read_log
 from tasks.corrections.log import with_changes
 from tasks.corrections.placing import word_at
 
@@ -174,7 +174,7 @@ def test_what_is_no_log_stops_the_run_before_anything_heavy(
     assert light_engines["calls"] == {}
 
 
-def test_a_command_takes_a_file_of_corrections_for_one_song(
+def test_a_command_takes_a_file_of_corrections(
     short_song: Path, light_engines: Engines, out: Path, tmp_path: Path, api_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in api_environment.items():
@@ -183,7 +183,5 @@ def test_a_command_takes_a_file_of_corrections_for_one_song(
     machine = analyze_song(short_song, AT_HAND, out)
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(log_of(machine, c.TitleSet(title="Road"))))
-    assert analyze_songs([short_song], out, AT_HAND, as_json=False, debug=False, corrections=file) == 0
+    assert analyze_songs([short_song], out, AT_HAND, as_json=False, debug=False, corrections=read_file(file)) == 0
     assert written(out / "short song")["title"] == "Road"
-    with pytest.raises(errors.OptionInvalid, match="one song"):
-        analyze_songs([short_song, short_song], out, AT_HAND, as_json=False, debug=False, corrections=file)
